@@ -1,0 +1,68 @@
+"""Everything that hwledger raises on purpose.
+
+The tree, with the exit code of the command line::
+
+    HwledgerError                 1
+    ├── UsageError                2   the request is wrong: what to type instead is in the sentence
+    │   ├── UnknownOptionError        an engine option, engine, type or device that does not exist
+    │   └── AmbiguousError            several things answer to the name; they are listed
+    ├── InputError                4   a file or its content cannot be used
+    │   ├── MissingError              nothing is at that path or under that name
+    │   └── MalformedError            something is there and it is broken, hostile or contradictory
+    └── UnreachableError          5   a server or hub that was asked did not answer
+
+Exit code 3 (does not fit) is a verdict and no error; 130 is an interrupt. Each message is one
+sentence: what happened, to what, and what to do next.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+
+class HwledgerError(Exception):
+    """Base of all errors that hwledger raises on purpose."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class UsageError(HwledgerError):
+    """The request itself is wrong."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class UnknownOptionError(UsageError):
+    """A name that is not known; the known ones are part of the sentence."""
+
+    def __init__(self, what: str, name: str, known: Sequence[str]) -> None:
+        super().__init__(f"unknown {what} {name!r}; known: {', '.join(known)}")
+        self.name = name
+        self.known = tuple(known)
+
+
+class AmbiguousError(UsageError):
+    """Several candidates answer to one name; the caller picks one of ``candidates``."""
+
+    def __init__(self, name: str, candidates: Sequence[str]) -> None:
+        super().__init__(f"{name!r} could be any of: {', '.join(candidates)}; name one of them in full")
+        self.candidates = tuple(candidates)
+
+
+class InputError(HwledgerError):
+    """A file or its content cannot be used."""
+
+    exit_code: ClassVar[int] = 4
+
+
+class MissingError(InputError):
+    """Nothing is there to read."""
+
+
+class MalformedError(InputError):
+    """Something is there, and it is broken, hostile or contradicts itself."""
+
+
+class UnreachableError(HwledgerError):
+    """A server that was asked did not answer."""
+
+    exit_code: ClassVar[int] = 5
