@@ -1,0 +1,1 @@
+"""hwledger: will this model run on this hardware, and was the answer right?"""
