@@ -1,0 +1,1 @@
+"""From a reference to a ModelSpec: sources, header readers, config readers, the catalogue."""

@@ -1,0 +1,27 @@
+"""Families: how each architecture's config encodes its layers and tensors.
+
+``families.csv`` maps a ``model_type`` to the module and function that reads it. A type that is not
+listed is read by ``decoder.read``, the common decoder, and said to be so.
+"""
+
+import csv
+from collections.abc import Callable
+from functools import cache
+from importlib import import_module
+from importlib.resources import files
+
+from hwledger.library.config.draft import Draft
+from hwledger.library.config.reader import Config
+
+Family = Callable[[Config], Draft]
+COMMON = "decoder:read"
+
+
+@cache
+def family_of(model_type: str) -> tuple[Family, bool]:
+    """Return the reader of ``model_type`` and whether the type is listed."""
+    text = files("hwledger.library.config").joinpath("data/families.csv").read_text("utf-8")
+    listed = {row["model_type"]: row["reader"] for row in csv.DictReader(text.splitlines())}
+    module, _, function = listed.get(model_type, COMMON).partition(":")
+    reader = getattr(import_module(f"hwledger.library.config.families.{module}"), function)
+    return reader, model_type in listed

@@ -1,0 +1,91 @@
+"""From the content of a config.json to a ModelSpec."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from hwledger.errors import UnknownOptionError
+from hwledger.library.config.draft import Draft
+from hwledger.library.config.families import family_of
+from hwledger.library.config.quantisation import read_quantisation
+from hwledger.library.config.reader import Config
+from hwledger.model.number_types import number_type
+from hwledger.model.spec import ModelSpec
+
+TEXT_CONFIGS = ("text_config", "llm_config", "language_config", "thinker_config")
+
+
+def read_config(
+    raw: Mapping[str, Any],
+    *,
+    where: str = "config.json",
+    name: str = "",
+    quant_raw: Mapping[str, Any] | None = None,
+    file_format: str = "config",
+) -> ModelSpec:
+    """Return the model that a config describes.
+
+    Args:
+        raw: the parsed config.json.
+        where: file name for error sentences and provenance.
+        name: id of the model; the config's own ``_name_or_path`` where empty.
+        quant_raw: the parsed hf_quant_config.json, where there is one.
+        file_format: ``config``, ``safetensors``, ``mlx`` or ``catalogue``.
+
+    Raises:
+        MalformedError: a needed key is missing, absurd or contradicts another.
+    """
+    config = Config(raw, where)
+    reader, listed = family_of(config.model_type)
+    draft = reader(config)
+    if not listed:
+        draft.unknowns.append(_unlisted(config))
+    return ModelSpec(
+        id=name or str(raw.get("_name_or_path") or where),
+        architecture=config.model_type or "unknown",
+        source=where,
+        format=file_format,
+        hidden_size=draft.hidden,
+        vocab_size=draft.vocab,
+        context_length=_context_length(draft.config, config),
+        number_type=_plain_type(config, draft),
+        layers=tuple(draft.layers),
+        mtp_layers=tuple(draft.mtp_layers),
+        encoder_layers=tuple(draft.encoder_layers),
+        tensors=tuple(draft.tensors),
+        mtp_tensors=tuple(draft.mtp_tensors),
+        tied_embeddings=draft.tied,
+        quantisation=read_quantisation(config, quant_raw),
+        rope_tables=tuple(sorted(draft.rope_tables)),
+        metadata=dict(raw),
+        facts=config.facts,
+        unknowns=tuple(draft.unknowns),
+    )
+
+
+def _unlisted(config: Config) -> str:
+    kind = config.model_type or "no model_type"
+    return f"architecture {kind} is not known: its layers are read as a common decoder's, from the keys it states"
+
+
+def _context_length(text: Config, top: Config) -> int | None:
+    keys = (
+        "max_position_embeddings",
+        "n_positions",
+        "max_sequence_length",
+        "seq_length",
+        "model_max_length",
+        "max_target_positions",
+    )
+    return text.optional_integer(*keys, least=1) or top.optional_integer(*keys, least=1)
+
+
+def _plain_type(config: Config, draft: Draft) -> str:
+    for source in (config, draft.config):
+        stated = source.value("torch_dtype", "dtype")
+        if isinstance(stated, str):
+            try:
+                return number_type(stated).name
+            except UnknownOptionError:
+                draft.unknowns.append(f"number type {stated!r} is not known: bf16 is assumed")
+    config.derived("number_type", "bf16", "neither dtype nor torch_dtype is stated")
+    return "bf16"
