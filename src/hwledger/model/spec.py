@@ -38,6 +38,8 @@ class ModelSpec:
         mtp_tensors: tensors of the MTP heads.
         tied_embeddings: the output matrix is the embedding.
         exact_tensors: the tensors come from file headers and not from a config.
+        stored_tensors: the tensors as the files beside a config hold them (packed shapes, exact
+            bytes, MTP included); empty where there is only a config. ``tensors`` stays logical.
         quantisation: how the weights are stored; ``None``: unquantised or per tensor in the file.
         rope_tables: (positions, rotary width) of each distinct rotary table.
         metadata: raw metadata of the source that an engine profile may need (GGUF keys, config keys).
@@ -60,6 +62,7 @@ class ModelSpec:
     mtp_tensors: tuple[Tensor, ...] = ()
     tied_embeddings: bool = False
     exact_tensors: bool = False
+    stored_tensors: tuple[Tensor, ...] = ()
     quantisation: Quantisation | None = None
     rope_tables: tuple[tuple[int, int], ...] = ()
     metadata: Mapping[str, object] = field(default_factory=dict)

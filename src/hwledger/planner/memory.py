@@ -100,6 +100,8 @@ class EngineMemory:
             devices, at this length (sliding windows that are full do not grow).
         bytes_per_request: cache and state that one request of ``context_tokens`` takes.
         capacity: the pool, where the engine has one and its size is known.
+        usable_share: share of each device that the engine lets itself use (vLLM's
+            ``gpu_memory_utilization``).
         not_modelled: what is left out, in short sentences.
         warnings: what the user should know.
     """
@@ -113,5 +115,6 @@ class EngineMemory:
     kv_cache_bytes_per_token: int = 0
     bytes_per_request: int = 0
     capacity: Capacity | None = None
+    usable_share: float = 1.0
     not_modelled: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
