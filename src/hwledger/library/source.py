@@ -1,0 +1,81 @@
+"""The source port: where a model reference may be looked up, and the resolver over all sources."""
+
+from collections.abc import Sequence
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Protocol, runtime_checkable
+
+from hwledger.errors import AmbiguousError, MissingError
+from hwledger.model.spec import ModelSpec
+
+ENTRY_POINTS = "hwledger.sources"
+
+
+@runtime_checkable
+class Source(Protocol):
+    """One place where models live.
+
+    Attributes:
+        name: the prefix that names this source outright (``catalogue:gpt2``).
+        precedence: sources with smaller numbers are asked first.
+    """
+
+    name: str
+    precedence: int
+
+    def candidates(self, ref: str) -> Sequence[str]:
+        """Return every reference that ``ref`` could mean here, cheaply; empty: not mine.
+
+        Raises:
+            HwledgerError: it is mine for certain and cannot be used.
+        """
+        ...
+
+    def open(self, ref: str) -> ModelSpec:
+        """Read the model behind one of the ``candidates``.
+
+        Raises:
+            InputError: the content cannot be used.
+        """
+        ...
+
+    def nearest(self, ref: str) -> Sequence[str]:
+        """Return names here that look like ``ref``, for the sentence when nothing is found."""
+        ...
+
+
+@cache
+def installed_sources() -> tuple[Source, ...]:
+    """Return an instance of every installed source, in order of precedence."""
+    found = [point.load()() for point in entry_points(group=ENTRY_POINTS)]
+    return tuple(sorted((s for s in found if isinstance(s, Source)), key=lambda s: (s.precedence, s.name)))
+
+
+def open_model(ref: str, sources: Sequence[Source] | None = None) -> ModelSpec:
+    """Return the model that ``ref`` names.
+
+    The first source in order of precedence that knows the reference answers; ``SOURCE:REF`` asks
+    one source only. Several candidates in one source are never chosen between.
+
+    Raises:
+        AmbiguousError: several candidates in the source that answers.
+        MissingError: no source knows the reference.
+        InputError: the model is there and cannot be used.
+    """
+    asked = tuple(sources) if sources is not None else installed_sources()
+    prefix, colon, rest = ref.partition(":")
+    named = [source for source in asked if colon and source.name == prefix]
+    wanted = rest if named else ref
+    for source in named or asked:
+        found = list(source.candidates(wanted))
+        if len(found) > 1:
+            raise AmbiguousError(ref, found)
+        if found:
+            return source.open(found[0])
+    raise MissingError(_not_found(ref, wanted, named or asked))
+
+
+def _not_found(ref: str, wanted: str, sources: Sequence[Source]) -> str:
+    near = [name for source in sources for name in source.nearest(wanted)][:3]
+    hint = f"did you mean {', '.join(near)}?" if near else "list the known names with: hwledger models"
+    return f"nothing is called {ref!r}: it is no file or folder here and no name in the catalogue; {hint}"

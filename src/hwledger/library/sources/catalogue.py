@@ -1,0 +1,45 @@
+"""The catalogue in the package, as a source."""
+
+from collections.abc import Sequence
+
+from hwledger.errors import AmbiguousError, MissingError
+from hwledger.library.config import read_config
+from hwledger.model.spec import ModelSpec
+
+
+class CatalogueSource:
+    """Names of the catalogue (``llama-3.1-8b``, ``Qwen/Qwen3-32B``)."""
+
+    name = "catalogue"
+    precedence = 50
+
+    def candidates(self, ref: str) -> Sequence[str]:
+        """Return the entry, or the entries that the name could mean."""
+        from hwledger.library.catalogue import lookup  # noqa: PLC0415 - start-up time
+
+        try:
+            return [lookup(ref).id]
+        except AmbiguousError as error:
+            return error.candidates
+        except MissingError:
+            return []
+
+    def open(self, ref: str) -> ModelSpec:
+        """Read the facts of one entry."""
+        from hwledger.library.catalogue import lookup  # noqa: PLC0415 - start-up time
+
+        entry = lookup(ref)
+        return read_config(
+            entry.config, where=f"catalogue: {entry.id}", name=entry.id, file_format="catalogue"
+        )
+
+    def nearest(self, ref: str) -> Sequence[str]:
+        """Return catalogue names that look like ``ref``."""
+        from difflib import get_close_matches  # noqa: PLC0415 - start-up time
+
+        from hwledger.library.catalogue import entries  # noqa: PLC0415 - start-up time
+
+        names = {
+            name.lower(): entry.id for entry in entries() for name in (entry.id, entry.id.split("/")[-1])
+        }
+        return list(dict.fromkeys(names[n] for n in get_close_matches(ref.lower(), names, 3, 0.6)))
