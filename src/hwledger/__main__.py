@@ -1,0 +1,5 @@
+"""``python -m hwledger``."""
+
+from hwledger.cli import main
+
+main()

@@ -1,0 +1,85 @@
+"""The command line: ``hwledger COMMAND``; one file a command, loaded only when it is called."""
+
+import os
+import sys
+from importlib import import_module
+
+import click
+
+from hwledger.errors import HwledgerError
+
+COMMANDS = {
+    "accuracy": "replay every known measurement and print how right the plans are",
+    "models": "list the catalogue in the package",
+    "plan": "plan the memory of a model on an engine and devices",
+    "show": "show what a model is and where each fact came from",
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module when the command is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return all command names without importing any."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        command = import_module(f"hwledger.cli.{cmd_name}").command
+        return command if isinstance(command, click.Command) else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands from the table, so that help imports nothing."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="hwledger", message="hwledger %(version)s")
+def hwledger() -> None:
+    """Will this model run on this hardware? Exact memory plans, layer by layer.
+
+    Exit codes: 0 ok, 1 internal error, 2 usage, 3 does not fit, 4 input unusable, 5 not reachable,
+    130 interrupted.
+    """
+
+
+def main() -> None:
+    """Run the command line and leave with the documented exit code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Return the exit code of one call; every error ends in one sentence on stderr."""
+    try:
+        code = hwledger.main(arguments, prog_name="hwledger", standalone_mode=False)
+    except HwledgerError as error:
+        return _say(str(error), error.exit_code)
+    except click.exceptions.Abort:
+        return _say("interrupted", 130)
+    except click.ClickException as error:
+        return _say(error.format_message(), 2)
+    except KeyboardInterrupt:
+        return _say("interrupted", 130)
+    except BrokenPipeError:
+        # the reader (head, less) has what it wanted; closing quietly is what a pipe expects
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except MemoryError:
+        return _say("there is not enough memory to read this", 4)
+    except Exception as error:
+        if os.environ.get("HWLEDGER_DEBUG"):
+            raise
+        kind = type(error).__name__
+        return _say(f"internal error ({kind}: {error}); HWLEDGER_DEBUG=1 shows where; please report it", 1)
+    return code if isinstance(code, int) else 0
+
+
+def _say(message: str, code: int) -> int:
+    sys.stderr.write(f"hwledger: {' '.join(message.split())}\n")
+    return code

@@ -1,0 +1,26 @@
+"""Writing to the terminal: JSON as it is, everything else through rich."""
+
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def write_json(document: dict[str, Any]) -> None:
+    """Write a document as JSON: indented on a terminal, one line in a pipe."""
+    indent = 2 if sys.stdout.isatty() else None
+    sys.stdout.write(json.dumps(document, indent=indent, ensure_ascii=False, default=str) + "\n")
+
+
+def make_console() -> "Console":
+    """Return a console that respects ``NO_COLOR``, pipes and ``COLUMNS``.
+
+    In a pipe, lines are as long as they need to be, so that other programs can read them.
+    """
+    from rich.console import Console  # noqa: PLC0415 - start-up time
+
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120
+    return Console(highlight=False, width=width)

@@ -1,0 +1,172 @@
+"""``hwledger plan``."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from hwledger.cli.values import Size
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from hwledger.screens.plan import LayerRow, PlanScreen
+
+DOES_NOT_FIT = 3
+BAR = 12
+
+
+@click.command("plan", context_settings={"show_default": True})
+@click.argument("ref", metavar="PATH_OR_NAME")
+@click.option(
+    "--engine",
+    metavar="NAME",
+    help="vllm, llama.cpp, mlx or transformers; by the model's format if not given.",
+)
+@click.option(
+    "--engine-version",
+    metavar="V",
+    help="Version of the engine (0.33.0, b11063); the newest known if not given.",
+)
+@click.option("--context", type=Size(), metavar="TOKENS", help="Tokens of one request: 131072 or 128k.")
+@click.option(
+    "--concurrency", type=click.IntRange(1, 1 << 20), default=1, metavar="N", help="Requests at once."
+)
+@click.option("--weights", metavar="TYPE", help="Plan the weights in this type: fp8, int4, Q4_K_M …")
+@click.option("--kv-cache", metavar="TYPE", help="Number type of the KV cache: fp8, q8_0 …")
+@click.option("--device", metavar="DEVICES", help='"RTX 4090", "2x H100 SXM" or "RTX 3090, RTX 3080 10GB".')
+@click.option(
+    "--option",
+    "options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="An option of the engine, by its own name; wins over --context and --concurrency.",
+)
+@click.option("--layers", is_flag=True, help="Show every layer.")
+@click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON (hwledger.plan/1).")
+@click.pass_context
+def command(  # noqa: PLR0913 - one parameter per option
+    ctx: click.Context,
+    ref: str,
+    engine: str | None,
+    engine_version: str | None,
+    context: int | None,
+    concurrency: int,
+    weights: str | None,
+    kv_cache: str | None,
+    device: str | None,
+    options: tuple[str, ...],
+    *,
+    layers: bool,
+    as_json: bool,
+) -> None:
+    """Plan the memory of a model: will it fit, and where does every byte go.
+
+    PATH_OR_NAME is a config.json or its folder, a .gguf file, a folder of safetensors, or a
+    name of the catalogue. Exit code 3 says that it does not fit.
+    """
+    from hwledger.app import plan
+    from hwledger.planner.fit import Verdict
+
+    made = plan(
+        ref,
+        engine=engine,
+        engine_version=engine_version,
+        context=context,
+        concurrency=concurrency,
+        weights=weights,
+        kv_cache=kv_cache,
+        device=device,
+        options=options,
+    )
+    if as_json:
+        from hwledger.cli.output import write_json
+        from hwledger.planner.document import plan_document
+
+        write_json(plan_document(made))
+    else:
+        from hwledger.cli.output import make_console
+        from hwledger.screens.plan import plan_screen
+
+        draw(make_console(), plan_screen(made), layers=layers)
+    if made.fit and made.fit.verdict is Verdict.DOES_NOT_FIT:
+        ctx.exit(DOES_NOT_FIT)
+
+
+def draw(console: "Console", screen: "PlanScreen", *, layers: bool) -> None:
+    """Draw the plan screen."""
+    from rich.text import Text
+
+    colour = (
+        "bold"
+        if screen.good is None
+        else "bold red"
+        if not screen.good
+        else "bold yellow"
+        if screen.tight
+        else "bold green"
+    )
+    console.print(Text(screen.verdict, colour))
+    console.print(Text(screen.engine))
+    console.print(component_table(screen))
+    console.print(Text(screen.cache))
+    for line in filter(None, (screen.capacity,)):
+        console.print(Text(line))
+    if screen.changes:
+        console.print(Text("\nWhat would make it fit:", "bold"))
+        for change in screen.changes:
+            console.print(Text(f"  • {change}"))
+    if layers:
+        console.print(layer_table(screen.layers))
+    if screen.not_modelled:
+        console.print(Text(f"Not modelled: {screen.not_modelled}", "dim"))
+    for warning in screen.warnings:
+        console.print(Text(f"Note: {warning}", "yellow"))
+
+
+def component_table(screen: "PlanScreen") -> "Table":
+    """Return the table of components, in GiB per place."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("GiB")
+    for place in screen.places:
+        table.add_column(place, justify="right")
+    table.add_column("basis")
+    for row in screen.rows:
+        if row.basis is None:
+            table.add_section()
+        cells = [f"{size / 2**30:,.3f}" if size else "" for size in row.sizes]
+        table.add_row(
+            row.name, *cells, row.basis.value if row.basis else "", style="bold" if row.basis is None else ""
+        )
+    return table
+
+
+def layer_table(rows: "tuple[LayerRow, ...]") -> "Table":
+    """Return the per-layer table with a small bar."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("layer", "kind", "mixer"):
+        table.add_column(name)
+    for name in ("parameters", "active", "weights MiB", "KV MiB", "state MiB"):
+        table.add_column(name, justify="right")
+    table.add_column("")
+    for row in rows:
+        layer = row.layer
+        table.add_row(
+            str(layer.index),
+            layer.kind,
+            layer.mixer,
+            f"{layer.parameters:,}",
+            f"{layer.active_parameters:,}",
+            *(
+                f"{size / 2**20:,.2f}" if size else ""
+                for size in (layer.weights_bytes, layer.kv_cache_bytes, layer.state_bytes)
+            ),
+            "█" * max(1, round(row.share * BAR)),
+        )
+    return table
