@@ -1,0 +1,45 @@
+# make demo   sets up and prints a real plan
+# make test   sets up and passes the tests
+# Both need Python >= 3.11 with venv, and make; a C compiler only where a wheel is missing.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: all demo test check format benchmark fuzz accuracy docs clean
+all: check test
+
+$(READY): pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("hwledger needs Python 3.11 or newer") if sys.version_info < (3, 11) else None'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --editable . --group dev
+	touch $@
+
+demo: $(READY)
+	$(BIN)/hwledger plan Qwen/Qwen3-30B-A3B --engine vllm --context 32k --concurrency 8 --device "RTX 5090" || test $$? -eq 3
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+benchmark: $(READY)
+	$(BIN)/python -m pytest benchmarks --benchmark-only
+
+fuzz: $(READY)
+	$(BIN)/python -m pytest fuzz
+
+accuracy: $(READY)
+	$(BIN)/hwledger accuracy --page docs/accuracy.md
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .benchmarks
