@@ -1,0 +1,33 @@
+"""Replaying the measurements in ``data/``."""
+
+import csv
+from collections.abc import Callable, Iterable, Iterator
+from importlib.resources import files
+
+from hwledger.accuracy.llama_cpp import replay_contexts, replay_logs
+from hwledger.accuracy.parameters import replay_parameters
+from hwledger.accuracy.result import Result
+from hwledger.accuracy.vllm import replay_vllm
+
+Replay = Callable[[Iterable[dict[str, str]]], Iterator[Result]]
+REPLAYS: tuple[tuple[str, Replay], ...] = (
+    ("parameters.csv", replay_parameters),
+    ("vllm.csv", replay_vllm),
+    ("llama_cpp_contexts.csv", replay_contexts),
+    ("llama_cpp_logs.csv", replay_logs),
+)
+
+
+def replay(engines: Iterable[str] = ()) -> Iterator[Result]:
+    """Yield a result for every measurement that ships, of all engines or the named ones."""
+    wanted = set(engines)
+    for name, function in REPLAYS:
+        for result in function(rows(name)):
+            if not wanted or result.engine in wanted:
+                yield result
+
+
+def rows(name: str) -> list[dict[str, str]]:
+    """Return the rows of one table of ``data/``; lines that start with ``#`` are notes."""
+    text = files("hwledger.accuracy").joinpath("data", name).read_text("utf-8")
+    return list(csv.DictReader(line for line in text.splitlines() if not line.startswith("#")))
