@@ -1,0 +1,162 @@
+"""The command line as a user calls it: a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+LLAMA = {
+    "model_type": "llama", "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
+    "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 100, "tie_word_embeddings": False,
+    "torch_dtype": "bfloat16", "max_position_embeddings": 2048,
+}  # fmt: skip
+
+
+def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Call hwledger in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "hwledger", *arguments], capture_output=True, text=True, check=False, cwd=cwd,
+        timeout=60, env=os.environ | {"NO_COLOR": "1", "COLUMNS": "120"},
+    )  # fmt: skip
+
+
+def write_config(folder: Path, **changes: object) -> Path:
+    """Write a small Llama config, changed as asked; a value of ``...`` removes the key."""
+    raw = {key: value for key, value in (LLAMA | changes).items() if value is not ...}
+    path = folder / "config.json"
+    path.write_text(json.dumps(raw))
+    return path
+
+
+@pytest.mark.requirement("FR-PLAN-CLI", "FR-PLAN-SOURCES")
+def test_a_config_is_planned_from_its_file_and_its_folder(tmp_path: Path) -> None:
+    """Both spellings give the same plan; KV per token is 2 layers x 2 x 2 heads x 16 x 2 bytes."""
+    path = write_config(tmp_path)
+    by_file = json.loads(run("plan", str(path), "--json").stdout)
+    by_folder = json.loads(run("plan", str(tmp_path), "--json").stdout)
+    assert by_file["memory"] == by_folder["memory"]
+    assert by_file["memory"]["kv_cache_bytes_per_token"] == 2 * 2 * 2 * 16 * 2
+
+
+@pytest.mark.requirement("FR-PLAN-FIT", "FR-PLAN-CLI")
+def test_a_plan_that_does_not_fit_exits_with_3_and_says_what_would(tmp_path: Path) -> None:
+    """The verdict comes first, then what is missing and the changes that help."""
+    path = write_config(tmp_path, max_position_embeddings=1 << 22, num_hidden_layers=64, head_dim=256)
+    done = run("plan", str(path), "--engine", "llama.cpp", "--context", "2M", "--device", "RTX 3060 12GB")
+    assert done.returncode == 3, done.stderr
+    assert done.stdout.startswith("Does not fit: ")
+    assert "What would make it fit" in done.stdout
+
+
+@pytest.mark.requirement("NFR-BAD-INPUT")
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"", 4),
+        (b"{", 4),
+        (b"[]", 4),
+        (b"null", 4),
+        (b"\xff\xfe", 4),
+        (b'{"model_type": "llama"}', 0),
+        (b"{}", 4),
+        (b'{"a": NaN}', 4),
+        (b"[" * 100_000, 4),
+    ],
+)
+def test_a_file_that_is_no_config_ends_in_one_sentence(tmp_path: Path, content: bytes, code: int) -> None:
+    """Exit code 4, one line on stderr, no traceback; class defaults alone make a plan."""
+    path = tmp_path / "config.json"
+    path.write_bytes(content)
+    done = run("plan", str(path))
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("\n") == (1 if code else 0)
+
+
+@pytest.mark.requirement("NFR-BAD-INPUT")
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"num_hidden_layers": 10**18},
+        {"num_hidden_layers": -1},
+        {"num_hidden_layers": 0},
+        {"num_hidden_layers": "many"},
+        {"hidden_size": 1e308},
+        {"num_attention_heads": 0},
+        {"num_key_value_heads": 10**30},
+        {"num_key_value_heads": 3},
+        {"head_dim": -4},
+        {"vocab_size": True},
+        {"vocab_size": [1]},
+        {"tie_word_embeddings": "perhaps"},
+        {"quantization_config": {"quant_method": "no such method"}},
+        {"quantization_config": "int4"},
+    ],
+)
+def test_absurd_numbers_end_in_one_sentence(tmp_path: Path, changes: dict[str, object]) -> None:
+    """Exit code 4 and a sentence, whatever the field says."""
+    done = run("plan", str(write_config(tmp_path, **changes)))
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.requirement("NFR-BAD-INPUT")
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["no-such-model-at-all"], 4),
+        (["./nothing/here"], 4),
+        (["a\0b"], 4),
+        (["x" * 5000], 4),
+        (["Qwen/Qwen3-8B", "--engine", "nope"], 2),
+        (["Qwen/Qwen3-8B", "--context", "-1"], 2),
+        (["Qwen/Qwen3-8B", "--context", "0"], 2),
+        (["Qwen/Qwen3-8B", "--concurrency", "0"], 2),
+        (["Qwen/Qwen3-8B", "--option", "nope=1"], 2),
+        (["Qwen/Qwen3-8B", "--option", "nope"], 2),
+        (["Qwen/Qwen3-8B", "--device", "nope 9000"], 2),
+        (["Qwen/Qwen3-8B", "--kv-cache", "nope"], 2),
+        (["Qwen/Qwen3-8B", "--weights", "nope"], 2),
+        (["Qwen/Qwen3-8B", "--engine-version", "nope"], 2),
+        (["--nope"], 2),
+        ([], 2),
+    ],
+)
+def test_wrong_requests_end_in_one_sentence(arguments: list[str], code: int) -> None:
+    """The documented exit code, one line, no traceback."""
+    if any("\0" in argument for argument in arguments):
+        from hwledger.cli import run as call
+
+        assert call(["plan", *arguments]) == code
+        return
+    done = run("plan", *arguments)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.requirement("FR-PLAN-SOURCES")
+def test_several_candidates_are_listed_and_never_chosen_between(tmp_path: Path) -> None:
+    """A folder with two GGUF models ends with both names and exit code 2."""
+    for name in ("a.gguf", "b.gguf"):
+        (tmp_path / name).write_bytes(b"GGUF")
+    done = run("plan", str(tmp_path))
+    assert done.returncode == 2
+    assert "a.gguf" in done.stderr
+    assert "b.gguf" in done.stderr
+
+
+@pytest.mark.requirement("FR-PLAN-CLI")
+def test_show_and_models_answer(tmp_path: Path) -> None:
+    """``show`` names the origin of a fact; ``models`` narrows the catalogue by words."""
+    shown = run("show", str(write_config(tmp_path)), "--layers")
+    assert shown.returncode == 0, shown.stderr
+    assert "num_key_value_heads" in shown.stdout
+    listed = run("models", "qwen3", "8b")
+    assert listed.returncode == 0, listed.stderr
+    assert "Qwen/Qwen3-8B" in listed.stdout
+    assert "llama" not in listed.stdout.lower()
