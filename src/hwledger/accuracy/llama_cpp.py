@@ -84,7 +84,8 @@ def _compute(row: dict[str, str], made: Plan, case: str, source: str) -> Result:
     parts = [c for c in made.memory.components if c.name in names]
     attention = "flash attention" if row["flash_attn"] == "1" else "without flash attention"
     return Result(
-        engine="llama.cpp", component="compute buffer", regime=f"{row['build']} {place}, {attention}", case=case,
+        engine="llama.cpp", component="compute buffer", regime=f"{row['build']} {place}, {attention}",
+        case=case,
         measured=int(row["compute"]), predicted=sum(c.size_bytes for c in parts),
         interval=(sum(c.interval_bytes[0] for c in parts), sum(c.interval_bytes[1] for c in parts)),
         source=source,

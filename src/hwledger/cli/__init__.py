@@ -6,7 +6,9 @@ from importlib import import_module
 
 import click
 
-from hwledger.errors import HwledgerError
+from hwledger.errors import HwledgerError, InputError, UsageError
+
+INTERRUPTED = 130
 
 COMMANDS = {
     "accuracy": "replay every known measurement and print how right the plans are",
@@ -58,26 +60,29 @@ def run(arguments: list[str]) -> int:
     """Return the exit code of one call; every error ends in one sentence on stderr."""
     try:
         code = hwledger.main(arguments, prog_name="hwledger", standalone_mode=False)
-    except HwledgerError as error:
-        return _say(str(error), error.exit_code)
-    except click.exceptions.Abort:
-        return _say("interrupted", 130)
-    except click.ClickException as error:
-        return _say(error.format_message(), 2)
-    except KeyboardInterrupt:
-        return _say("interrupted", 130)
     except BrokenPipeError:
         # the reader (head, less) has what it wanted; closing quietly is what a pipe expects
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except MemoryError:
-        return _say("there is not enough memory to read this", 4)
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:
         if os.environ.get("HWLEDGER_DEBUG"):
             raise
-        kind = type(error).__name__
-        return _say(f"internal error ({kind}: {error}); HWLEDGER_DEBUG=1 shows where; please report it", 1)
+        return _say(*_sentence(error))
     return code if isinstance(code, int) else 0
+
+
+def _sentence(error: BaseException) -> tuple[str, int]:
+    """Return what to say of an error, and the exit code."""
+    if isinstance(error, HwledgerError):
+        return str(error), error.exit_code
+    if isinstance(error, (KeyboardInterrupt, click.exceptions.Abort)):
+        return "interrupted", INTERRUPTED
+    if isinstance(error, click.ClickException):
+        return error.format_message(), UsageError.exit_code
+    if isinstance(error, MemoryError):
+        return "there is not enough memory to read this", InputError.exit_code
+    kind = type(error).__name__
+    return f"internal error ({kind}: {error}); HWLEDGER_DEBUG=1 shows where; please report it", 1
 
 
 def _say(message: str, code: int) -> int:

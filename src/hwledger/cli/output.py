@@ -23,7 +23,7 @@ def make_console() -> "Console":
 
     In a pipe, lines are as long as they need to be, so that other programs can read them.
     """
-    from rich.console import Console  # noqa: PLC0415 - start-up time
+    from rich.console import Console
 
     width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120
     return Console(highlight=False, width=width)

@@ -45,7 +45,7 @@ BAR = 12
 @click.option("--layers", is_flag=True, help="Show every layer.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON (hwledger.plan/1).")
 @click.pass_context
-def command(  # noqa: PLR0913 - one parameter per option
+def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     ctx: click.Context,
     ref: str,
     engine: str | None,
@@ -110,8 +110,8 @@ def draw(console: "Console", screen: "PlanScreen", *, layers: bool) -> None:
     console.print(Text(screen.engine))
     console.print(component_table(screen))
     console.print(Text(screen.cache))
-    for line in filter(None, (screen.capacity,)):
-        console.print(Text(line))
+    if screen.capacity:
+        console.print(Text(screen.capacity))
     if screen.changes:
         console.print(Text("\nWhat would make it fit:", "bold"))
         for change in screen.changes:

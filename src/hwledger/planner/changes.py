@@ -9,7 +9,7 @@ from hwledger.model.number_types import number_type
 from hwledger.planner.engine import EngineProfile
 from hwledger.planner.fit import Change, Verdict
 from hwledger.planner.plan import Plan, plan_request
-from hwledger.planner.request import Request, Workload
+from hwledger.planner.request import OptionValue, Request, Workload
 from hwledger.planner.weights import weigh
 from hwledger.units import format_tokens
 
@@ -51,7 +51,7 @@ class _Attempt:
                 headroom_bytes=plan.fit.headroom_bytes, loss=loss,
             )  # fmt: skip
 
-    def without(self, *names: str) -> dict[str, object]:
+    def without(self, *names: str) -> dict[str, OptionValue]:
         return {key: value for key, value in self.request.options.items() if key not in names}
 
 

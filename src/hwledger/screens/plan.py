@@ -140,8 +140,8 @@ def _rows(plan: Plan, places: Sequence[int]) -> list[Row]:
 def _cache(plan: Plan) -> str:
     memory = plan.memory
     return (
-        f"One more token costs {format_bytes(memory.kv_cache_bytes_per_token)} of KV cache; "
-        f"one request of {format_tokens(memory.context_tokens)} tokens takes {format_bytes(memory.bytes_per_request)}"
+        f"One more token costs {format_bytes(memory.kv_cache_bytes_per_token)} of KV cache; one request of "
+        f"{format_tokens(memory.context_tokens)} tokens takes {format_bytes(memory.bytes_per_request)}"
     )
 
 
