@@ -54,7 +54,7 @@ def read_config(
         tensors=tuple(draft.tensors),
         mtp_tensors=tuple(draft.mtp_tensors),
         tied_embeddings=draft.tied,
-        quantisation=read_quantisation(config, quant_raw),
+        quantisation=read_quantisation(config, quant_raw, draft.unknowns),
         rope_tables=tuple(sorted(draft.rope_tables)),
         metadata=dict(raw),
         facts=config.facts,
