@@ -46,17 +46,16 @@ SINGLE_INDEX = 2
 """An i64 index per token and cache half: two f32 elements."""
 
 
-def mask_elements(shape: GraphShape, style: Style) -> float:
-    """Return the attention masks on the computing device: f16 with flash attention, f32 without. An
-    indexer's mask is f16 always.
+def mask_elements(shape: GraphShape) -> float:
+    """Return the attention masks on the computing device: f16 with flash attention, f32 without.
 
-    Early builds keep an f32 mask and cast it: 6 bytes a cell with flash attention.
+    An indexer's mask is f16 always.
     """
     cells = sum(shape.cells)
     index = shape.index_cells / 2
     if not shape.flash_attention:
         return cells + index
-    return (1.5 * cells if style is Style.EARLY else cells / 2) + index
+    return cells / 2 + index
 
 
 def attentions(shape: GraphShape) -> tuple[AttentionGraph, ...]:
@@ -80,7 +79,7 @@ def index_elements(shape: GraphShape) -> float:
 def input_elements(shape: GraphShape, style: Style) -> float:
     """Return masks, positions and indices together."""
     extra = 2 if style is Style.MIXED else 0
-    return mask_elements(shape, style) + index_elements(shape) + extra
+    return mask_elements(shape) + index_elements(shape) + extra
 
 
 def feed_forward_elements(shape: GraphShape, block: FeedForwardGraph) -> float:
@@ -216,12 +215,19 @@ def per_layer_input_elements(shape: GraphShape) -> float:
 
 
 def widest_layer(shape: GraphShape, style: Style, place: Place) -> float:
-    """Return LAYER: the widest point before the output matrix."""
+    """Return LAYER: the widest point before the output matrix.
+
+    Early builds cast the f32 mask to f16 for flash attention, once: 6 bytes a cell at that moment.
+    """
     inputs = input_elements(shape, style)
     hidden = HIDDEN_INPUTS[place] * shape.n_embd
+    if style is Style.EARLY and shape.flash_attention:
+        cast = 1.5 * sum(shape.cells) + hidden
+    else:
+        cast = 0
     layers = max(layer_elements(shape, layer, style, place) for layer in shape.layers)
     aside = shape.per_layer_input + per_layer_input_elements(shape)
-    return inputs + max(layers + aside, hidden + 4 * shape.per_layer_input)
+    return max(cast, inputs + max(layers + aside, hidden + 4 * shape.per_layer_input))
 
 
 def logits_elements(shape: GraphShape, style: Style, place: Place) -> float:
@@ -236,7 +242,7 @@ def logits_elements(shape: GraphShape, style: Style, place: Place) -> float:
         plain = all(one.state is None and not (one.attention and one.attention.fused) for one in shape.layers)
         return logits + (1 if plain else 2) * shape.n_embd * share
     inputs = input_elements(shape, style) + shape.per_layer_input
-    if logits <= mask_elements(shape, style):
+    if logits <= mask_elements(shape):
         return inputs + HIDDEN_INPUTS[place] * shape.n_embd
     return logits + inputs + HIDDEN_INPUTS[place] * shape.n_embd
 
@@ -248,8 +254,8 @@ def device_elements(shape: GraphShape, style: Style, place: Place) -> float:
 
 def host_elements(shape: GraphShape, style: Style) -> float:
     """Return the host's compute buffer beside a GPU: inputs, and the embeddings taken there."""
-    hidden = {Style.EARLY: 1, Style.CLASSIC: 2, Style.MIXED: 4}[style]
-    masks = sum(shape.cells) if style is Style.EARLY else mask_elements(shape, style)
+    hidden = 4 if style is Style.MIXED else 2
+    masks = sum(shape.cells) if style is Style.EARLY else mask_elements(shape)
     extra = 4 if style is Style.MIXED else 1
     logits = shape.n_outputs / shape.n_tokens if shape.n_outputs > 1 else 0
     return hidden * shape.n_embd + masks + index_elements(shape) + extra + logits
