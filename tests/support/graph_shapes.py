@@ -84,7 +84,7 @@ def attention_of(h: Shape, layer: int, cells: int, *, slide: bool) -> AttentionG
     )
 
 
-def state_of(h: Shape, *, has_attention: bool) -> StateGraph | None:
+def state_of(h: Shape, *, has_attention: bool) -> StateGraph | None:  # noqa: PLR0911
     """Return a layer's recurrent mixer; None where it has none."""
     arch, inner = h["arch"], h.get("ssm.inner_size", 0)
     if has_attention and arch != "falcon-h1":

@@ -126,7 +126,7 @@ def scores_elements(shape: GraphShape, attention: AttentionGraph) -> float:
 def latent_elements(shape: GraphShape, attention: AttentionGraph) -> float:
     """Return the absorbed queries, the latent output and the plain queries of MLA.
 
-    Without flash attention the latents are transposed: cells × rank of f16, once for the graph.
+    Without flash attention the latents are transposed: cells x rank of f16, once for the graph.
     """
     width = attention.latent_query + attention.latent_output + attention.query
     if attention.index_query:
@@ -136,9 +136,7 @@ def latent_elements(shape: GraphShape, attention: AttentionGraph) -> float:
     return width + (transposed if transposed > attention.latent_query else 0)
 
 
-def attention_elements(
-    shape: GraphShape, attention: AttentionGraph, style: Style, place: Place
-) -> float:
+def attention_elements(shape: GraphShape, attention: AttentionGraph, style: Style, place: Place) -> float:
     """Return the widest point of an attention, the hidden-width tensors included."""
     hidden = HIDDEN_INPUTS[place] if style is Style.MIXED else 2 + 2 * (place is Place.CPU)
     if shape.flash_attention:
@@ -221,10 +219,8 @@ def widest_layer(shape: GraphShape, style: Style, place: Place) -> float:
     """
     inputs = input_elements(shape, style)
     hidden = HIDDEN_INPUTS[place] * shape.n_embd
-    if style is Style.EARLY and shape.flash_attention:
-        cast = 1.5 * sum(shape.cells) + hidden
-    else:
-        cast = 0
+    casts = style is Style.EARLY and shape.flash_attention
+    cast = 1.5 * sum(shape.cells) + hidden if casts else 0
     layers = max(layer_elements(shape, layer, style, place) for layer in shape.layers)
     aside = shape.per_layer_input + per_layer_input_elements(shape)
     return max(cast, inputs + max(layers + aside, hidden + 4 * shape.per_layer_input))
@@ -259,4 +255,3 @@ def host_elements(shape: GraphShape, style: Style) -> float:
     extra = 4 if style is Style.MIXED else 1
     logits = shape.n_outputs / shape.n_tokens if shape.n_outputs > 1 else 0
     return hidden * shape.n_embd + masks + index_elements(shape) + extra + logits
-

@@ -26,8 +26,8 @@ class AttentionGraph:
 
     Attributes:
         heads: query heads.
-        query: width of all queries (heads × key head).
-        output: width of all heads' values (heads × value head), the input of the output matrix.
+        query: width of all queries (heads x key head).
+        output: width of all heads' values (heads x value head), the input of the output matrix.
         key, value: cached widths over all KV heads; ``value`` is 0 where no V is cached (MLA).
         cells: cache cells that one token can see (one stream).
         fused: queries, keys and values come from one matrix.
@@ -80,7 +80,7 @@ class FeedForwardGraph:
     """One feed-forward block.
 
     Attributes:
-        width: intermediate width that one token passes; used experts × expert width.
+        width: intermediate width that one token passes; used experts x expert width.
         experts_used: experts that one token passes; 0: dense.
         gated: gate and up matrices (SwiGLU); otherwise up alone.
     """
