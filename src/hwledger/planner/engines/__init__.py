@@ -1,0 +1,1 @@
+"""Engine profiles: how each inference engine turns a model and a workload into memory."""

@@ -1,0 +1,51 @@
+"""Widths of a model that estimates of activation memory need."""
+
+from hwledger.model.channel import DenseMLP, MixtureOfExperts
+from hwledger.model.layers import LayerSpec
+from hwledger.model.mixers import RecurrentMixer
+from hwledger.model.number_types import number_type
+from hwledger.model.spec import ModelSpec
+
+
+def hidden_units(spec: ModelSpec) -> int:
+    """Return the elements per token that are alive at the widest point of a layer.
+
+    The residual, its normalised copy and the block's output, beside the widest inner activation: the
+    gate, up and product of an MLP, or queries, keys, values and the attention's output.
+    """
+    widest = max((max(_channel(layer), _mixers(layer)) for layer in spec.layers), default=0)
+    return 3 * spec.hidden_size + widest
+
+
+def attention_heads(spec: ModelSpec) -> int:
+    """Return the most query heads of any layer; 0 for a model without attention."""
+    heads = [getattr(mixer, "query_heads", 0) for layer in spec.layers for mixer in layer.mixers]
+    return max(heads, default=0)
+
+
+def item_bytes(spec: ModelSpec) -> int:
+    """Return the bytes of one activation: of the model's type where it is a plain one, 2 elsewhere."""
+    kind = number_type(spec.number_type)
+    return kind.block_bytes if kind.block == 1 and kind.block_bytes > 1 else 2
+
+
+def _channel(layer: LayerSpec) -> int:
+    channel = layer.channel
+    if isinstance(channel, DenseMLP):
+        return channel.width * (3 if channel.gated else 2)
+    if isinstance(channel, MixtureOfExperts):
+        return (channel.active_experts * channel.expert_width + channel.shared_width) * 3
+    return 0
+
+
+def _mixers(layer: LayerSpec) -> int:
+    total = 0
+    for mixer in layer.mixers:
+        if isinstance(mixer, RecurrentMixer):
+            total += 2 * mixer.conv_channels()
+        else:
+            heads = mixer.query_heads
+            width: int = getattr(mixer, "key_width", 0) or getattr(mixer, "head_width", 0)
+            width = width or getattr(mixer, "expanded_key_width", 0)
+            total += 4 * heads * width
+    return total

@@ -1,0 +1,28 @@
+"""Versions of engines that number their releases (``0.33.0``)."""
+
+import re
+from typing import Final
+
+from hwledger.errors import UsageError
+
+_DOTTED: Final = re.compile(r"v?(\d{1,6}(?:\.\d{1,6}){0,3})(?:[.+-]?[a-z][\w.+-]*)?", re.IGNORECASE)
+
+
+def dotted(text: str) -> tuple[int, ...] | None:
+    """Return the numbers of a release (``v5.23.0.dev1`` is ``(5, 23, 0)``), or ``None``."""
+    match = _DOTTED.fullmatch(text.strip())
+    return tuple(int(part) for part in match[1].split(".")) if match else None
+
+
+def check_dotted(engine: str, text: str, oldest: str) -> str:
+    """Return a release number without its decoration.
+
+    Raises:
+        UsageError: it is no release number, or older than ``oldest``.
+    """
+    numbers = dotted(text)
+    if numbers is None:
+        raise UsageError(f"{text!r} is no version of {engine}; write it like {oldest}")
+    if numbers < (dotted(oldest) or ()):
+        raise UsageError(f"{engine} {text} is older than the rules here reach; give {oldest} or later")
+    return ".".join(map(str, numbers))
