@@ -1,31 +1,92 @@
 """The common decoder: Llama and the many families that differ from it in a few traits."""
 
-from hwledger.library.config.blocks import dense_mlp, grouped_attention
+from dataclasses import replace
+
 from hwledger.library.config.draft import Draft
+from hwledger.library.config.experts import read_experts, sparse_layers
+from hwledger.library.config.families import decoder_blocks as blocks
+from hwledger.library.config.geometry import read_attention, read_width
+from hwledger.library.config.pattern import layer_kinds
 from hwledger.library.config.reader import Config
+from hwledger.library.config.traits import Names, Traits, holds, names_of, traits_of
 from hwledger.model.channel import DenseMLP
-from hwledger.model.mixers import FullAttention
+from hwledger.model.tensors import Part, Split
 
 
 def read(config: Config) -> Draft:
-    """Read a decoder whose layers are attention and a gated MLP between RMS norms."""
+    """Read a decoder of attention and MLP layers, as the traits of its ``model_type`` say.
+
+    Source: transformers 5.23.0 ``models/<type>/modeling_<type>.py``, per row of traits.csv.
+
+    Raises:
+        MalformedError: a needed key is missing, absurd or contradicts another.
+    """
     draft = Draft(config)
-    draft.embed()
-    heads = config.integer("num_attention_heads", "n_head", "num_heads", least=1)
-    width = config.integer("head_dim", default=draft.hidden // heads, least=1)
-    attention = FullAttention(
-        query_heads=heads,
-        kv_heads=config.integer("num_key_value_heads", default=heads),
-        key_width=width,
-        value_width=width,
-    )
-    mlp = DenseMLP(width=config.integer("intermediate_size", least=1))
-    for index in range(config.layer_count()):
-        with draft.scope(f"model.layers.{index}.", index):
-            grouped_attention(draft, attention, qkv_bias=config.flag("attention_bias"))
-            dense_mlp(draft, mlp)
-            draft.norm("input_layernorm", draft.hidden)
-            draft.norm("post_attention_layernorm", draft.hidden)
-        draft.layer("full_attention", attention, channel=mlp)
-    draft.norm("model.norm", draft.hidden)
+    traits = traits_of(config.model_type)
+    add_decoder(draft, traits, names_of(traits.names))
     return draft
+
+
+def add_decoder(draft: Draft, traits: Traits, names: Names) -> None:
+    """Add embedding, layers, final norm and output matrix of a decoder to a draft."""
+    _embedding(draft, traits, names)
+    add_layers(draft, traits, names)
+    if holds(traits.final_norm, draft.config) and traits.norm != "none":
+        draft.norm(names.final_norm, draft.hidden, bias=traits.norm == "bias")
+    blocks.extras(draft, traits.extra_model, {"hidden": draft.hidden}, Part.OTHER)
+
+
+def add_layers(draft: Draft, traits: Traits, names: Names) -> None:
+    """Add the layers of a decoder to a draft."""
+    config = draft.config
+    count = config.layer_count()
+    kinds = layer_kinds(config, count, traits.pattern)
+    gated = holds(traits.gated, config)
+    experts = None
+    if holds(traits.experts, config):
+        shared = "none" if traits.shared == "none" else traits.shared_width
+        experts = read_experts(config, gated=gated, width_key=traits.expert_width, shared_key=shared)
+    sparse = sparse_layers(config, count, int(traits.dense)) if experts else [False] * count
+    dense = None if all(sparse) else DenseMLP(width=read_width(config, traits), gated=gated)
+    for index in range(count):
+        attention = read_attention(config, traits, kinds[index], index)
+        channel = experts if sparse[index] else dense
+        with draft.scope(f"{names.layer}{index}.", index):
+            blocks.attention(draft, traits, names, attention, sliding=kinds[index] == "sliding_attention")
+            blocks.channel(draft, traits, names, channel)
+            blocks.norms(draft, traits)
+            blocks.extras(draft, traits.extra_layer, {"hidden": draft.hidden}, Part.OTHER)
+        draft.layer(kinds[index], attention, channel=channel)
+
+
+def _embedding(draft: Draft, traits: Traits, names: Names) -> None:
+    config = draft.config
+    width = config.integer("word_embed_proj_dim", default=draft.hidden, least=1)
+    if width == draft.hidden:
+        draft.embed(names.embed, head=names.head, head_bias=holds(traits.head_bias, config))
+    else:  # OPT-350M: the embedding is narrower than the residual stream
+        draft.tied = config.flag("tie_word_embeddings", default=True)
+        stem = names.embed.rpartition(".")[0]
+        draft.add(f"{names.embed}.weight", (draft.vocab, width), Part.EMBEDDING, split=Split.VOCAB)
+        draft.linear(f"{stem}.project_in", draft.hidden, width, Part.OTHER, split=Split.REPLICATED)
+        draft.linear(f"{stem}.project_out", width, draft.hidden, Part.OTHER, split=Split.REPLICATED)
+        if not draft.tied:
+            draft.linear(names.head, draft.vocab, width, Part.LM_HEAD, split=Split.VOCAB)
+    if holds(traits.embed_norm, config):
+        draft.norm(names.embed_norm, draft.hidden, bias=traits.norm == "bias")
+    _positions(draft, traits, names)
+
+
+def _positions(draft: Draft, traits: Traits, names: Names) -> None:
+    """Add the learned positions; ``learned+2`` has two rows before the first, as in OPT."""
+    how, _, before = traits.positions.partition("+")
+    if how != "learned":
+        return
+    rows = draft.config.integer("max_position_embeddings", "n_positions", "max_seq_len", least=1)
+    shape = (rows + int(before or 0), draft.hidden)
+    draft.add(f"{names.positions}.weight", shape, Part.EMBEDDING)
+
+
+def traits_with(model_type: str, **changes: str) -> Traits:
+    """Return the traits of ``model_type`` with some replaced, for families that build on this one."""
+    return replace(traits_of(model_type), **changes)
