@@ -195,7 +195,8 @@ class _Planned:
         cache_source = f"{RELEASE} mlx_lm/models/cache.py"
         return (
             Component(name="weights", category=Category.WEIGHTS, size_bytes=weights.total,
-                      basis=weights.basis, source=weights.source, low_bytes=weights.low, high_bytes=weights.high),
+                      basis=weights.basis, source=weights.source,
+                      low_bytes=weights.low, high_bytes=weights.high),
             Component(name="kv_cache", category=Category.KV_CACHE, size_bytes=kv,
                       basis=Basis.ASSUMED if guessed or self.warnings else Basis.EXACT, source=cache_source,
                       low_bytes=round(kv * 0.9) if rotating else kv),
