@@ -9,6 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hwledger.planner.engines.llama_cpp.compute import (
+    MeasuredContext,
+    Offload,
+    Placement,
+)
 from hwledger.planner.engines.llama_cpp.compute.shape import (
     AttentionGraph,
     FeedForwardGraph,
@@ -190,3 +195,62 @@ def rotations_of(h: Shape, row: Shape) -> int:
         return index * index
     keys = {h.get("attention.key_length", 0), h.get("attention.key_length_swa", 0)} - {0}
     return index * index + sum(key * key + 64 * 64 for key in keys)
+
+
+def read_measured(folder: Path) -> list[MeasuredContext]:
+    """Return every measured context, device rows of one context together."""
+    shapes = read_shapes(folder)
+    with (folder / "llamacpp_measured.csv").open(newline="") as file:
+        rows = [numbers(row) for row in csv.DictReader(file)]
+    several = [row for row in rows if row["mode"].endswith("GPUs")]
+    single = [row for row in rows if not row["mode"].endswith("GPUs")]
+    spread: dict[tuple[str, int, str], dict[str, Any]] = {}
+    for row in several:
+        spread.setdefault((row["model"], row["n_ctx"], row["extra"]), {})[row["device"]] = row
+    found = [one_place(shapes[row["model"]], row) for row in single]
+    return found + [many_places(shapes[group["host"]["model"]], group) for group in spread.values()]
+
+
+def numbers(row: Mapping[str, str]) -> dict[str, Any]:
+    """Return a row with its numbers read; absent ones are 0."""
+    names = (
+        "n_ctx", "n_ubatch", "n_seq_max", "kv_unified", "swa_full", "flash_attn", "n_outputs_max",
+        "compute_bytes", "host_compute_bytes",
+    )  # fmt: skip
+    return {**row, **{name: int(row[name] or 0) for name in names}}
+
+
+def one_place(h: Shape, row: Shape) -> MeasuredContext:
+    """Return a context on the CPU or on one device."""
+    shape, build = shape_of(h, row), int(row["source_build"].removeprefix("b"))
+    if row["device"] == "CPU":
+        placement, devices, host = Placement(devices=0), (), row["compute_bytes"]
+    else:
+        placement, devices, host = Placement(), (row["compute_bytes"],), row["host_compute_bytes"]
+    return MeasuredContext(
+        model=row["model"],
+        shape=shape,
+        build=build,
+        placement=placement,
+        device_bytes=devices,
+        host_bytes=host,
+    )
+
+
+def many_places(h: Shape, group: Mapping[str, Shape]) -> MeasuredContext:
+    """Return a context with placement of its own: several devices, some layers or experts on the host."""
+    host = group["host"]
+    names = sorted(name for name in group if name != "host")
+    placement = Placement(
+        devices=len(names),
+        offload=Offload.SOME if "n_gpu_layers" in host["extra"] else Offload.ALL,
+        overrides="n_cpu_moe" in host["extra"],
+    )
+    return MeasuredContext(
+        model=host["model"],
+        shape=shape_of(h, host),
+        build=int(host["source_build"].removeprefix("b")),
+        placement=placement,
+        device_bytes=tuple(group[name]["compute_bytes"] for name in names),
+        host_bytes=host["compute_bytes"],
+    )

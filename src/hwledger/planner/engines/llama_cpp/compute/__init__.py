@@ -5,6 +5,11 @@ over devices, ``builds`` and ``intervals`` say for which build and how closely, 
 together, and ``from_model`` reads the shape off a ModelSpec.
 """
 
+from hwledger.planner.engines.llama_cpp.compute.accuracy import (
+    AccuracyRow,
+    MeasuredContext,
+    accuracy_rows,
+)
 from hwledger.planner.engines.llama_cpp.compute.estimate import (
     ComputeBuffers,
     ComputeEstimate,
@@ -22,16 +27,19 @@ from hwledger.planner.engines.llama_cpp.compute.shape import (
 )
 
 __all__ = [
+    "AccuracyRow",
     "AttentionGraph",
     "ComputeBuffers",
     "ComputeEstimate",
     "FeedForwardGraph",
     "GraphShape",
     "LayerGraph",
+    "MeasuredContext",
     "Offload",
     "Placement",
     "StateGraph",
     "StateKind",
+    "accuracy_rows",
     "estimate_compute",
     "graph_of_model",
 ]

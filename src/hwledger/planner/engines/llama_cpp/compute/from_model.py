@@ -1,7 +1,7 @@
 """GraphShape of a ModelSpec: each layer's mixers and feed-forward block as widths."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from hwledger.model.channel import ChannelMixer, DenseMLP
@@ -41,6 +41,15 @@ FUSED_NAMES: Final = tuple(
 QUERY_NAMES: Final = ("attn_q.weight", "self_attn.q_proj.weight")
 """The query matrix of a layer; twice the queries' width where it carries an output gate."""
 
+FIRST_NORMS: Final = ("attn_norm.weight", "input_layernorm.weight")
+"""The norm in front of attention."""
+
+SECOND_NORMS: Final = (
+    "ffn_norm.weight", "post_attention_norm.weight", "post_attention_layernorm.weight",
+    "pre_feedforward_layernorm.weight", "pre_ff_layernorm.weight",
+)  # fmt: skip
+"""Norms behind attention; a layer with a first norm alone runs both blocks in parallel."""
+
 STEP_WIDTH: Final = 16
 """Mamba-1's time-step rank is hidden width over this, unless stated (Gu & Dao 2023, ``dt_rank="auto"``)."""
 
@@ -52,10 +61,12 @@ class QueryTraits:
     Attributes:
         fused: layers whose queries, keys and values come from one matrix.
         rows: rows of a layer's query matrix.
+        parallel: layers whose one norm feeds both attention and the feed-forward block.
     """
 
     fused: frozenset[int]
     rows: Mapping[int, int]
+    parallel: frozenset[int]
 
 
 def graph_of_model(spec: ModelSpec, context: ResolvedContext, *, windows: bool = True) -> GraphShape:
@@ -95,12 +106,14 @@ def graph_of_model(spec: ModelSpec, context: ResolvedContext, *, windows: bool =
 def distinct_layers(spec: ModelSpec, cells: Callable[[Mixer], int]) -> tuple[LayerGraph, ...]:
     """Return the graphs of the layers that differ, in order of first appearance."""
     traits = query_traits(spec)
-    known: dict[tuple[int, int, bool, int], LayerGraph] = {}
+    known: dict[tuple[int, ...], LayerGraph] = {}
     for layer in spec.layers:
         fused, rows = layer.index in traits.fused, traits.rows.get(layer.index, 0)
-        key = (id(layer.mixers), id(layer.channel), fused, rows)
+        parallel = layer.index in traits.parallel and any(map(cached, layer.mixers))
+        key = (id(layer.mixers), id(layer.channel), fused, rows, parallel)
         if key not in known:
-            known[key] = layer_graph(spec, layer, cells, fused=fused, rows=rows)
+            graph = layer_graph(spec, layer, cells, fused=fused, rows=rows)
+            known[key] = replace(graph, parallel=parallel)
     return tuple(dict.fromkeys(known.values()))
 
 
@@ -125,12 +138,20 @@ def mixer_cells(mixer: Mixer, context: ResolvedContext) -> int:
 
 def query_traits(spec: ModelSpec) -> QueryTraits:
     """Return what the names and shapes of the query matrices say."""
-    inside = [one for one in spec.tensors if one.layer is not None]
-    fused = frozenset(one.layer for one in inside if one.layer is not None and one.name.endswith(FUSED_NAMES))
-    rows = {
-        one.layer: one.shape[0] for one in inside if one.layer is not None and one.name.endswith(QUERY_NAMES)
-    }
-    return QueryTraits(fused, rows)
+    fused, first, second = set(), set(), set()
+    rows = {}
+    for tensor in spec.tensors:
+        if tensor.layer is None:
+            continue
+        if tensor.name.endswith(FUSED_NAMES):
+            fused.add(tensor.layer)
+        elif tensor.name.endswith(QUERY_NAMES):
+            rows[tensor.layer] = tensor.shape[0]
+        elif tensor.name.endswith(FIRST_NORMS):
+            first.add(tensor.layer)
+        elif tensor.name.endswith(SECOND_NORMS):
+            second.add(tensor.layer)
+    return QueryTraits(frozenset(fused), rows, frozenset(first - second))
 
 
 def layer_graph(

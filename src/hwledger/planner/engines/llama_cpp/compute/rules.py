@@ -85,27 +85,32 @@ def input_elements(shape: GraphShape, style: Style) -> float:
 def feed_forward_elements(shape: GraphShape, block: FeedForwardGraph) -> float:
     """Return a feed-forward block at its widest.
 
-    Gate, up and product are alive together; what the experts return is laid out over gate and up
-    where it fits there, behind them where it does not.
+    Gate, up and product are alive together; an ungated block is activated in place. What the
+    experts return is laid out over gate and up where it fits there, behind them where it does not.
     """
-    copies = 3 if block.gated else 2
+    copies = 3 if block.gated else 1
     expert_output = block.experts_used * shape.n_embd
     spill = expert_output if expert_output > (copies - 1) * block.width else 0
     return copies * block.width + spill
 
 
 def residual_elements(shape: GraphShape, layer: LayerGraph, style: Style, place: Place) -> float:
-    """Return the hidden-width tensors that are alive beside a layer's widest block."""
+    """Return the hidden-width tensors that are alive beside a layer's widest block.
+
+    Where attention and feed-forward run in parallel, attention's result waits for the other.
+    """
+    parallel = shape.n_embd if layer.parallel else 0
     if style is Style.MIXED:
-        return HIDDEN_INPUTS[place] * shape.n_embd
-    extra = 2 if place is Place.CPU else 0
-    return (2 + extra) * shape.n_embd + leftover_elements(shape, layer)
+        return HIDDEN_INPUTS[place] * shape.n_embd + parallel
+    extra = 1 if place is Place.CPU else 0
+    return (2 + extra) * shape.n_embd + leftover_elements(shape, layer) + parallel
 
 
 def leftover_elements(shape: GraphShape, layer: LayerGraph) -> float:
     """Return what the mixer leaves as a gap in front of the feed-forward block (classic style)."""
-    leading = shape.layers[0].state if shape.layers else None
-    if leading is not None:
+    first = shape.layers[0]
+    leading = first.state
+    if leading is not None and first.attention is None:
         widths = {StateKind.MAMBA2: leading.inner, StateKind.GATED_DELTA: shape.n_embd}
         return widths.get(leading.kind, 0)
     attention = layer.attention
@@ -138,7 +143,7 @@ def latent_elements(shape: GraphShape, attention: AttentionGraph) -> float:
 
 def attention_elements(shape: GraphShape, attention: AttentionGraph, style: Style, place: Place) -> float:
     """Return the widest point of an attention, the hidden-width tensors included."""
-    hidden = HIDDEN_INPUTS[place] if style is Style.MIXED else 2 + 2 * (place is Place.CPU)
+    hidden = HIDDEN_INPUTS[place] if style is Style.MIXED else 2 + (place is Place.CPU)
     if shape.flash_attention:
         return hidden * shape.n_embd + flash_elements(shape, attention)
     scores = scores_elements(shape, attention)

@@ -82,7 +82,7 @@ class FeedForwardGraph:
     Attributes:
         width: intermediate width that one token passes; used experts x expert width.
         experts_used: experts that one token passes; 0: dense.
-        gated: gate and up matrices (SwiGLU); otherwise up alone.
+        gated: gate and up matrices (SwiGLU); otherwise up alone, activated in place.
     """
 
     width: int
@@ -92,11 +92,18 @@ class FeedForwardGraph:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerGraph:
-    """One layer: an attention, a state, or both, and its feed-forward blocks."""
+    """One layer: an attention, a state, or both, and its feed-forward blocks.
+
+    Attributes:
+        attention, state: the mixers; ``None`` where the layer has none of the kind.
+        feed_forward: blocks that run one after the other.
+        parallel: the feed-forward block takes attention's input and not its result (Cohere, Falcon).
+    """
 
     attention: AttentionGraph | None = None
     state: StateGraph | None = None
     feed_forward: tuple[FeedForwardGraph, ...] = ()
+    parallel: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
