@@ -22,7 +22,7 @@ from hwledger.model.mixers import (
     SlidingAttention,
 )
 from hwledger.model.number_types import NumberType
-from hwledger.planner.engines.llama_cpp.context import ResolvedContext
+from hwledger.planner.engines.llama_cpp.context import ResolvedContext, lesser
 from hwledger.planner.engines.llama_cpp.dialect import Dialect
 from hwledger.planner.memory import LayerMemory
 from hwledger.units import round_up
@@ -77,6 +77,12 @@ def _value_width(mixer: Mixer) -> int:
 
 
 def _layer(mixers: tuple[Mixer, ...], rules: _Rules) -> LayerMemory:
+    if not rules.dialect.cached:
+        return LayerMemory(kv_cache_bytes=0, state_bytes=0)
+    if not mixers and rules.dialect.empty_layers and not rules.context.flash_attn:
+        # a layer without KV heads is cached all the same, and transposed V is as wide as the widest
+        v = rules.row(rules.context.type_v, rules.widest_value) * rules.context.n_ctx_seq
+        return LayerMemory(kv_cache_bytes=v, state_bytes=0)
     return LayerMemory(
         kv_cache_bytes=sum(_kv(mixer, rules) for mixer in mixers),
         state_bytes=sum(_state(mixer, rules.context) for mixer in mixers),
@@ -139,7 +145,9 @@ def _latent(mixer: LatentAttention, rules: _Rules) -> int:
 def _compressed(mixer: CompressedAttention, context: ResolvedContext) -> int:
     """Window records, then one record per ``ratio`` tokens, and the indexer's; one stream per sequence."""
     needed = mixer.window + context.n_ubatch
-    window = context.n_ctx_seq if context.swa_full else round_up(min(context.n_ctx_seq, needed), context.pad)
+    window = (
+        context.n_ctx_seq if context.swa_full else round_up(lesser(context.n_ctx_seq, needed), context.pad)
+    )
     record = context.type_k.nbytes(mixer.head_width)
     if mixer.ratio <= 1:
         return record * window * context.n_seq_max

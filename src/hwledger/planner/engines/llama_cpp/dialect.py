@@ -16,12 +16,14 @@ class Dialect:
         windows: sliding and chunked layers keep their window only; otherwise the whole context.
         index_values: an index cache holds V rows too.
         cached: the architecture keeps a cache at all; encoders and diffusion models do not.
+        empty_layers: layers without attention take part in the cache.
         rollback: recurrent states can be kept for roll-back (``n_rs_seq``).
     """
 
     windows: bool = True
     index_values: bool = False
     cached: bool = True
+    empty_layers: bool = False
     rollback: bool = False
 
 
@@ -29,7 +31,9 @@ class Dialect:
 def dialects() -> dict[str, frozenset[str]]:
     """Traits of each architecture that has any, by its plain name."""
     text = files("hwledger.planner.engines.llama_cpp").joinpath("data/dialects.csv").read_text("utf-8")
-    return {row["architecture"]: frozenset(row["traits"].split()) for row in csv.DictReader(text.splitlines())}
+    return {
+        row["architecture"]: frozenset(row["traits"].split()) for row in csv.DictReader(text.splitlines())
+    }
 
 
 def dialect_of(spec: ModelSpec) -> Dialect:
@@ -43,6 +47,7 @@ def dialect_of(spec: ModelSpec) -> Dialect:
         windows=spec.format == "gguf" or "windows" in traits,
         index_values="index_values" in traits,
         cached="uncached" not in traits,
+        empty_layers="empty_layers" in traits,
         rollback="rollback" in traits,
     )
 

@@ -1,0 +1,1 @@
+"""GGUF files: reading their headers, and the models that they describe."""
