@@ -39,7 +39,7 @@ def read_experts(
         raise config.unusable("num_experts_per_tok", None, f"stated beside {count} experts")
     if not 1 <= active <= count:
         raise config.unusable("num_experts_per_tok", active, f"from 1 to the number of experts, {count}")
-    width = _first(config, (width_key,) if width_key else WIDTHS)
+    width = _in_order(config, (width_key,) if width_key else WIDTHS)
     if not width:
         raise config.unusable("moe_intermediate_size", width, "a positive width")
     return MixtureOfExperts(
@@ -72,9 +72,9 @@ def sparse_layers(config: Config, count: int, leading: int = 0) -> list[bool]:
     if config.value("moe_layer_start_index") is not None:
         return _stretch(config, count)
     dense = config.integer("first_k_dense_replace", "num_dense_layers", default=leading)
-    step = config.integer("decoder_sparse_step", default=1)
+    step = config.integer("decoder_sparse_step", default=1) if _heeds(config, "decoder_sparse_step") else 1
     frequency = config.integer("moe_layer_freq", "moe_layer_interval", default=1, least=1)
-    only_dense = set(_indices(config, "mlp_only_layers"))
+    only_dense = set(_indices(config, "mlp_only_layers")) if _heeds(config, "mlp_only_layers") else set()
     return [
         index >= dense
         and index % frequency == 0
@@ -83,6 +83,17 @@ def sparse_layers(config: Config, count: int, leading: int = 0) -> list[bool]:
         and (index + 1) % step == 0
         for index in range(count)
     ]
+
+
+def _heeds(config: Config, key: str) -> bool:
+    """Whether the family reads a key at all: Mixtral has no ``mlp_only_layers``, whatever a file says."""
+    pair = ("decoder_sparse_step", "mlp_only_layers")
+    return not config.known or any(each in config.defaults.values for each in (key, *pair))
+
+
+def _in_order(config: Config, keys: tuple[str, ...]) -> int | None:
+    """The first key that is stated or defaulted."""
+    return next((n for key in keys if (n := config.optional_integer(key)) is not None), None)
 
 
 def _first(config: Config, keys: tuple[str, ...]) -> int | None:
@@ -98,7 +109,7 @@ def _first(config: Config, keys: tuple[str, ...]) -> int | None:
 def _shared_width(config: Config, width: int, key: str) -> int:
     if key == "none":
         return 0
-    stated = _first(config, (key,) if key else SHARED_WIDTHS)
+    stated = _in_order(config, (key,) if key else SHARED_WIDTHS)
     if stated is not None:
         return stated
     return (_first(config, SHARED_COUNTS) or 0) * width

@@ -1,5 +1,8 @@
 """Heads and widths: how each family states the geometry of attention and the width of its MLP."""
 
+from collections.abc import Mapping
+
+from hwledger.library.config.draft import Draft
 from hwledger.library.config.pattern import CHUNKED, SLIDING, window_of
 from hwledger.library.config.reader import Config
 from hwledger.library.config.traits import Traits
@@ -30,7 +33,7 @@ def read_attention(config: Config, traits: Traits, kind: str, index: int = 0) ->
     sliding = kind == SLIDING
     other = config.nested("attention_other_setting") if sliding else None
     heads = _heads(config, other, sliding=sliding, index=index)
-    width = _head_width(config, other, sliding=sliding)
+    width = _head_width(config, traits, other, sliding=sliding)
     kv_heads = _kv_heads(config, traits, other, heads, sliding=sliding)
     value = config.optional_integer("v_head_dim", least=1) or width
     if sliding:
@@ -49,6 +52,35 @@ def read_width(config: Config, traits: Traits) -> int:
         return int(traits.width_factor) * config.integer(*HIDDEN, least=1)
     share, _, of = traits.width_share.partition("/")
     return stated * int(share) // int(of)
+
+
+def add_rope(draft: Draft, head_width: int, kind: str) -> None:
+    """Note the rotary table of a layer: positions, and the elements of a head that rotate.
+
+    Source: vLLM 0.33.0 ``model_executor/layers/rotary_embedding/__init__.py`` ``get_rope``.
+    """
+    config = draft.config
+    positions = config.optional_integer(
+        "max_position_embeddings", "n_positions", "seq_length", "max_seq_len", least=1
+    )
+    if positions is None:
+        return
+    rotary = config.optional_integer("rotary_dim", least=1)
+    draft.rope_tables.add((positions, rotary or int(head_width * _rotary_share(config, kind))))
+
+
+def _rotary_share(config: Config, kind: str) -> float:
+    """Share of a head that rotates; ``rope_parameters`` may state it per kind of layer."""
+    rope = config.value("rope_parameters")
+    if isinstance(rope, Mapping):
+        for table in (rope.get(kind), rope):
+            share = table.get("partial_rotary_factor") if isinstance(table, Mapping) else None
+            if isinstance(share, (int, float)) and 0 < share <= 1:
+                return float(share)
+    share = config.number("partial_rotary_factor", "rotary_pct", "rotary_percent", default=1.0)
+    if not 0 < share <= 1:
+        raise config.unusable("partial_rotary_factor", share, "above 0 and at most 1")
+    return share
 
 
 def _mixer(config: Config, kind: str, **geometry: int) -> KeyValueMixer:
@@ -75,18 +107,18 @@ def _heads(config: Config, other: Config | None, *, sliding: bool, index: int) -
     return config.integer(*HEADS, least=1)
 
 
-def _head_width(config: Config, other: Config | None, *, sliding: bool) -> int:
+def _head_width(config: Config, traits: Traits, other: Config | None, *, sliding: bool) -> int:
     if other is not None and (width := other.optional_integer("head_dim", least=1)):
         return width
     if sliding and (width := config.optional_integer("swa_head_dim", least=1)):
         return width
     stated = config.optional_integer("head_dim", "kv_channels", least=1)
-    if stated is not None:
+    if stated is not None and traits.kv != "heads":  # the older families split hidden_size evenly
         return stated
     hidden, heads = config.integer(*HIDDEN, least=1), config.integer(*HEADS, least=1)
     if hidden < heads:
         raise config.unusable("num_attention_heads", heads, f"at most hidden_size, which is {hidden}")
-    if hidden % heads:
+    if hidden % heads and any(config.has(key) for key in (*HIDDEN, *HEADS)):
         raise config.unusable("num_attention_heads", heads, f"a divisor of hidden_size, which is {hidden}")
     return int(config.derived("head_dim", hidden // heads, "hidden_size / num_attention_heads"))
 

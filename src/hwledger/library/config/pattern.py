@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 from hwledger.library.config.reader import Config
 
+# Kinds that a family gives by position alone, even where no window is stated.
+_BY_POSITION = ("every", "first", "edge", "ends")
 Rule = Callable[[int], bool]
 FULL = "full_attention"
 SLIDING = "sliding_attention"
@@ -18,8 +20,9 @@ def layer_kinds(config: Config, count: int, pattern: str) -> list[str]:
     A list in the file wins. ``pattern`` is the family's rule where there is none: ``full``;
     ``all`` (every layer slides); ``upper`` (from ``max_window_layers`` on, if
     ``use_sliding_window``); ``every:N`` (each N-th is full, the others slide; a stated
-    ``sliding_window_pattern`` replaces N); ``first:N`` (layers 0, N, 2N … are full); ``edge:N``
-    (the first and each N-th are full); ``even_below`` (even layers below ``max_window_layers``
+    ``sliding_window_pattern`` replaces N); ``windowed:N`` (the same, if a window is stated); ``first:N`` (layers 0, N, 2N … are full); ``edge:N``
+    (the first and each N-th are full); ``ends:N`` (the first two, N+1, 2N+1 … and the last are full);
+    ``even_below`` (even layers below ``max_window_layers``
     slide); ``norope:N`` (layers without rotary positions slide, by default each N-th).
 
     Source: ``__post_init__`` of the config classes, transformers 5.23.0.
@@ -30,7 +33,7 @@ def layer_kinds(config: Config, count: int, pattern: str) -> list[str]:
     stated = _stated(config, count)
     if stated is not None:
         return stated
-    if pattern == "full" or not _windowed(config):
+    if pattern == "full" or (not pattern.startswith(_BY_POSITION) and not _windowed(config)):
         return [FULL] * count
     return _derived(config, count, pattern)
 
@@ -84,7 +87,15 @@ def _windowed(config: Config) -> bool:
 def _derived(config: Config, count: int, pattern: str) -> list[str]:
     rule, _, step = pattern.partition(":")
     slides = _RULES[rule](config, int(step or 0))
-    return [SLIDING if slides(index) else FULL for index in range(count)]
+    kinds = [SLIDING if slides(index) else FULL for index in range(count)]
+    if rule == "ends":
+        kinds[-1] = FULL
+    return kinds
+
+
+def _ends(config: Config, step: int) -> Rule:
+    del config
+    return lambda index: index > 1 and index % step != 1
 
 
 def _all(config: Config, step: int) -> Rule:
@@ -134,8 +145,10 @@ _RULES: dict[str, Callable[[Config, int], Rule]] = {
     "upper": _upper,
     "even_below": _even_below,
     "every": _every,
+    "windowed": _every,
     "first": _first,
     "edge": _edge,
+    "ends": _ends,
     "norope": _no_rope,
 }
 

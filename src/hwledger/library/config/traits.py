@@ -14,11 +14,13 @@ class Traits:
     """What sets one decoder family apart from Llama; the defaults are Llama's.
 
     A *condition* is ``yes``, ``no``, a config key that decides (``attention_bias``), or one that
-    decides the other way round (``!no_bias``).
+    decides the other way round (``!no_bias``); ``&`` joins several.
 
     Attributes:
         names: scheme of tensor names in checkpoint_names.json.
+        tied: ``yes`` where no checkpoint has an output matrix, whatever the file says.
         norm: parameters of a norm: ``weight``, ``bias`` (weight and bias) or ``none``.
+        norm_if: condition for norms to have parameters.
         norms: names of the norms of a layer, joined by ``+``.
         final_norm: condition for the norm after the last layer.
         embed_norm: condition for a norm after the embedding.
@@ -50,7 +52,9 @@ class Traits:
     """
 
     names: str = "llama"
+    tied: str = ""
     norm: str = "weight"
+    norm_if: str = "yes"
     norms: str = "input_layernorm+post_attention_layernorm"
     final_norm: str = "yes"
     embed_norm: str = "no"
@@ -130,6 +134,13 @@ def traits_of(model_type: str) -> Traits:
 
 
 @cache
+def has_traits(model_type: str) -> bool:
+    """Return whether traits.csv has a row for ``model_type``."""
+    text = files("hwledger.library.config").joinpath("data/traits.csv").read_text("utf-8")
+    return f"\n{model_type}," in text
+
+
+@cache
 def names_of(scheme: str) -> Names:
     """Return the tensor names of a scheme."""
     text = files("hwledger.library.config").joinpath("data/checkpoint_names.json").read_text("utf-8")
@@ -138,6 +149,8 @@ def names_of(scheme: str) -> Names:
 
 def holds(condition: str, config: Config) -> bool:
     """Return whether a condition of the traits is met by a config."""
+    if "&" in condition:
+        return all(holds(each, config) for each in condition.split("&"))
     if condition in ("yes", "no"):
         return condition == "yes"
     if condition.startswith("!"):

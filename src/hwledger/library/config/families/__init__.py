@@ -1,7 +1,8 @@
 """Families: how each architecture's config encodes its layers and tensors.
 
-``families.csv`` maps a ``model_type`` to the module and function that reads it. A type that is not
-listed is read by ``decoder.read``, the common decoder, and said to be so.
+``families.csv`` maps a ``model_type`` to the module and function that reads it. The other
+types are read by ``decoder.read``, the common decoder, as their row in ``traits.csv`` says; one without a
+row is read as Llama would be, and said to be so.
 """
 
 import csv
@@ -12,6 +13,7 @@ from importlib.resources import files
 
 from hwledger.library.config.draft import Draft
 from hwledger.library.config.reader import Config
+from hwledger.library.config.traits import has_traits
 
 Family = Callable[[Config], Draft]
 COMMON = "decoder:read"
@@ -24,4 +26,4 @@ def family_of(model_type: str) -> tuple[Family, bool]:
     listed = {row["model_type"]: row["reader"] for row in csv.DictReader(text.splitlines())}
     module, _, function = listed.get(model_type, COMMON).partition(":")
     reader = getattr(import_module(f"hwledger.library.config.families.{module}"), function)
-    return reader, model_type in listed
+    return reader, model_type in listed or has_traits(model_type)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from hwledger.library.config.draft import Draft
 from hwledger.library.config.experts import read_experts, sparse_layers
 from hwledger.library.config.families import decoder_blocks as blocks
-from hwledger.library.config.geometry import read_attention, read_width
+from hwledger.library.config.geometry import add_rope, read_attention, read_width
 from hwledger.library.config.pattern import layer_kinds
 from hwledger.library.config.reader import Config
 from hwledger.library.config.traits import Names, Traits, holds, names_of, traits_of
@@ -29,6 +29,8 @@ def read(config: Config) -> Draft:
 
 def add_decoder(draft: Draft, traits: Traits, names: Names) -> None:
     """Add embedding, layers, final norm and output matrix of a decoder to a draft."""
+    if not holds(traits.norm_if, draft.config):
+        traits = replace(traits, norm="none")
     _embedding(draft, traits, names)
     add_layers(draft, traits, names)
     if holds(traits.final_norm, draft.config) and traits.norm != "none":
@@ -57,13 +59,20 @@ def add_layers(draft: Draft, traits: Traits, names: Names) -> None:
             blocks.norms(draft, traits)
             blocks.extras(draft, traits.extra_layer, {"hidden": draft.hidden}, Part.OTHER)
         draft.layer(kinds[index], attention, channel=channel)
+        if traits.positions == "rope":
+            add_rope(draft, attention.key_width, kinds[index])
 
 
 def _embedding(draft: Draft, traits: Traits, names: Names) -> None:
     config = draft.config
     width = config.integer("word_embed_proj_dim", default=draft.hidden, least=1)
     if width == draft.hidden:
-        draft.embed(names.embed, head=names.head, head_bias=holds(traits.head_bias, config))
+        draft.embed(
+            names.embed,
+            head=names.head,
+            tied=True if traits.tied == "yes" else None,
+            head_bias=holds(traits.head_bias, config),
+        )
     else:  # OPT-350M: the embedding is narrower than the residual stream
         draft.tied = config.flag("tie_word_embeddings", default=True)
         stem = names.embed.rpartition(".")[0]

@@ -30,7 +30,12 @@ def attention(draft: Draft, traits: Traits, names: Names, mixer: KeyValueMixer, 
         if traits.output_gate != "none":
             rows = inner if traits.output_gate == "full" else mixer.query_heads
             draft.linear("g_proj", rows, draft.hidden, Part.ATTENTION)
-        widths = {"hidden": draft.hidden, "heads": mixer.query_heads, "head": mixer.key_width, "attention": inner}
+        widths = {
+            "hidden": draft.hidden,
+            "heads": mixer.query_heads,
+            "head": mixer.key_width,
+            "attention": inner,
+        }
         extras(draft, traits.extra_attention, widths, Part.ATTENTION)
 
 
