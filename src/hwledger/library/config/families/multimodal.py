@@ -1,0 +1,251 @@
+"""Multimodal wrappers: a text model by its own family, and the towers and projectors around it.
+
+Source of every shape: transformers 5.23.0 ``models/*/modeling_*.py`` of the wrapper's ``model_type``.
+"""
+
+from collections.abc import Callable, Mapping
+
+from hwledger.library.config.draft import Draft
+from hwledger.library.config.families import family_of
+from hwledger.library.config.families.towers import gemma4 as gemma4_tower
+from hwledger.library.config.families.towers import glm, internvl, llama, pixtral, qwen, siglip
+from hwledger.library.config.families.towers.tower import Tower
+from hwledger.library.config.reader import Config
+
+TEXT_KEYS = ("text_config", "llm_config", "language_config")
+VISION_TOWERS: Mapping[str, Callable[[Draft, Config], int]] = {
+    "siglip_vision_model": siglip.siglip, "siglip2_vision_model": siglip.siglip2,
+    "clip_vision_model": siglip.clip, "pixtral": pixtral.pixtral, "internvl_vision": internvl.internvl,
+}  # fmt: skip
+
+
+def text_draft(config: Config, *, tied: bool | None = None) -> Draft:
+    """Return the draft of the text model, tied as the wrapper says (``tied`` where it does not).
+
+    Old files keep the text model's keys at the top, beside ``vision_config``.
+    """
+    text = config.nested(*TEXT_KEYS)
+    kind = next(
+        (config.defaults.nested[key] for key in TEXT_KEYS if config.defaults.nested.get(key)), "llama"
+    )
+    raw = text.raw if text is not None else {**config.raw, "model_type": kind}
+    name = (text.model_type if text is not None else kind) or kind
+    says = config.flag("tie_word_embeddings") if _says_tied(config) else tied
+    extra = {} if says is None else {"tie_word_embeddings": says}
+    path = text.path if text is not None else config.path
+    reader, listed = family_of(name)
+    draft = reader(Config({**raw, **extra, "model_type": name}, config.where, path=path, facts=config.facts))
+    if not listed:
+        draft.unknowns.append(f"text model {name} is not known: its layers are read as a common decoder's")
+    return draft
+
+
+def _says_tied(config: Config) -> bool:
+    return config.has("tie_word_embeddings") or "tie_word_embeddings" in config.defaults.values
+
+
+def part_config(config: Config, key: str, default: str = "") -> Config | None:
+    """Return a nested config; the class defaults where it is absent; ``None`` where it is null."""
+    kind = config.defaults.nested.get(key) or default
+    if key in config.raw and config.raw[key] is None:
+        return None
+    found = config.nested(key)
+    raw = found.raw if found is not None else {}
+    named = raw.get("model_type") or kind
+    return Config({**raw, "model_type": named}, config.where, path=f"{config.path}{key}.", facts=config.facts)
+
+
+def vision_tower(draft: Draft, config: Config, default: str) -> int | None:
+    """Add the tower that ``vision_config`` names and return its width, ``None`` where it is not known."""
+    vision = part_config(config, "vision_config", default)
+    if vision is None:
+        return None
+    build = VISION_TOWERS.get(vision.model_type)
+    if build is None:
+        draft.unknowns.append(
+            f"vision tower {vision.model_type or 'without a name'} is not known: it is not counted"
+        )
+        return None
+    return build(draft, vision)
+
+
+def _two_linears(
+    draft: Draft, inputs: int, *, bias: bool = True, name: str = "multi_modal_projector"
+) -> None:
+    projector = Tower(draft, f"model.{name}.")
+    projector.matrix("linear_1", draft.hidden, inputs, bias=bias)
+    projector.matrix("linear_2", draft.hidden, draft.hidden, bias=bias)
+
+
+def text_only(config: Config) -> Draft:
+    """Read a wrapper whose towers are not known: the text model, and a sentence about the rest."""
+    draft = text_draft(config)
+    draft.unknowns.append(
+        f"towers of {config.model_type or 'this model'} are not known: they are not counted"
+    )
+    return draft
+
+
+def gemma3(config: Config) -> Draft:
+    """Read Gemma 3: SigLIP and one matrix that averages patches into soft tokens."""
+    draft = text_draft(config)
+    width = vision_tower(draft, config, "siglip_vision_model")
+    if width:
+        projector = Tower(draft, "model.multi_modal_projector.")
+        projector.array("mm_input_projection_weight", width, draft.hidden)
+        projector.norm("mm_soft_emb_norm", width, bias=False)
+    return draft
+
+
+def gemma4(config: Config) -> Draft:
+    """Read Gemma 4: its own vision tower, an audio tower in the small ones, a projection each."""
+    draft = text_draft(config)
+    vision = part_config(config, "vision_config")
+    if vision is not None:
+        width = gemma4_tower.gemma4_vision(draft, vision)
+        Tower(draft, "model.embed_vision.").matrix("embedding_projection", draft.hidden, width)
+    if config.has("audio_config"):
+        audio = part_config(config, "audio_config")
+        if audio is not None:
+            width = gemma4_tower.gemma4_audio(draft, audio)
+            Tower(draft, "model.embed_audio.").matrix("embedding_projection", draft.hidden, width)
+    return draft
+
+
+def llama4(config: Config) -> Draft:
+    """Read Llama 4; the output matrix belongs to the text model."""
+    text = config.nested("text_config")
+    draft = text_draft(config, tied=text.flag("tie_word_embeddings") if text is not None else None)
+    vision = part_config(config, "vision_config")
+    if vision is not None:
+        llama.llama4(draft, vision, draft.hidden)
+    return draft
+
+
+def mllama(config: Config) -> Draft:
+    """Read Llama 3.2 Vision."""
+    draft = text_draft(config)
+    vision = part_config(config, "vision_config")
+    if vision is not None:
+        llama.mllama(draft, vision, draft.hidden)
+    return draft
+
+
+def qwen2_vl(config: Config) -> Draft:
+    """Read Qwen2-VL."""
+    draft = text_draft(config)
+    vision = part_config(config, "vision_config")
+    if vision is not None:
+        qwen.qwen2(draft, vision)
+    return draft
+
+
+def qwen2_5_vl(config: Config) -> Draft:
+    """Read Qwen2.5-VL."""
+    draft = text_draft(config)
+    vision = part_config(config, "vision_config")
+    if vision is not None:
+        qwen.qwen2_5(draft, vision)
+    return draft
+
+
+def qwen3_vl(config: Config) -> Draft:
+    """Read Qwen3-VL, dense or routed."""
+    draft = text_draft(config)
+    vision = part_config(config, "vision_config")
+    if vision is not None:
+        qwen.qwen3(draft, vision)
+    return draft
+
+
+def qwen3_5(config: Config) -> Draft:
+    """Read Qwen3.5 and later: Qwen3-VL's tower without deepstack."""
+    draft = text_draft(config)
+    vision = part_config(config, "vision_config")
+    if vision is not None:
+        qwen.qwen3(draft, vision, deepstack=False)
+    return draft
+
+
+def glm4v(config: Config) -> Draft:
+    """Read GLM-4.1V and GLM-4.5V."""
+    draft = text_draft(config)
+    vision = part_config(config, "vision_config")
+    if vision is not None:
+        glm.glm4v(draft, vision)
+    return draft
+
+
+def lfm2_vl(config: Config) -> Draft:
+    """Read LFM2-VL: SigLIP 2, pixels folded into channels, two linear layers."""
+    draft = text_draft(config)
+    width = vision_tower(draft, config, "siglip2_vision_model")
+    if width:
+        factor = config.integer("downsample_factor", default=2, least=1)
+        inner = config.integer("projector_hidden_size", default=2560, least=1)
+        bias = config.flag("projector_bias", default=True)
+        projector = Tower(draft, "model.multi_modal_projector.")
+        if config.flag("projector_use_layernorm", default=True):
+            projector.norm("layer_norm", width * factor**2)
+        projector.matrix("linear_1", inner, width * factor**2, bias=bias)
+        projector.matrix("linear_2", draft.hidden, inner, bias=bias)
+    return draft
+
+
+def mistral3(config: Config) -> Draft:
+    """Read Mistral Small 3 and Ministral 3: Pixtral, a patch merger, two linear layers."""
+    draft = text_draft(config)
+    width = vision_tower(draft, config, "pixtral")
+    if width:
+        merge = config.integer("spatial_merge_size", default=2, least=1)
+        projector = Tower(draft, "model.multi_modal_projector.")
+        projector.norm("norm", width, bias=False)
+        projector.matrix("patch_merger.merging_layer", width, width * merge**2)
+        _two_linears(draft, width, bias=config.flag("multimodal_projector_bias"))
+    return draft
+
+
+def llava(config: Config) -> Draft:
+    """Read LLaVA, LLaVA-NeXT and LLaVA-OneVision; several feature layers widen the projector's input."""
+    draft = text_draft(config)
+    width = vision_tower(draft, config, "clip_vision_model")
+    if width:
+        layers = config.value("vision_feature_layer", default=-2)
+        count = len(layers) if isinstance(layers, list) else 1
+        bias = config.flag("multimodal_projector_bias", default=True)
+        _two_linears(draft, width * count, bias=bias)
+        if config.model_type != "llava":
+            Tower(draft, "model.").array("image_newline", draft.hidden)
+    return draft
+
+
+def internvl_chat(config: Config) -> Draft:
+    """Read InternVL: pixels folded into channels, a norm and two linear layers."""
+    draft = text_draft(config)
+    width = vision_tower(draft, config, "internvl_vision")
+    if width:
+        folded = int(width * (1 / config.number("downsample_ratio", default=0.5)) ** 2)
+        Tower(draft, "model.multi_modal_projector.").norm("layer_norm", folded)
+        _two_linears(draft, folded)
+    return draft
+
+
+def paligemma(config: Config) -> Draft:
+    """Read PaliGemma: SigLIP and one linear layer."""
+    draft = text_draft(config)
+    vision = part_config(config, "vision_config", "siglip_vision_model")
+    if vision is not None:
+        width = siglip.siglip(draft, vision, pooled=vision.has("vision_use_head"))
+        Tower(draft, "model.multi_modal_projector.").matrix("linear", draft.hidden, width, bias=True)
+    return draft
+
+
+def idefics3(config: Config) -> Draft:
+    """Read Idefics 3 and SmolVLM: SigLIP's shape, pixels folded into channels, one matrix."""
+    draft = text_draft(config)
+    vision = part_config(config, "vision_config")
+    if vision is not None:
+        width = siglip.siglip(draft, vision, pooled=False)
+        scale = config.integer("scale_factor", default=2, least=1)
+        Tower(draft, "model.connector.").matrix("modality_projection.proj", draft.hidden, width * scale**2)
+    return draft
