@@ -65,7 +65,6 @@ _AUDIO_NORMS = (
     "feed_forward2.post_layer_norm", "lconv1d.pre_layer_norm", "lconv1d.conv_norm", "norm_pre_attn",
     "norm_post_attn", "norm_out",
 )  # fmt: skip
-_MEL_BINS = 128
 
 
 def _subsampling(tower: Tower, width: int, first: int, second: int) -> None:
@@ -74,4 +73,4 @@ def _subsampling(tower: Tower, width: int, first: int, second: int) -> None:
     tower.norm("subsample_conv_projection.layer0.norm", first, bias=False)
     tower.array("subsample_conv_projection.layer1.conv.weight", second, first, 3, 3)
     tower.norm("subsample_conv_projection.layer1.norm", second, bias=False)
-    tower.matrix("subsample_conv_projection.input_proj_linear", width, second * _MEL_BINS // 4)
+    tower.matrix("subsample_conv_projection.input_proj_linear", width, first // 4 * second)
