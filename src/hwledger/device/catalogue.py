@@ -7,7 +7,6 @@ several accelerators it is never chosen between: all are listed.
 import csv
 import re
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
 from typing import Final
@@ -170,6 +169,8 @@ def _index() -> tuple[dict[str, DeviceSpec], list[tuple[frozenset[str], DeviceSp
 
 
 def _nearest(glued: str) -> Sequence[str]:
+    from difflib import get_close_matches  # noqa: PLC0415 - start-up time
+
     exact, _ = _index()
     near = get_close_matches(glued, exact, NEAREST, 0.5)
     names = dict.fromkeys(exact[key].name for key in near)
