@@ -56,7 +56,7 @@ def entries() -> tuple[Entry, ...]:
 
 
 def lookup(name: str) -> Entry:
-    """Return the model called ``name``: its id, its name without publisher or an alias, loosely spelled or not.
+    """Return the model called ``name``: its id, name without publisher or alias, loosely spelled or not.
 
     Raises:
         AmbiguousError: several models answer to the name; they are listed.
