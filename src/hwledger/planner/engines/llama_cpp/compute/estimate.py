@@ -8,6 +8,7 @@ from hwledger.planner.engines.llama_cpp.compute.intervals import (
     GraphKind,
     Range,
     kind_of,
+    measured_structure,
     range_of,
     regime_of,
 )
@@ -22,11 +23,18 @@ from hwledger.planner.engines.llama_cpp.compute.shape import GraphShape
 from hwledger.planner.memory import Basis
 
 HOST_RANGES: Final = {
+    Style.OLDEST: Range(0.95, 1.05, "public logs of llama.cpp from 2024 and 2025"),
     Style.EARLY: Range(0.90, 1.05, "public logs of llama.cpp before b9500"),
     Style.CLASSIC: Range(0.995, 1.005, "llama.cpp b11063, libllama's own planner"),
     Style.MIXED: Range(0.995, 1.005, "llama.cpp b11549, libllama's own planner"),
 }
 """Range of the host's buffer beside a GPU: it holds the graph's inputs alone."""
+
+UNMEASURED: Final = (0.92, 1.10)
+"""Factors on the interval of a structure that was not among those measured: two hidden vectors or so."""
+
+UNLIKE: Final = "built unlike the measured models, so widened"
+"""What the source of such a figure says."""
 
 SPREAD: Final = {GraphKind.DENSE: (0.98, 1.05), GraphKind.EXPERTS: (0.95, 1.10)}
 """Factors on the interval where the graph is split over devices or weights are copied."""
@@ -85,6 +93,8 @@ def estimate_compute(
 def one_style(shape: GraphShape, placement: Placement, style: Style) -> ComputeBuffers:
     """Return the buffers of a build whose style is known."""
     graph = range_of(regime_of(shape, style, placement.place))
+    if not measured_structure(shape):
+        graph = Range(graph.low * UNMEASURED[0], graph.high * UNMEASURED[1], f"{graph.source}; {UNLIKE}")
     split = placement.devices > 1 or placement.offload is not Offload.ALL or placement.copied_bytes > 0
     if split:
         low, high = SPREAD.get(kind_of(shape), WIDE)

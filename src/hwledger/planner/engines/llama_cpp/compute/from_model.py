@@ -62,11 +62,13 @@ class QueryTraits:
         fused: layers whose queries, keys and values come from one matrix.
         rows: rows of a layer's query matrix.
         parallel: layers whose one norm feeds both attention and the feed-forward block.
+        post_norm: layers without a norm in front of attention.
     """
 
     fused: frozenset[int]
     rows: Mapping[int, int]
     parallel: frozenset[int]
+    post_norm: frozenset[int]
 
 
 def graph_of_model(spec: ModelSpec, context: ResolvedContext, *, windows: bool = True) -> GraphShape:
@@ -109,11 +111,13 @@ def distinct_layers(spec: ModelSpec, cells: Callable[[Mixer], int]) -> tuple[Lay
     known: dict[tuple[int, ...], LayerGraph] = {}
     for layer in spec.layers:
         fused, rows = layer.index in traits.fused, traits.rows.get(layer.index, 0)
-        parallel = layer.index in traits.parallel and any(map(cached, layer.mixers))
-        key = (id(layer.mixers), id(layer.channel), fused, rows, parallel)
+        attends = any(map(cached, layer.mixers))
+        parallel = attends and layer.index in traits.parallel
+        post_norm = attends and layer.index in traits.post_norm
+        key = (id(layer.mixers), id(layer.channel), fused, rows, parallel, post_norm)
         if key not in known:
             graph = layer_graph(spec, layer, cells, fused=fused, rows=rows)
-            known[key] = replace(graph, parallel=parallel)
+            known[key] = replace(graph, parallel=parallel, post_norm=post_norm)
     return tuple(dict.fromkeys(known.values()))
 
 
@@ -151,7 +155,7 @@ def query_traits(spec: ModelSpec) -> QueryTraits:
             first.add(tensor.layer)
         elif tensor.name.endswith(SECOND_NORMS):
             second.add(tensor.layer)
-    return QueryTraits(frozenset(fused), rows, frozenset(first - second))
+    return QueryTraits(frozenset(fused), rows, frozenset(first - second), frozenset(second - first))
 
 
 def layer_graph(

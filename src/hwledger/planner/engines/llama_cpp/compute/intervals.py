@@ -5,13 +5,13 @@ margin per kind so that a model that was left out of the fit still falls inside.
 """
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
 from importlib import resources
 
 from hwledger.planner.engines.llama_cpp.compute.rules import Place, Style
-from hwledger.planner.engines.llama_cpp.compute.shape import GraphShape
+from hwledger.planner.engines.llama_cpp.compute.shape import GraphShape, StateKind
 
 
 class GraphKind(StrEnum):
@@ -73,8 +73,27 @@ def regime_of(shape: GraphShape, style: Style, place: Place) -> Regime:
 
 
 def range_of(regime: Regime) -> Range:
-    """Return the range of a regime; every regime has one in the table."""
-    return ranges()[regime]
+    """Return the range of a regime; every regime has one in the table.
+
+    The oldest builds share the rows of the early ones.
+    """
+    style = Style.EARLY if regime.style is Style.OLDEST else regime.style
+    return ranges()[replace(regime, style=style)]
+
+
+def measured_structure(shape: GraphShape) -> bool:
+    """Return whether models built like this were among those measured.
+
+    Not so: parallel blocks, blocks without a norm in front, ungated blocks in attention layers, and
+    recurrent mixers without a closed form of their own.
+    """
+    return not any(
+        layer.parallel
+        or layer.post_norm
+        or (layer.attention is not None and not all(block.gated for block in layer.feed_forward))
+        or (layer.state is not None and layer.state.kind is StateKind.OTHER)
+        for layer in shape.layers
+    )
 
 
 @cache

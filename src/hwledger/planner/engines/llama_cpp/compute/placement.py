@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Final
 
 from hwledger.planner.engines.llama_cpp.compute.rules import (
+    HOST_HIDDEN,
     Place,
     Style,
     device_elements,
@@ -121,5 +122,5 @@ def host_bytes(shape: GraphShape, placement: Placement, style: Style) -> float:
     host = host_elements(shape, style)
     if not placement.pipelined:
         return unit * host
-    hidden = (4 if style is Style.MIXED else 2) * shape.n_embd
+    hidden = HOST_HIDDEN[style] * shape.n_embd
     return unit * (hidden + PIPELINE_COPIES * (host - hidden))

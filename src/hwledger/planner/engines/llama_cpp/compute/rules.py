@@ -7,9 +7,9 @@ tensors of a recurrent mixer, and the logits (llama.cpp b11549 ``src/llama-graph
 checked against libllama's own planner at b11063 and b11549 on 30 model shapes; what the allocator
 leaves as gaps is in the intervals.
 
-Two graph styles: ``CLASSIC`` (b9500 to b11063), whose only hidden-width input is the embedding, and
-``MIXED`` (b11549), where a batch may mix tokens and embeddings and more inputs stay alive. Before
-b9500 the mask is f32 with an f16 copy for flash attention.
+Two graph styles: ``CLASSIC`` (b9496 to b11063), whose only hidden-width input is the embedding, and
+``MIXED`` (b11549), where a batch may mix tokens and embeddings and more inputs stay alive. Up to b8211
+(``EARLY``, ``OLDEST``) the mask is f32 with an f16 copy for flash attention; public logs show it.
 """
 
 from enum import StrEnum
@@ -27,8 +27,9 @@ from hwledger.planner.engines.llama_cpp.compute.shape import (
 class Style(StrEnum):
     """How the graph's inputs are built; follows from the build number."""
 
-    EARLY = "early"  # before b9500: f32 mask
-    CLASSIC = "classic"  # b9500 to b11063
+    OLDEST = "oldest"  # before 2026: f32 mask, one hidden vector on the host
+    EARLY = "early"  # up to b8211: f32 mask
+    CLASSIC = "classic"  # b9496 to b11063
     MIXED = "mixed"  # b11549: tokens and embeddings in one batch
 
 
@@ -41,6 +42,12 @@ class Place(StrEnum):
 
 HIDDEN_INPUTS = {Place.DEVICE: 4, Place.CPU: 5}
 """Hidden-width tensors alive beside a block in the mixed style (measured at b11549)."""
+
+HOST_HIDDEN = {Style.OLDEST: 1, Style.EARLY: 2, Style.CLASSIC: 2, Style.MIXED: 4}
+"""Hidden-width inputs on the host: the token embeddings, and room for embeddings that are given."""
+
+AGED = (Style.OLDEST, Style.EARLY)
+"""Styles with an f32 mask."""
 
 SINGLE_INDEX = 2
 """An i64 index per token and cache half: two f32 elements."""
@@ -63,12 +70,15 @@ def attentions(shape: GraphShape) -> tuple[AttentionGraph, ...]:
     return tuple(layer.attention for layer in shape.layers if layer.attention is not None)
 
 
-def index_elements(shape: GraphShape) -> float:
+def index_elements(shape: GraphShape, style: Style) -> float:
     """Return positions and cache indices.
 
     Without flash attention V is stored transposed and needs an index per element of the widest V
-    (llama.cpp b11063 ``src/llama-kv-cache.cpp`` ``build_input_v_idxs``).
+    (llama.cpp b11063 ``src/llama-kv-cache.cpp`` ``build_input_v_idxs``). The oldest builds wrote the cache
+    through views and needed no indices.
     """
+    if style is Style.OLDEST:
+        return shape.positions
     value = max((attention.value for attention in attentions(shape)), default=0)
     per_value = 1 if shape.flash_attention else value
     per_cache = SINGLE_INDEX + (SINGLE_INDEX * per_value if value else 0)
@@ -79,7 +89,7 @@ def index_elements(shape: GraphShape) -> float:
 def input_elements(shape: GraphShape, style: Style) -> float:
     """Return masks, positions and indices together."""
     extra = 2 if style is Style.MIXED else 0
-    return mask_elements(shape) + index_elements(shape) + extra
+    return mask_elements(shape) + index_elements(shape, style) + extra
 
 
 def feed_forward_elements(shape: GraphShape, block: FeedForwardGraph) -> float:
@@ -97,13 +107,14 @@ def feed_forward_elements(shape: GraphShape, block: FeedForwardGraph) -> float:
 def residual_elements(shape: GraphShape, layer: LayerGraph, style: Style, place: Place) -> float:
     """Return the hidden-width tensors that are alive beside a layer's widest block.
 
-    Where attention and feed-forward run in parallel, attention's result waits for the other.
+    Where attention and feed-forward run in parallel, attention's result waits for the other; where
+    blocks read the residual stream unnormalised, there is no normalised copy of it.
     """
-    parallel = shape.n_embd if layer.parallel else 0
+    around = shape.n_embd * (layer.parallel - layer.post_norm)
     if style is Style.MIXED:
-        return HIDDEN_INPUTS[place] * shape.n_embd + parallel
+        return HIDDEN_INPUTS[place] * shape.n_embd + around
     extra = 1 if place is Place.CPU else 0
-    return (2 + extra) * shape.n_embd + leftover_elements(shape, layer) + parallel
+    return (2 + extra) * shape.n_embd + leftover_elements(shape, layer) + around
 
 
 def leftover_elements(shape: GraphShape, layer: LayerGraph) -> float:
@@ -224,7 +235,7 @@ def widest_layer(shape: GraphShape, style: Style, place: Place) -> float:
     """
     inputs = input_elements(shape, style)
     hidden = HIDDEN_INPUTS[place] * shape.n_embd
-    casts = style is Style.EARLY and shape.flash_attention
+    casts = style in AGED and shape.flash_attention
     cast = 1.5 * sum(shape.cells) + hidden if casts else 0
     layers = max(layer_elements(shape, layer, style, place) for layer in shape.layers)
     aside = shape.per_layer_input + per_layer_input_elements(shape)
@@ -241,7 +252,8 @@ def logits_elements(shape: GraphShape, style: Style, place: Place) -> float:
     logits = shape.n_vocab * share
     if style is not Style.MIXED:
         plain = all(one.state is None and not (one.attention and one.attention.fused) for one in shape.layers)
-        return logits + (1 if plain else 2) * shape.n_embd * share
+        single = plain and place is Place.DEVICE
+        return logits + (1 if single else 2) * shape.n_embd * share
     inputs = input_elements(shape, style) + shape.per_layer_input
     if logits <= mask_elements(shape):
         return inputs + HIDDEN_INPUTS[place] * shape.n_embd
@@ -255,8 +267,8 @@ def device_elements(shape: GraphShape, style: Style, place: Place) -> float:
 
 def host_elements(shape: GraphShape, style: Style) -> float:
     """Return the host's compute buffer beside a GPU: inputs, and the embeddings taken there."""
-    hidden = 4 if style is Style.MIXED else 2
-    masks = sum(shape.cells) if style is Style.EARLY else mask_elements(shape)
+    hidden = HOST_HIDDEN[style]
+    masks = sum(shape.cells) if style in AGED else mask_elements(shape)
     extra = 4 if style is Style.MIXED else 1
     logits = shape.n_outputs / shape.n_tokens if shape.n_outputs > 1 else 0
-    return hidden * shape.n_embd + masks + index_elements(shape) + extra + logits
+    return hidden * shape.n_embd + masks + index_elements(shape, style) + extra + logits

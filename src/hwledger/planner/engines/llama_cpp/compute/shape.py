@@ -98,12 +98,14 @@ class LayerGraph:
         attention, state: the mixers; ``None`` where the layer has none of the kind.
         feed_forward: blocks that run one after the other.
         parallel: the feed-forward block takes attention's input and not its result (Cohere, Falcon).
+        post_norm: blocks read the residual stream as it is and are normalised afterwards (OLMo 2).
     """
 
     attention: AttentionGraph | None = None
     state: StateGraph | None = None
     feed_forward: tuple[FeedForwardGraph, ...] = ()
     parallel: bool = False
+    post_norm: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
