@@ -59,7 +59,8 @@ def _class_name(config: Config) -> str:
 
 def _bert_head(draft: Draft) -> None:
     name = _class_name(draft.config)
-    if not name.endswith(_UNPOOLED):
+    roberta = draft.config.model_type != "bert"
+    if not name.endswith(_UNPOOLED) and not (roberta and name.endswith("ForSequenceClassification")):
         draft.linear("pooler.dense", draft.hidden, draft.hidden, Part.OTHER, bias=True)
     if name.endswith(_PREDICTING):
         draft.linear("cls.predictions.transform.dense", draft.hidden, draft.hidden, Part.OTHER, bias=True)

@@ -116,11 +116,8 @@ _T5_TOKENS = 512  # T5 has relative positions; this is the length it was trained
 def t5(config: Config) -> Draft:
     """Read T5, mT5, UMT5 and Flan-T5: relative positions, RMS norms, heads wider or narrower than hidden."""
     draft = Draft(config)
-    stated = config.raw.get("tie_word_embeddings")
-    draft.tied = True if stated is None else bool(stated)
+    draft.tied = True  # transformers 5 ties whatever the file says: ``false`` only turns a scale off
     draft.add("shared.weight", (draft.vocab, draft.hidden), Part.EMBEDDING, split=Split.VOCAB)
-    if not draft.tied:
-        draft.linear("lm_head", draft.vocab, draft.hidden, Part.LM_HEAD, split=Split.VOCAB)
     heads = config.integer("num_heads", least=1)
     width = config.integer("d_kv", least=1)
     attention = FullAttention(query_heads=heads, kv_heads=heads, key_width=width, value_width=width)
@@ -166,4 +163,4 @@ def _t5_attention(draft: Draft, name: str, attention: FullAttention) -> None:
     for matrix in ("q", "k", "v"):
         draft.linear(f"{name}.{matrix}", inner, draft.hidden, Part.ATTENTION)
     draft.linear(f"{name}.o", draft.hidden, inner, Part.ATTENTION)
-    draft.norm(f"{name.split('.')[0]}.layer_norm", draft.hidden)
+    draft.norm(f"{name.split('.', maxsplit=1)[0]}.layer_norm", draft.hidden)

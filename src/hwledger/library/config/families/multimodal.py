@@ -100,7 +100,7 @@ def gemma3(config: Config) -> Draft:
 def gemma4(config: Config) -> Draft:
     """Read Gemma 4: its own vision tower, an audio tower in the small ones, a projection each."""
     draft = text_draft(config)
-    vision = part_config(config, "vision_config")
+    vision = part_config(config, "vision_config") if config.has("vision_config") else None
     if vision is not None:
         width = gemma4_tower.gemma4_vision(draft, vision)
         Tower(draft, "model.embed_vision.").matrix("embedding_projection", draft.hidden, width)
@@ -235,7 +235,7 @@ def paligemma(config: Config) -> Draft:
     draft = text_draft(config)
     vision = part_config(config, "vision_config", "siglip_vision_model")
     if vision is not None:
-        width = siglip.siglip(draft, vision, pooled=vision.has("vision_use_head"))
+        width = siglip.siglip(draft, vision, pooled=config.has("vision_config"))
         Tower(draft, "model.multi_modal_projector.").matrix("linear", draft.hidden, width, bias=True)
     return draft
 

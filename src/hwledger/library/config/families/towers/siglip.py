@@ -21,7 +21,7 @@ def siglip(draft: Draft, vision: Config, *, pooled: bool = True) -> int:
     return width
 
 
-def siglip2(draft: Draft, vision: Config, *, pooled: bool = False) -> int:
+def siglip2(draft: Draft, vision: Config) -> int:
     """Add SigLIP 2 (flattened patches, any resolution) and return its width."""
     tower, width = Tower(draft, "model.vision_tower."), _width(vision)
     patch = vision.integer("patch_size", least=1)
@@ -29,7 +29,7 @@ def siglip2(draft: Draft, vision: Config, *, pooled: bool = False) -> int:
     tower.array("embeddings.position_embedding.weight", vision.integer("num_patches", least=1), width)
     _layers(tower, vision, width)
     tower.norm("post_layernorm", width)
-    if pooled and vision.flag("vision_use_head", default=True):
+    if vision.flag("vision_use_head", default=True):
         _head(tower, vision, width)
     return width
 
