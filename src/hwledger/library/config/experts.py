@@ -11,7 +11,6 @@ WIDTHS = ("moe_intermediate_size", "expert_ffn_hidden_size", "moe_ffn_hidden_siz
 SHARED_COUNTS = ("n_shared_experts", "num_shared_experts", "moe_num_shared_experts", "num_shared_expert")
 SHARED_WIDTHS = (
     "shared_expert_intermediate_size",
-    "moe_shared_expert_intermediate_size",
     "share_expert_dim",
     "shared_intermediate_size",
 )
@@ -112,7 +111,8 @@ def _shared_width(config: Config, width: int, key: str) -> int:
     stated = _in_order(config, (key,) if key else SHARED_WIDTHS)
     if stated is not None:
         return stated
-    return (_first(config, SHARED_COUNTS) or 0) * width
+    each = config.optional_integer("moe_shared_expert_intermediate_size", least=1) or width
+    return (_first(config, SHARED_COUNTS) or 0) * each
 
 
 def _stretch(config: Config, count: int) -> list[bool]:

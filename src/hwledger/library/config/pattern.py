@@ -17,13 +17,16 @@ WINDOWS = ("sliding_window", "sliding_window_size", "window_size")
 def layer_kinds(config: Config, count: int, pattern: str) -> list[str]:
     """Return the kind of each of ``count`` layers.
 
-    A list in the file wins. ``pattern`` is the family's rule where there is none: ``full``;
-    ``all`` (every layer slides); ``upper`` (from ``max_window_layers`` on, if
-    ``use_sliding_window``); ``every:N`` (each N-th is full, the others slide; a stated
-    ``sliding_window_pattern`` replaces N); ``windowed:N`` (the same, if a window is stated); ``first:N`` (layers 0, N, 2N … are full); ``edge:N``
-    (the first and each N-th are full); ``ends:N`` (the first two, N+1, 2N+1 … and the last are full);
-    ``even_below`` (even layers below ``max_window_layers``
-    slide); ``norope:N`` (layers without rotary positions slide, by default each N-th).
+    A list in the file wins. ``pattern`` is the family's rule where there is none:
+
+    - ``full``: no layer slides; ``all``: every layer slides.
+    - ``upper``: from ``max_window_layers`` on, if ``use_sliding_window``; ``even_below``: the even
+      layers below it.
+    - ``every:N``: each N-th is full, the others slide; a stated ``sliding_window_pattern`` replaces
+      N. ``windowed:N``: the same, where a window is stated.
+    - ``first:N``: layers 0, N, 2N … are full; ``edge:N``: the first and each N-th; ``ends:N``: the
+      first two, 1 + N, 1 + 2N … and the last.
+    - ``norope:N``: layers without rotary positions slide, by default each N-th.
 
     Source: ``__post_init__`` of the config classes, transformers 5.23.0.
 
@@ -100,7 +103,7 @@ def _ends(config: Config, step: int) -> Rule:
 
 def _all(config: Config, step: int) -> Rule:
     del config, step
-    return lambda index: True
+    return lambda index: index >= 0
 
 
 def _upper(config: Config, step: int) -> Rule:

@@ -42,9 +42,11 @@ class Traits:
         dense: leading dense layers, where no key says how many.
         router: name of the router within the MoE block.
         router_bias, expert_bias: conditions.
-        correction: a parameter with one value per expert beside the router; empty: none or a buffer.
+        correction: a parameter with one value per expert beside the router, ``name?condition``; empty:
+            none, or a buffer that transformers does not count.
         expert_width, shared_width: config keys of these widths; empty: the common ones in ``experts``.
-        shared: name of the shared experts, ``none`` where the family has none; ``shared_gate``: condition for their gate.
+        shared: name of the shared experts, ``none`` where the family has none.
+        shared_gate: condition for their gate.
         moe: name of the MoE block.
         extra_attention, extra_mlp, extra_layer, extra_model: parameters of no other kind, as
             ``name:width`` joined by ``+``; a width is a number, ``heads``, ``head``, ``hidden``,

@@ -93,8 +93,9 @@ def _experts(draft: Draft, traits: Traits, moe: MixtureOfExperts) -> None:
         draft.linear(
             traits.router, moe.experts, draft.hidden, Part.ROUTER, bias=router_bias, split=Split.REPLICATED
         )
-        if traits.correction:
-            draft.add(traits.correction, (moe.experts,), Part.ROUTER)
+        correction, _, condition = traits.correction.partition("?")
+        if correction and holds(condition or "yes", config):
+            draft.add(correction, (moe.experts,), Part.ROUTER)
         with draft.scope("experts.*."):
             _expert(draft, moe, bias=holds(traits.expert_bias, config))
         if moe.shared_width:
