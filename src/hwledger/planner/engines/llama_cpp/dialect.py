@@ -17,6 +17,7 @@ class Dialect:
         index_values: an index cache holds V rows too.
         cached: the architecture keeps a cache at all; encoders and diffusion models do not.
         empty_layers: layers without attention take part in the cache.
+        flash: flash attention can be used; otherwise it is switched off without asking.
         rollback: recurrent states can be kept for roll-back (``n_rs_seq``).
     """
 
@@ -24,6 +25,7 @@ class Dialect:
     index_values: bool = False
     cached: bool = True
     empty_layers: bool = False
+    flash: bool = True
     rollback: bool = False
 
 
@@ -48,6 +50,7 @@ def dialect_of(spec: ModelSpec) -> Dialect:
         index_values="index_values" in traits,
         cached="uncached" not in traits,
         empty_layers="empty_layers" in traits,
+        flash="no_flash" not in traits,
         rollback="rollback" in traits,
     )
 

@@ -1,0 +1,61 @@
+"""Which device holds which layer.
+
+Source: llama.cpp b11434 ``src/llama-model.cpp`` ``load_tensors``: the last ``n_gpu_layers`` layers are on
+devices, the output counting as one; each device takes a run of them by its share. The arithmetic is in
+32-bit floats, which decides ties.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hwledger.device.spec import DeviceSpec
+from hwledger.planner.engines.llama_cpp.settings import Settings
+from hwledger.planner.memory import HOST
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where the parts of a model are: device numbers, or ``HOST``.
+
+    Attributes:
+        layers: per layer, MTP layers behind the others.
+        output: the output matrix.
+        experts_on_host: first layers whose experts stay in host memory.
+        devices: devices that take part.
+    """
+
+    layers: tuple[int, ...]
+    output: int
+    experts_on_host: int
+    devices: tuple[int, ...]
+
+
+def place(settings: Settings, devices: tuple[DeviceSpec, ...], layers: int) -> Places:
+    """Return where ``layers`` layers and the output go; no device given means one."""
+    used = tuple(range(max(1, len(devices)))) if settings.main is None else (settings.main,)
+    offloaded = layers + 1 if settings.gpu_layers is None else min(settings.gpu_layers, layers + 1)
+    start = layers + 1 - offloaded
+    shares = _shares(settings, devices, used)
+    runs = [used[i] for i in _runs(shares, offloaded)]
+    places = [*[HOST] * start, *runs]
+    experts = layers if settings.cpu_moe is None else min(settings.cpu_moe, layers)
+    return Places(layers=tuple(places[:layers]), output=places[layers], experts_on_host=experts, devices=used)
+
+
+def _shares(settings: Settings, devices: tuple[DeviceSpec, ...], used: tuple[int, ...]) -> list[float]:
+    """Shares as given, else free memory: what is usable less the process's own context."""
+    if len(used) == 1:
+        return [1.0]
+    if settings.split:
+        return list(settings.split)
+    return [float(device.usable_bytes - device.context_bytes) for device in devices]
+
+
+def _runs(shares: list[float], count: int) -> list[int]:
+    """The device of each of ``count`` layers: the first whose running share exceeds the layer's."""
+    running = np.cumsum(np.array(shares, dtype=np.float32), dtype=np.float32)
+    bounds = running / running[-1]
+    positions = np.arange(count, dtype=np.float32) / np.float32(max(1, count))
+    found = np.searchsorted(bounds, positions, side="right")
+    return [min(int(index), len(shares) - 1) for index in found]
