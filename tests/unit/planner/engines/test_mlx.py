@@ -7,6 +7,7 @@ from hwledger.errors import UsageError
 from hwledger.model.channel import DenseMLP
 from hwledger.model.layers import LayerSpec
 from hwledger.model.mixers import (
+    ChunkedAttention,
     FullAttention,
     GatedDeltaNet,
     LatentAttention,
@@ -89,6 +90,14 @@ def test_what_mlx_cannot_quantise_is_refused() -> None:
     narrow = FullAttention(query_heads=8, kv_heads=8, key_width=80, value_width=80)
     with pytest.raises(UsageError, match="kv_group_size"):
         memory(model(narrow), 8192, kv_bits=8)
+
+
+def test_caches_without_a_quantised_form_stay_as_they_are() -> None:
+    """Chunked caches are left in 16 bits beside quantised full ones (Llama 4)."""
+    chunked = ChunkedAttention(query_heads=32, kv_heads=8, key_width=128, value_width=128, chunk=8192)
+    mixed = memory(model(chunked, FULL, architecture="llama4"), 8192, kv_bits=8).layers
+    assert mixed[0].kv_cache_bytes == 8192 * TOKEN
+    assert mixed[1].kv_cache_bytes == 8192 * 8 * 2 * (128 + 8)
 
 
 def test_latents_are_compressed_or_expanded_as_the_model_file_does() -> None:

@@ -2,12 +2,14 @@
 
 import csv
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from typing import Final
 
 from hwledger.errors import UsageError
 from hwledger.model.mixers import (
+    ChunkedAttention,
     CompressedAttention,
     FullAttention,
     LatentAttention,
@@ -17,7 +19,7 @@ from hwledger.model.mixers import (
     SlidingAttention,
 )
 from hwledger.model.number_types import number_type
-from hwledger.model.spec import ModelSpec
+from hwledger.model.tensors import Part
 from hwledger.planner.engines.activations import attention_heads, hidden_units, item_bytes
 from hwledger.planner.engines.mlx.cache import (
     CacheRules,
@@ -32,7 +34,7 @@ from hwledger.planner.memory import Basis, Category, Component, EngineMemory, La
 from hwledger.planner.options import Option, choice, integer, positive
 from hwledger.planner.request import Request
 from hwledger.planner.weights import weigh
-from hwledger.units import MIB
+from hwledger.units import MIB, format_gib
 
 RELEASE: Final = "mlx-lm 0.32.2"
 DEFAULTS: Final = {"kv_group_size": 64, "quantized_kv_start": 5000, "prefill_step_size": 2048}
@@ -107,6 +109,7 @@ class _Planned:
 
     def _rules(self) -> CacheRules:
         kind = _architectures().get(self.spec.architecture)
+        self.unknown = kind is None
         if kind is None:
             self.warnings.append(
                 f"{RELEASE} has no model file for {self.spec.architecture}: its caches are assumed"
@@ -115,7 +118,7 @@ class _Planned:
         group = _whole(self.options["kv_group_size"])
         return CacheRules(
             tokens=self.tokens, item_bytes=item_bytes(self.spec),
-            bits=self._bits(group), group=group, most=most,
+            bits=self._bits(group, bounded=most is not None), group=group, most=most,
             latent_expanded=kind is not None and kind[1] == "expanded",
             prefill_step=_whole(self.options["prefill_step_size"]),
         )  # fmt: skip
@@ -129,7 +132,7 @@ class _Planned:
             return None
         return _whole(most) if most is not None else None
 
-    def _bits(self, group: int) -> int | None:
+    def _bits(self, group: int, *, bounded: bool) -> int | None:
         bits = self._asked_bits()
         if bits is None:
             return None
@@ -140,7 +143,7 @@ class _Planned:
             )
             return None
         for mixer in (mixer for layer in self.spec.layers for mixer in layer.mixers):
-            _check_quantisable(mixer, group, bounded="max_kv_size" in self.options)
+            _check_quantisable(mixer, group, bounded=bounded)
         self.kv_type = f"{bits}bit"
         return bits
 
@@ -174,12 +177,13 @@ class _Planned:
             kv_cache_bytes_per_token=sum(token_bytes(mixer, self.rules) for mixer in growing),
             bytes_per_request=sum(m.kv_cache_bytes + m.state_bytes for m in layers) // self.users,
             not_modelled=("prompt caches kept between requests", "image and audio inputs"),
-            warnings=(*self.warnings, *self._wired()),
+            warnings=(*self.warnings, *self._towers(), *self._wired()),
         )  # fmt: skip
 
     def _layer(self, mixers: tuple[Mixer, ...]) -> LayerMemory:
+        rules = replace(self.rules, bits=None) if _stays_plain(mixers) else self.rules
         return LayerMemory(
-            kv_cache_bytes=self.users * sum(kv_bytes(mixer, self.rules) for mixer in mixers),
+            kv_cache_bytes=self.users * sum(kv_bytes(mixer, rules) for mixer in mixers),
             state_bytes=self.users * sum(state_bytes(mixer, self.rules) for mixer in mixers),
         )
 
@@ -198,7 +202,7 @@ class _Planned:
                       basis=weights.basis, source=weights.source,
                       low_bytes=weights.low, high_bytes=weights.high),
             Component(name="kv_cache", category=Category.KV_CACHE, size_bytes=kv,
-                      basis=Basis.ASSUMED if guessed or self.warnings else Basis.EXACT, source=cache_source,
+                      basis=Basis.ASSUMED if guessed or self.unknown else Basis.EXACT, source=cache_source,
                       low_bytes=round(kv * 0.9) if rotating else kv),
             Component(name="state", category=Category.STATE, size_bytes=state,
                       basis=Basis.ASSUMED if promoted else Basis.EXACT,
@@ -225,6 +229,14 @@ class _Planned:
         logits = 2 * self.users * spec.vocab_size * 4
         return activations + scores + overshoot + logits
 
+    def _towers(self) -> tuple[str, ...]:
+        size = weigh(self.spec, self.request.weights).by_part.get(Part.TOWER, 0)
+        if not size:
+            return ()
+        return (
+            f"vision and audio towers ({format_gib(size)}) are counted: mlx-vlm loads them, mlx-lm does not",
+        )
+
     def _wired(self) -> tuple[str, ...]:
         if not self.request.devices:
             return ()
@@ -240,15 +252,26 @@ def _check_quantisable(mixer: Mixer, group: int, *, bounded: bool) -> None:
     """Refuse what mlx-lm refuses while it runs."""
     if isinstance(mixer, SlidingAttention) or bounded:
         raise UsageError(
-            "mlx-lm cannot quantise rotating caches (sliding windows, max_kv_size): leave kv_bits out"
+            "mlx-lm cannot quantise rotating caches (sliding windows, max_kv_size); leave kv_bits out"
         )
     widths: tuple[int, ...] = ()
     if isinstance(mixer, FullAttention):
         widths = (mixer.key_width, mixer.value_width)
-    if any(width % group for width in widths):
-        raise UsageError(
-            f"kv_group_size {group} does not divide the head width {widths[0]}; give a smaller one"
-        )
+    for width in widths:
+        if width % group:
+            raise UsageError(
+                f"mlx-lm cannot quantise heads of width {width} in groups of {group}; "
+                "give a kv_group_size that divides it, or leave kv_bits out"
+            )
+
+
+def _stays_plain(mixers: tuple[Mixer, ...]) -> bool:
+    """Whether a layer's cache has no quantised form and is left as it is.
+
+    Layers with several caches (``CacheList``) and chunked ones have no ``to_quantized``.
+    """
+    indexed = any(isinstance(mixer, LatentAttention) and mixer.indexer for mixer in mixers)
+    return len(mixers) > 1 or indexed or any(isinstance(mixer, ChunkedAttention) for mixer in mixers)
 
 
 def _whole(value: object) -> int:
@@ -261,11 +284,6 @@ def _architectures() -> dict[str, tuple[bool, str]]:
     text = files("hwledger.planner.engines.mlx").joinpath("data/architectures.csv").read_text("utf-8")
     rows = csv.DictReader(text.splitlines())
     return {row["model_type"]: (row["own_cache"] == "yes", row["latent"]) for row in rows}
-
-
-def supported(spec: ModelSpec) -> bool:
-    """Return whether mlx-lm has a model file for this architecture."""
-    return spec.architecture in _architectures()
 
 
 profile = MlxProfile()

@@ -241,7 +241,7 @@ class _Planned:
             Component(
                 name="runtime", category=Category.RUNTIME, place=place, basis=Basis.ASSUMED,
                 size_bytes=devices[place].context_bytes if devices else CONTEXT_BYTES,
-                source=devices[place].source if devices else "CUDA context with PyTorch: 400 MiB assumed",
+                source="context of one process, device catalogue" if devices else "context: 400 MiB assumed",
                 low_bytes=(devices[place].context_bytes if devices else CONTEXT_BYTES) // 2,
                 high_bytes=2 * (devices[place].context_bytes if devices else CONTEXT_BYTES),
             )
