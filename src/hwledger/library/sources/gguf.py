@@ -31,7 +31,7 @@ class GgufSource:
 
     def open(self, ref: str) -> ModelSpec:
         """Read the header; the weights stay on disk."""
-        from hwledger.library.gguf.reader import read_gguf_model  # noqa: PLC0415 - start-up time
+        from hwledger.library.gguf.shards import read_gguf_model  # noqa: PLC0415 - start-up time
         from hwledger.library.gguf.spec import gguf_spec  # noqa: PLC0415 - start-up time
 
         return gguf_spec(read_gguf_model(Path(ref)), ref)

@@ -1,0 +1,76 @@
+"""Split models: all files of one model, checked to belong together."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from hwledger.errors import MalformedError, MissingError
+from hwledger.library.gguf.reader import GgufHeader, read_gguf
+
+_SHARD = re.compile(r"(?P<stem>.*)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf")
+MOST_SHARDS: Final = 1024
+
+
+def read_gguf_model(path: Path) -> GgufHeader:
+    """Return the header of a model, whose files may be several; a split one is given by its first file.
+
+    Raises:
+        MissingError: the file, or one of the parts, is not there.
+        MalformedError: a header is broken, the file is a later part, or the parts do not belong together.
+    """
+    match = _SHARD.fullmatch(path.name)
+    if match and int(match["number"]) != 1:
+        first = f"{match['stem']}-00001-of-{match['count']}.gguf"
+        raise MalformedError(f"{path}: this is part {int(match['number'])} of a split model; give {first}")
+    header = read_gguf(path)
+    count = _integer(header, "split.count", 1)
+    if count > 1 and not match:
+        raise MalformedError(
+            f"{path}: this is one of {count} parts, but its name is not -00001-of-{count:05}.gguf"
+        )
+    if not match or int(match["count"]) == 1:
+        return header
+    _check_part(path, header, 0, int(match["count"]))
+    return _join(path, header, match["stem"], int(match["count"]))
+
+
+def _join(path: Path, first: GgufHeader, stem: str, count: int) -> GgufHeader:
+    if count > MOST_SHARDS:
+        raise MalformedError(f"{path}: a model of {count} parts is more than can be read ({MOST_SHARDS})")
+    parts = [first]
+    for number in range(1, count):
+        part = path.with_name(f"{stem}-{number + 1:05}-of-{count:05}.gguf")
+        if not part.is_file():
+            raise MissingError(f"{part}: this part of the split model is missing; {count} parts are needed")
+        parts.append(read_gguf(part))
+        _check_part(part, parts[-1], number, count)
+    tensors = tuple(tensor for part in parts for tensor in part.tensors)
+    if len({tensor.name for tensor in tensors}) != len(tensors):
+        raise MalformedError(f"{path}: two parts of the split model hold the same tensor")
+    stated = _integer(first, "split.tensors.count", len(tensors))
+    if stated != len(tensors):
+        raise MalformedError(f"{path}: the parts hold {len(tensors)} tensors, the first one states {stated}")
+    return replace(
+        first,
+        tensors=tensors,
+        header_bytes=sum(part.header_bytes for part in parts),
+        file_bytes=sum(part.file_bytes for part in parts),
+        missing_data_bytes=sum(part.missing_data_bytes for part in parts),
+    )
+
+
+def _check_part(path: Path, header: GgufHeader, number: int, count: int) -> None:
+    stated = _integer(header, "split.no", number), _integer(header, "split.count", count)
+    if stated != (number, count):
+        raise MalformedError(
+            f"{path}: the header says part {stated[0] + 1} of {stated[1]}, the name says {number + 1} of "
+            f"{count}; were files swapped?"
+        )
+
+
+def _integer(header: GgufHeader, key: str, default: int) -> int:
+    value = header.metadata.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise MalformedError(f"the key {key} is {value!r} and no whole number")
+    return value

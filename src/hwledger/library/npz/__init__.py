@@ -1,0 +1,1 @@
+"""MLX npz files: reading their headers."""
