@@ -20,6 +20,14 @@ MARGINS = {
 WIDENINGS = (1.0, 1.5, 2.0, 2.5)
 """Margins grow by this with each step away from the regime itself."""
 
+REACH = (
+    "this regime",
+    "with and without flash attention",
+    "both builds, device and CPU",
+    "both builds, device and CPU, any outputs",
+)
+"""What a pool at each step holds."""
+
 SEEN = (Style.CLASSIC, Style.MIXED)
 Ratios = dict[Regime, dict[str, list[float]]]
 
@@ -69,4 +77,4 @@ def fit(ratios: Ratios, regime: Regime, without: str | None = None) -> Range:
     if regime.style is Style.EARLY:
         low, high = min(low, 0.9), max(high, 1.1)
     margin = MARGINS[regime.kind] * WIDENINGS[step]
-    return Range(low * (1 - margin), high * (1 + margin), f"{len(found)} shapes")
+    return Range(low * (1 - margin), high * (1 + margin), f"{len(found)} shapes, {REACH[step]}")

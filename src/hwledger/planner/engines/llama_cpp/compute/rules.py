@@ -245,19 +245,33 @@ def widest_layer(shape: GraphShape, style: Style, place: Place) -> float:
 def logits_elements(shape: GraphShape, style: Style, place: Place) -> float:
     """Return OUT: the logits and what is alive beside them.
 
-    Classic: the logits and the normalised hidden vectors. Mixed: the inputs stay alive too, unless
-    the logits fit where the mask was.
+    Mixed: the inputs stay alive too, unless the logits fit where the mask was.
     """
-    share = shape.n_outputs / shape.n_tokens
-    logits = shape.n_vocab * share
+    logits = shape.n_vocab * shape.n_outputs / shape.n_tokens
     if style is not Style.MIXED:
-        plain = all(one.state is None and not (one.attention and one.attention.fused) for one in shape.layers)
-        single = plain and place is Place.DEVICE
-        return logits + (1 if single else 2) * shape.n_embd * share
+        return logits + beside_logits(shape, style, place) * shape.n_outputs / shape.n_tokens
     inputs = input_elements(shape, style) + shape.per_layer_input
-    if logits <= mask_elements(shape):
-        return inputs + HIDDEN_INPUTS[place] * shape.n_embd
-    return logits + inputs + HIDDEN_INPUTS[place] * shape.n_embd
+    room = logits <= mask_elements(shape)
+    return (0 if room else logits) + inputs + HIDDEN_INPUTS[place] * shape.n_embd
+
+
+def beside_logits(shape: GraphShape, style: Style, place: Place) -> float:
+    """Return what is alive beside the logits in the classic style.
+
+    The normalised hidden vectors; in graphs that leave gaps a second set, which lies where the
+    mask was or, if that is too small, behind it.
+    """
+    if place is Place.DEVICE and all(map(leaves_no_gap, shape.layers)):
+        return shape.n_embd
+    second = any(layer.attention for layer in shape.layers) and place is Place.DEVICE
+    behind = second and mask_elements(shape) <= shape.n_embd
+    return 2 * shape.n_embd + (input_elements(shape, style) if behind else 0)
+
+
+def leaves_no_gap(layer: LayerGraph) -> bool:
+    """Return whether a layer is attention from three matrices and one feed-forward block."""
+    fused = layer.attention is not None and layer.attention.fused
+    return layer.state is None and not fused and len(layer.feed_forward) < 2  # noqa: PLR2004
 
 
 def device_elements(shape: GraphShape, style: Style, place: Place) -> float:
