@@ -7,8 +7,19 @@ from collections.abc import Callable, Mapping
 
 from hwledger.library.config.draft import Draft
 from hwledger.library.config.families import family_of
+from hwledger.library.config.families.towers import (
+    audio,
+    glm,
+    internvl,
+    llama,
+    minimax,
+    moonvit,
+    pixtral,
+    qwen,
+    siglip,
+    step,
+)
 from hwledger.library.config.families.towers import gemma4 as gemma4_tower
-from hwledger.library.config.families.towers import glm, internvl, llama, pixtral, qwen, siglip
 from hwledger.library.config.families.towers.tower import Tower
 from hwledger.library.config.reader import Config
 
@@ -105,9 +116,9 @@ def gemma4(config: Config) -> Draft:
         width = gemma4_tower.gemma4_vision(draft, vision)
         Tower(draft, "model.embed_vision.").matrix("embedding_projection", draft.hidden, width)
     if config.has("audio_config"):
-        audio = part_config(config, "audio_config")
-        if audio is not None:
-            width = gemma4_tower.gemma4_audio(draft, audio)
+        sound = part_config(config, "audio_config")
+        if sound is not None:
+            width = gemma4_tower.gemma4_audio(draft, sound)
             Tower(draft, "model.embed_audio.").matrix("embedding_projection", draft.hidden, width)
     return draft
 
@@ -248,4 +259,76 @@ def idefics3(config: Config) -> Draft:
         width = siglip.siglip(draft, vision, pooled=False)
         scale = config.integer("scale_factor", default=2, least=1)
         Tower(draft, "model.connector.").matrix("modality_projection.proj", draft.hidden, width * scale**2)
+    return draft
+
+
+def kimi_k25(config: Config) -> Draft:
+    """Read Kimi-K2.5 and later: MoonViT around a DeepSeek-V3 shaped text model."""
+    text = config.nested("text_config")
+    draft = text_draft(config, tied=text.flag("tie_word_embeddings") if text is not None else None)
+    vision = part_config(config, "vision_config")
+    if vision is not None:
+        moonvit.moonvit(draft, vision)
+    return draft
+
+
+def minimax_m3(config: Config) -> Draft:
+    """Read MiniMax-M3 with its vision tower."""
+    draft = text_draft(config)
+    vision = part_config(config, "vision_config")
+    if vision is not None:
+        minimax.minimax_m3(
+            draft, vision, config.integer("projector_hidden_size", default=draft.hidden, least=1)
+        )
+    return draft
+
+
+def step3p7(config: Config) -> Draft:
+    """Read Step-3.7."""
+    draft = text_draft(config)
+    vision = part_config(config, "vision_config")
+    if vision is not None:
+        step.step3p7(draft, vision)
+    return draft
+
+
+def qwen3_omni(config: Config) -> Draft:
+    """Read the thinker of Qwen3-Omni: text, vision and audio; the talker is said to be left out."""
+    nested = config.nested("thinker_config")
+    thinker = nested or config
+    if nested is not None:
+        kind = "qwen3_omni_moe_thinker"
+        raw = {**nested.raw, "model_type": kind}
+        thinker = Config(raw, config.where, path=nested.path, facts=config.facts)
+    draft = text_draft(thinker)
+    vision, sound = part_config(thinker, "vision_config"), part_config(thinker, "audio_config")
+    if vision is not None:
+        qwen.qwen3(draft, vision)
+    if sound is not None:
+        audio.qwen3_omni(draft, sound)
+    if config.value("enable_audio_output", default=nested is not None):
+        draft.unknowns.append("the talker and the vocoder are not counted: engines load the thinker alone")
+    return draft
+
+
+def qwen2_audio(config: Config) -> Draft:
+    """Read Qwen2-Audio: Whisper's encoder and one linear layer."""
+    draft = text_draft(config)
+    sound = part_config(config, "audio_config", "qwen2_audio_encoder")
+    if sound is not None:
+        width = audio.whisper(draft, sound)
+        Tower(draft, "model.multi_modal_projector.").matrix("linear", draft.hidden, width, bias=True)
+    return draft
+
+
+def voxtral(config: Config) -> Draft:
+    """Read Voxtral: Whisper's encoder, four frames folded into one, two linear layers."""
+    draft = text_draft(config)
+    sound = part_config(config, "audio_config", "voxtral_encoder")
+    if sound is not None:
+        audio.whisper(draft, sound)
+        folded = sound.integer("intermediate_size", "encoder_ffn_dim", least=1)
+        projector = Tower(draft, "model.multi_modal_projector.")
+        projector.matrix("linear_1", draft.hidden, folded)
+        projector.matrix("linear_2", draft.hidden, draft.hidden)
     return draft
