@@ -11,6 +11,7 @@ from hwledger.model.channel import DenseMLP
 from hwledger.model.layers import LayerSpec
 from hwledger.model.mixers import (
     ChunkedAttention,
+    CompressedAttention,
     FullAttention,
     Indexer,
     LatentAttention,
@@ -101,6 +102,15 @@ def test_latents_stay_compressed() -> None:
     )  # fmt: skip
     assert memory(model(latent)).layers[0].kv_cache_bytes == 41 * 40 * 2
     assert memory(model(indexed)).layers[0].kv_cache_bytes == 41 * 56 * 2
+
+
+def test_compressed_records_stand_beside_a_window() -> None:
+    """DeepSeek-V4: a window of records, one record per ratio tokens, and the indexer's key of each."""
+    mixer = CompressedAttention(
+        query_heads=4, head_width=16, rope_width=8, window=16, ratio=4,
+        indexer=Indexer(heads=2, key_width=8, top_k=8),
+    )  # fmt: skip
+    assert memory(model(mixer), 400).layers[0].kv_cache_bytes == 15 * 16 * 2 + 100 * (16 + 8) * 2
 
 
 def test_static_caches_are_as_long_as_they_are_made() -> None:

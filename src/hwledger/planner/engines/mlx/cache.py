@@ -103,7 +103,9 @@ def index_bytes(mixer: Mixer, rules: CacheRules) -> int:
 
     ``deepseek_v32.py`` keeps them in a ``KVCache`` whose values are zeros of the same size.
     """
-    if isinstance(mixer, LatentAttention | CompressedAttention) and mixer.indexer:
+    if isinstance(mixer, CompressedAttention) and mixer.indexer and mixer.ratio > 1:
+        return rules.tokens // mixer.ratio * mixer.indexer.key_width * rules.item_bytes
+    if isinstance(mixer, LatentAttention) and mixer.indexer:
         return 2 * rules.grown() * mixer.indexer.key_width * rules.item_bytes
     return rules.grown() * getattr(mixer, "index_width", 0) * rules.item_bytes
 

@@ -83,15 +83,18 @@ def token_bytes(mixer: Mixer, rules: CacheRules) -> int:
     if isinstance(mixer, LatentAttention):
         index = mixer.indexer.key_width * rules.item_bytes if mixer.indexer else 0
         return rules.row_bytes(mixer.latent_rank) + rules.row_bytes(mixer.rope_width) + index
-    if isinstance(mixer, CompressedAttention):
-        index = mixer.indexer.key_width * rules.item_bytes if mixer.indexer else 0
-        return mixer.head_width * rules.item_bytes + index
+    if isinstance(mixer, CompressedAttention):  # keys and values are one tensor
+        return mixer.head_width * rules.item_bytes
     return 0
 
 
 def kv_bytes(mixer: Mixer, rules: CacheRules) -> int:
     """Return the bytes of keys and values (or latents) of one request in one layer."""
-    return kv_rows(mixer, rules) * token_bytes(mixer, rules)
+    main = kv_rows(mixer, rules) * token_bytes(mixer, rules)
+    if isinstance(mixer, CompressedAttention) and mixer.indexer:
+        far = rules.tokens // mixer.ratio if mixer.ratio > 1 else 0
+        return main + far * mixer.indexer.key_width * rules.item_bytes
+    return main
 
 
 def grows(mixer: Mixer, rules: CacheRules) -> bool:
