@@ -26,7 +26,7 @@ class Draft:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.hidden = config.integer("hidden_size", "n_embd", "d_model", "dim", least=1)
+        self.hidden = config.integer("hidden_size", "n_embd", "n_embed", "d_model", "dim", least=1)
         self.vocab = config.integer("vocab_size", "padded_vocab_size", least=1)
         self.tensors: list[Tensor] = []
         self.layers: list[LayerSpec] = []

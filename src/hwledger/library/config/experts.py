@@ -92,14 +92,24 @@ def _heeds(config: Config, key: str) -> bool:
 
 def _in_order(config: Config, keys: tuple[str, ...]) -> int | None:
     """The first key that is stated or defaulted."""
-    return next((n for key in keys if (n := config.optional_integer(key)) is not None), None)
+    return next((n for key in keys if (n := _number(config, key)) is not None), None)
+
+
+def _number(config: Config, key: str) -> int | None:
+    """A whole number; a list with one entry per layer (Hunyuan) stands for its only value."""
+    value = config.value(key)
+    if isinstance(value, list) and value:
+        if any(each != value[0] for each in value):
+            raise config.unusable(key, value, "the same for all layers")
+        return Config({key: value[0]}, config.where, path=config.path).optional_integer(key)
+    return config.optional_integer(key)
 
 
 def _first(config: Config, keys: tuple[str, ...]) -> int | None:
     """The first key that the file states, else the first that the class defaults."""
     stated = [key for key in keys if config.has(key)]
     for key in (*stated, *keys):
-        number = config.optional_integer(key)
+        number = _number(config, key)
         if number is not None:
             return number
     return None

@@ -17,7 +17,7 @@ KV_HEADS = (
     "num_attention_groups",
     "num_query_groups",
 )
-HIDDEN = ("hidden_size", "n_embd", "d_model", "dim")
+HIDDEN = ("hidden_size", "n_embd", "n_embed", "d_model", "dim")
 MLP_WIDTHS = ("intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size", "dff")
 
 
@@ -49,7 +49,9 @@ def read_width(config: Config, traits: Traits) -> int:
     """Return the width of the dense MLP; four hidden sizes where nothing states it (GPT-2)."""
     stated = config.optional_integer(*MLP_WIDTHS, least=1)
     if stated is None:
-        return int(traits.width_factor) * config.integer(*HIDDEN, least=1)
+        factor = traits.width_factor
+        times = int(factor) if factor.isdigit() else config.integer(factor, default=4, least=1)
+        return times * config.integer(*HIDDEN, least=1)
     share, _, of = traits.width_share.partition("/")
     return stated * int(share) // int(of)
 

@@ -43,15 +43,16 @@ def layer_kinds(config: Config, count: int, pattern: str) -> list[str]:
 
 def window_of(config: Config) -> int | None:
     """Return the window in tokens, or ``None`` where the model has none."""
-    return config.optional_integer(*WINDOWS, least=1)
+    return config.optional_integer(*WINDOWS) or None
 
 
 def _stated(config: Config, count: int) -> list[str] | None:
     kinds = config.sequence("layer_types", length=count)
     if kinds is not None:
-        if len(kinds) > count:
+        heads = config.optional_integer("num_nextn_predict_layers") or 0
+        if len(kinds) not in (count, count + heads):  # a list may go on into the MTP heads (Step-3.7)
             raise config.unusable("layer_types", f"{len(kinds)} entries", f"{count} entries, one per layer")
-        return [_kind(config, "layer_types", kind) for kind in kinds]
+        return [_kind(config, "layer_types", kind) for kind in kinds[:count]]
     flags = config.sequence("hybrid_layer_pattern", length=count)
     if flags is not None:
         return [SLIDING if flag else FULL for flag in flags[:count]]

@@ -33,7 +33,7 @@ class Traits:
         sliding_kv: factor on the KV heads of sliding layers, where no ``swa_`` key states them.
         output_gate: ``none``, ``head`` (one value per head) or ``full`` (one per element).
         gated: the MLP has a gate matrix.
-        width_factor: MLP width in hidden sizes, where no key states it.
+        width_factor: MLP width in hidden sizes, or the key that states them, where no key states the width.
         width_share: numerator/denominator of the stated MLP width that a matrix has.
         positions: ``rope``, ``none``, or ``learned`` with rows before the first (``learned+2``).
         kv: rule for the KV heads: ``stated`` (else all heads), ``heads``, ``multi_query``, ``falcon``.
