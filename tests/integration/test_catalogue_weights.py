@@ -24,7 +24,8 @@ from hwledger.planner.weights import weigh
 def test_mixes_come_out_as_llama_bench_printed_them(name: str, mix: str, gibibytes: float) -> None:
     """Sizes that llama-bench printed for published files, within half a per cent and rounding.
 
-    Source: tables of ggml-org/llama.cpp discussions 4167 and 15396 and of pull requests there.
+    Sources: llama.cpp discussions 4167 and 15396 and benches/mac-m2-ultra; geerlingguy/ai-benchmarks
+    issues 34, 43 and 45; kyuz0/amd-r9700-ai-toolboxes docs/results.json.
     """
     entry = lookup(name)
     table = weigh(read_config(entry.config, name=entry.id), mix)

@@ -6,9 +6,8 @@ from hwledger.device.catalogue import devices, find_device, parse_devices
 from hwledger.errors import AmbiguousError, UnknownOptionError, UsageError
 from hwledger.units import GIB, MIB
 
-pytestmark = pytest.mark.requirement("FR-PLAN-DEVICES")
 
-
+@pytest.mark.requirement("FR-PLAN-DEVICES")
 @pytest.mark.parametrize(
     ("typed", "names"),
     [
@@ -44,6 +43,7 @@ def test_what_people_type(typed: str, names: list[str]) -> None:
     assert [device.name for device in parse_devices(typed)] == names
 
 
+@pytest.mark.requirement("FR-PLAN-DEVICES")
 @pytest.mark.parametrize(
     ("typed", "some"),
     [
@@ -61,12 +61,14 @@ def test_several_are_listed_and_none_is_chosen(typed: str, some: set[str]) -> No
     assert some <= set(caught.value.candidates)
 
 
+@pytest.mark.requirement("FR-PLAN-DEVICES")
 def test_long_lists_of_candidates_stay_readable() -> None:
     """At most twelve candidates are listed; the rest is counted."""
     with pytest.raises(AmbiguousError, match=r"\d+ more"):
         find_device("laptop")
 
 
+@pytest.mark.requirement("FR-PLAN-DEVICES")
 def test_unknown_names_get_the_nearest() -> None:
     """The sentence has the nearest names and not the whole table."""
     with pytest.raises(UnknownOptionError, match=r"RTX 4090") as caught:
@@ -74,6 +76,7 @@ def test_unknown_names_get_the_nearest() -> None:
     assert len(str(caught.value)) < 200
 
 
+@pytest.mark.requirement("FR-PLAN-DEVICES")
 @pytest.mark.parametrize(
     ("typed", "size"), [("24GiB", 24 * GIB), ("80GB", 80 * 10**9), ("1536 MiB", 1536 * MIB)]
 )
@@ -83,7 +86,7 @@ def test_a_memory_size_is_an_anonymous_device(typed: str, size: int) -> None:
     assert device.memory_bytes == device.usable_bytes == size
 
 
-@pytest.mark.requirement("NFR-BAD-INPUT")
+@pytest.mark.requirement("FR-PLAN-DEVICES", "NFR-BAD-INPUT")
 @pytest.mark.parametrize(
     "typed",
     ["", "  ", ",", "RTX 4090,", "0x RTX 4090", "1025x RTX 4090", "999999x T4", "1000x T4, 1000x T4", "x",
@@ -95,6 +98,7 @@ def test_bad_lists_are_refused(typed: str) -> None:
         parse_devices(typed)
 
 
+@pytest.mark.requirement("FR-PLAN-DEVICES")
 def test_every_row_is_plausible_and_found_by_its_own_name() -> None:
     """Each accelerator has memory, a source and a basis, and its full name finds it."""
     assert len(devices()) >= 60
@@ -107,6 +111,7 @@ def test_every_row_is_plausible_and_found_by_its_own_name() -> None:
         assert device.memory_bytes >= GIB
 
 
+@pytest.mark.requirement("FR-PLAN-DEVICES")
 def test_every_alias_leads_to_one_device() -> None:
     """The two RTX 3080 sizes differ, and a unified device says that it is one."""
     assert find_device("3080 12gb").memory_bytes == 12 * GIB

@@ -7,9 +7,8 @@ import pytest
 from hwledger.errors import AmbiguousError, MissingError
 from hwledger.library.catalogue import Entry, entries, lookup, search
 
-pytestmark = pytest.mark.requirement("FR-PLAN-CATALOGUE")
 
-
+@pytest.mark.requirement("FR-PLAN-CATALOGUE")
 def test_it_holds_every_kind_of_model() -> None:
     """At least 120 models, and several of each kind."""
     assert len(entries()) >= 120
@@ -28,6 +27,7 @@ def test_it_holds_every_kind_of_model() -> None:
         assert search(kind), kind
 
 
+@pytest.mark.requirement("FR-PLAN-CATALOGUE")
 @pytest.mark.parametrize(
     ("typed", "wanted"),
     [
@@ -46,6 +46,7 @@ def test_names(typed: str, wanted: str) -> None:
     assert lookup(typed).id == wanted
 
 
+@pytest.mark.requirement("FR-PLAN-CATALOGUE")
 def test_several_models_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     """One name of two publishers is never chosen between."""
     from hwledger.library import catalogue  # noqa: PLC0415 - the module itself is patched
@@ -62,7 +63,7 @@ def test_several_models_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
         catalogue._index.cache_clear()
 
 
-@pytest.mark.requirement("NFR-BAD-INPUT")
+@pytest.mark.requirement("FR-PLAN-CATALOGUE", "NFR-BAD-INPUT")
 @pytest.mark.parametrize("name", ["", " ", "/", "no-such-model-at-all", "\x00", "q" * 100_000])
 def test_unknown_names_end_in_one_sentence(name: str) -> None:
     """Nothing is guessed, and the sentence stays short."""
@@ -71,12 +72,14 @@ def test_unknown_names_end_in_one_sentence(name: str) -> None:
     assert len(str(caught.value)) < 500
 
 
+@pytest.mark.requirement("FR-PLAN-CATALOGUE")
 def test_a_slip_gets_the_nearest_name() -> None:
     """A typing error is answered with what it could have been."""
     with pytest.raises(MissingError, match="Qwen/Qwen3-32B"):
         lookup("qwen3-32bb")
 
 
+@pytest.mark.requirement("FR-PLAN-CATALOGUE")
 def test_searching_takes_all_words() -> None:
     """Every word must be in the id, the aliases, the architecture or the kinds."""
     found = search("qwen moe")
@@ -88,6 +91,7 @@ def test_searching_takes_all_words() -> None:
     assert search() == entries()
 
 
+@pytest.mark.requirement("FR-PLAN-CATALOGUE")
 def test_every_entry_has_its_source_and_only_what_shapes_it() -> None:
     """Sources are stated, ids and aliases are unique, keys are sorted, and nothing of training is kept."""
     names = [spelling for e in entries() for spelling in (e.id.lower(), *e.aliases)]

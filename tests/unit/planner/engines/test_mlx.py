@@ -22,8 +22,6 @@ from hwledger.planner.engines.mlx import profile
 from hwledger.planner.memory import EngineMemory
 from hwledger.planner.plan import make_request
 
-pytestmark = pytest.mark.requirement("FR-PLAN-MLX")
-
 FULL = FullAttention(query_heads=32, kv_heads=8, key_width=128, value_width=128)
 SLIDING = SlidingAttention(query_heads=32, kv_heads=8, key_width=128, value_width=128, window=1024)
 LATENT = LatentAttention(query_heads=16, latent_rank=512, rope_width=64, nope_width=128, value_width=128)
@@ -53,11 +51,13 @@ def memory(spec: ModelSpec, context: int, concurrency: int = 1, **options: objec
     return profile.memory(request)
 
 
+@pytest.mark.requirement("FR-PLAN-MLX")
 def test_it_is_an_engine_profile() -> None:
     """The profile has all that the port asks for."""
     assert isinstance(profile, EngineProfile)
 
 
+@pytest.mark.requirement("FR-PLAN-MLX")
 def test_a_cache_grows_in_steps_of_256() -> None:
     """1000 tokens take the room of 1024, for each of the requests."""
     answer = memory(model(FULL, FULL), 1000, 3)
@@ -66,6 +66,7 @@ def test_a_cache_grows_in_steps_of_256() -> None:
     assert answer.bytes_per_request == 2 * 1024 * TOKEN
 
 
+@pytest.mark.requirement("FR-PLAN-MLX")
 def test_a_sliding_window_is_a_rotating_cache() -> None:
     """The window bounds the cache, and a full window does not grow."""
     answer = memory(model(SLIDING, architecture="gemma3_text"), 8000)
@@ -73,6 +74,7 @@ def test_a_sliding_window_is_a_rotating_cache() -> None:
     assert answer.kv_cache_bytes_per_token == 0
 
 
+@pytest.mark.requirement("FR-PLAN-MLX")
 def test_quantised_keys_and_values() -> None:
     """4 bits and a 16-bit scale and bias per 64 elements, once quantized_kv_start is reached."""
     per_head = 128 // 2 + 2 * 2 * 2
@@ -83,6 +85,7 @@ def test_quantised_keys_and_values() -> None:
     assert "quantized_kv_start" in early.warnings[0]
 
 
+@pytest.mark.requirement("FR-PLAN-MLX")
 def test_what_mlx_cannot_quantise_is_refused() -> None:
     """Rotating caches have no quantised form, and a group must divide the head."""
     with pytest.raises(UsageError, match="rotating"):
@@ -92,6 +95,7 @@ def test_what_mlx_cannot_quantise_is_refused() -> None:
         memory(model(narrow), 8192, kv_bits=8)
 
 
+@pytest.mark.requirement("FR-PLAN-MLX")
 def test_caches_without_a_quantised_form_stay_as_they_are() -> None:
     """Chunked caches are left in 16 bits beside quantised full ones (Llama 4)."""
     chunked = ChunkedAttention(query_heads=32, kv_heads=8, key_width=128, value_width=128, chunk=8192)
@@ -100,6 +104,7 @@ def test_caches_without_a_quantised_form_stay_as_they_are() -> None:
     assert mixed[1].kv_cache_bytes == 8192 * 8 * 2 * (128 + 8)
 
 
+@pytest.mark.requirement("FR-PLAN-MLX")
 def test_latents_are_compressed_or_expanded_as_the_model_file_does() -> None:
     """deepseek_v3 caches 512 + 64 elements, deepseek_v2 caches 16 heads of 192 + 128."""
     compressed = memory(model(LATENT, architecture="deepseek_v3"), 256)
@@ -108,6 +113,7 @@ def test_latents_are_compressed_or_expanded_as_the_model_file_does() -> None:
     assert expanded.layers[0].kv_cache_bytes == 256 * 16 * (192 + 128) * 2
 
 
+@pytest.mark.requirement("FR-PLAN-MLX")
 def test_states_do_not_depend_on_the_context() -> None:
     """A delta net keeps a float32 state and three 16-bit taps; a short convolution only its taps."""
     net = GatedDeltaNet(key_heads=16, value_heads=32, key_width=128, value_width=128, conv_kernel=4)
@@ -118,6 +124,7 @@ def test_states_do_not_depend_on_the_context() -> None:
     assert memory(model(conv, architecture="lfm2"), 256).layers[0].state_bytes == 2 * 2048 * 2
 
 
+@pytest.mark.requirement("FR-PLAN-MLX")
 def test_max_kv_size_counts_only_where_the_model_builds_no_cache() -> None:
     """qwen3 takes it; llama builds its own caches and says so."""
     assert memory(model(FULL, architecture="qwen3"), 8192, max_kv_size=1000).layers[0].kv_cache_bytes == (
@@ -128,11 +135,22 @@ def test_max_kv_size_counts_only_where_the_model_builds_no_cache() -> None:
     assert "max_kv_size does nothing" in ignored.warnings[0]
 
 
+@pytest.mark.requirement("FR-PLAN-MLX")
 def test_an_unknown_architecture_is_planned_and_said() -> None:
     """No model file: planned from the layers, with a warning."""
     assert "no model file" in memory(model(FULL, architecture="brand_new"), 256).warnings[0]
 
 
+@pytest.mark.requirement("FR-PLAN-MLX")
+def test_several_devices_are_one_device_and_a_warning() -> None:
+    """Everything is planned on the first device, and that is said."""
+    two = (find_device("M4 16GB"), find_device("M4 24GB"))
+    answer = profile.memory(make_request(model(FULL), profile, devices=two))
+    assert {component.place for component in answer.components} == {0}
+    assert "one device" in answer.warnings[0]
+
+
+@pytest.mark.requirement("FR-PLAN-MLX")
 def test_intervals_hold_their_figures() -> None:
     """Every component's interval holds its size."""
     for component in memory(model(FULL, SLIDING), 3000).components:
@@ -140,12 +158,9 @@ def test_intervals_hold_their_figures() -> None:
         assert 0 <= low <= component.size_bytes <= high
 
 
-@pytest.mark.requirement("NFR-BAD-INPUT")
+@pytest.mark.requirement("FR-PLAN-MLX", "NFR-BAD-INPUT")
 def test_wrong_requests_are_refused() -> None:
-    """Several devices, an unknown cache type, an unknown or absurd version."""
-    two = (find_device("M4 16GB"),) * 2
-    with pytest.raises(UsageError, match="one device"):
-        profile.memory(make_request(model(FULL), profile, devices=two))
+    """An unknown cache type, an unknown or absurd version."""
     with pytest.raises(UsageError, match="q3_K"):
         memory(model(FULL), 8192, kv_cache="q3_K")
     for version in ("", "b123", "0.1.0", "x" * 1000):

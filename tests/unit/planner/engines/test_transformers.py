@@ -28,8 +28,6 @@ from hwledger.planner.engines.transformers import profile
 from hwledger.planner.memory import HOST, Category, EngineMemory
 from hwledger.planner.plan import make_request
 
-pytestmark = pytest.mark.requirement("FR-PLAN-TRANSFORMERS")
-
 FULL = FullAttention(query_heads=4, kv_heads=2, key_width=16, value_width=16)
 SLIDING = SlidingAttention(query_heads=4, kv_heads=2, key_width=16, value_width=16, window=16)
 CHUNKED = ChunkedAttention(query_heads=4, kv_heads=2, key_width=16, value_width=16, chunk=16)
@@ -67,11 +65,13 @@ def memory(spec: ModelSpec, context: int = 41, concurrency: int = 1, **options: 
     return profile.memory(request)
 
 
+@pytest.mark.requirement("FR-PLAN-TRANSFORMERS")
 def test_it_is_an_engine_profile() -> None:
     """The profile has all that the port asks for."""
     assert isinstance(profile, EngineProfile)
 
 
+@pytest.mark.requirement("FR-PLAN-TRANSFORMERS")
 @pytest.mark.parametrize(
     ("mixer", "kv", "state"),
     [
@@ -93,6 +93,7 @@ def test_dynamic_caches(mixer: Mixer, kv: int, state: int) -> None:
     assert (layer.kv_cache_bytes, layer.state_bytes) == (kv, state)
 
 
+@pytest.mark.requirement("FR-PLAN-TRANSFORMERS")
 def test_latents_stay_compressed() -> None:
     """MLA caches the latent and the rotary key once for all heads, and the indexer's key beside them."""
     latent = LatentAttention(query_heads=4, latent_rank=32, rope_width=8, nope_width=16, value_width=16)
@@ -104,6 +105,7 @@ def test_latents_stay_compressed() -> None:
     assert memory(model(indexed)).layers[0].kv_cache_bytes == 41 * 56 * 2
 
 
+@pytest.mark.requirement("FR-PLAN-TRANSFORMERS")
 def test_compressed_records_stand_beside_a_window() -> None:
     """DeepSeek-V4: a window of records, one record per ratio tokens, and the indexer's key of each."""
     mixer = CompressedAttention(
@@ -113,6 +115,7 @@ def test_compressed_records_stand_beside_a_window() -> None:
     assert memory(model(mixer), 400).layers[0].kv_cache_bytes == 15 * 16 * 2 + 100 * (16 + 8) * 2
 
 
+@pytest.mark.requirement("FR-PLAN-TRANSFORMERS")
 def test_static_caches_are_as_long_as_they_are_made() -> None:
     """A static cache has max_cache_len tokens; its windows are whole."""
     answer = memory(model(FULL, SLIDING), cache_implementation="static", max_cache_len=100)
@@ -120,6 +123,7 @@ def test_static_caches_are_as_long_as_they_are_made() -> None:
     assert answer.kv_cache_bytes_per_token == 0
 
 
+@pytest.mark.requirement("FR-PLAN-TRANSFORMERS")
 def test_quantised_caches() -> None:
     """fp8 takes a byte an element; 4 bits take a scale and shift per group and an unquantised residual."""
     assert memory(model(FULL), kv_cache="fp8").layers[0].kv_cache_bytes == 41 * 2 * 2 * 16
@@ -128,6 +132,7 @@ def test_quantised_caches() -> None:
     assert answer.layers[0].kv_cache_bytes == packed + 128 * PER_TOKEN
 
 
+@pytest.mark.requirement("FR-PLAN-TRANSFORMERS")
 def test_growth_and_requests() -> None:
     """Only layers without a full window grow, and every request has its own cache."""
     answer = memory(model(FULL, SLIDING), 41, 4)
@@ -135,6 +140,7 @@ def test_growth_and_requests() -> None:
     assert answer.bytes_per_request == (41 + 15) * PER_TOKEN
 
 
+@pytest.mark.requirement("FR-PLAN-TRANSFORMERS")
 def test_layers_are_shared_out_over_devices() -> None:
     """Two equal devices take half of the layers each; nothing is lost."""
     spec = model(*[FULL] * 4)
@@ -145,12 +151,14 @@ def test_layers_are_shared_out_over_devices() -> None:
     assert kv == [2 * 41 * PER_TOKEN] * 2
 
 
+@pytest.mark.requirement("FR-PLAN-TRANSFORMERS")
 def test_an_offloaded_cache_lives_in_the_host() -> None:
     """cache_implementation=offloaded moves the cache off the device."""
     answer = memory(model(FULL), cache_implementation="offloaded")
     assert {c.place for c in answer.components if c.category is Category.KV_CACHE} == {HOST}
 
 
+@pytest.mark.requirement("FR-PLAN-TRANSFORMERS")
 def test_eager_attention_needs_scores() -> None:
     """Eager attention keeps score matrices; sdpa does not."""
 
@@ -161,6 +169,7 @@ def test_eager_attention_needs_scores() -> None:
     assert compute("eager") - compute("sdpa") == 4 * 4096 * 4096 * 3 * 2
 
 
+@pytest.mark.requirement("FR-PLAN-TRANSFORMERS")
 def test_dtype_repacks_an_unquantised_model() -> None:
     """dtype=float32 doubles the weights."""
     sizes = [
@@ -170,7 +179,7 @@ def test_dtype_repacks_an_unquantised_model() -> None:
     assert sizes[1] == 2 * sizes[0]
 
 
-@pytest.mark.requirement("NFR-BAD-INPUT")
+@pytest.mark.requirement("FR-PLAN-TRANSFORMERS", "NFR-BAD-INPUT")
 @pytest.mark.parametrize(
     "options",
     [
@@ -187,6 +196,7 @@ def test_contradictions_are_refused(options: dict[str, object]) -> None:
         memory(model(FULL), **options)
 
 
+@pytest.mark.requirement("FR-PLAN-TRANSFORMERS")
 def test_quantised_caches_need_full_attention() -> None:
     """A cache with windows cannot be quantised, says transformers."""
     with pytest.raises(UsageError, match="full attention"):

@@ -82,15 +82,12 @@ class MlxProfile:
         return check_dotted("mlx-lm", version, self.oldest)
 
     def memory(self, request: Request) -> EngineMemory:
-        """Return the memory of ``request`` on one device.
+        """Return the memory of ``request``; all of it on the first device, mlx-lm uses one.
 
         Raises:
-            UsageError: several devices, or a cache that mlx-lm cannot quantise.
+            UsageError: a cache that mlx-lm cannot quantise.
         """
-        if len(request.devices) > 1:
-            raise UsageError("mlx plans one device; name one Apple chip with its memory")
-        plan = _Planned(request)
-        return plan.answer()
+        return _Planned(request).answer()
 
 
 class _Planned:
@@ -105,6 +102,10 @@ class _Planned:
         self.options = options
         self.warnings: list[str] = []
         self.kv_type = number_type(self.spec.number_type).name
+        if len(request.devices) > 1:
+            self.warnings.append(
+                f"mlx-lm runs on one device: everything is planned on {request.devices[0].name}"
+            )
         self.rules = self._rules()
 
     def _rules(self) -> CacheRules:
