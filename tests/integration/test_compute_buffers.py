@@ -8,7 +8,7 @@ import pytest
 from hwledger.planner.engines.llama_cpp.compute import MeasuredContext, accuracy_rows
 from hwledger.planner.engines.llama_cpp.compute.intervals import ranges
 from support.compute_fit import fit, ratios_of
-from support.graph_shapes import read_measured
+from support.graph_shapes import read_measured, read_model_graphs
 
 ROUNDING = 1e-4
 
@@ -76,3 +76,16 @@ def test_several_devices_are_exact_for_dense_models(measured: list[MeasuredConte
     dense = next(row for row in rows if row.regime.endswith("dense"))
     assert dense.exact == dense.count == 13
     assert median(row.median for row in rows) <= 0.001
+
+
+@pytest.mark.shared_data
+@pytest.mark.requirement("FR-PLAN-LLAMACPP", "FR-PLAN-ACCURACY")
+def test_graphs_from_metadata_alone_come_as_close(shared_data: Path) -> None:
+    """The same contexts by way of GGUF metadata and a ModelSpec: inside in >= 95 % of every regime."""
+    rows = accuracy_rows(read_model_graphs(shared_data))
+    assert sum(row.count for row in rows) == 995 + 768
+    for row in rows:
+        assert row.inside >= 0.95, row
+    dense = [row for row in rows if row.regime.endswith("flash attention, few outputs, dense")]
+    assert len(dense) >= 4
+    assert all(row.exact == row.count for row in dense)

@@ -7,12 +7,17 @@ import csv
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+from hwledger.library.gguf.spec import gguf_spec
+from hwledger.model.number_types import number_type
+from hwledger.model.spec import ModelSpec
 from hwledger.planner.engines.llama_cpp.compute import (
     MeasuredContext,
     Offload,
     Placement,
+    graph_of_model,
 )
 from hwledger.planner.engines.llama_cpp.compute.shape import (
     AttentionGraph,
@@ -22,6 +27,7 @@ from hwledger.planner.engines.llama_cpp.compute.shape import (
     StateGraph,
     StateKind,
 )
+from hwledger.planner.engines.llama_cpp.context import Wanted, resolve
 from hwledger.units import round_up
 
 PERIODS = {"gemma2": 2, "gemma3": 6, "gemma3n": 5, "gpt-oss": 2, "cohere2": 4, "llama4": 4}
@@ -222,15 +228,20 @@ def numbers(row: Mapping[str, str]) -> dict[str, Any]:
 
 def one_place(h: Shape, row: Shape) -> MeasuredContext:
     """Return a context on the CPU or on one device."""
-    shape, build = shape_of(h, row), int(row["source_build"].removeprefix("b"))
+    return placed(row, shape_of(h, row))
+
+
+def placed(row: Shape, shape: GraphShape) -> MeasuredContext:
+    """Return a graph on the CPU or on one device, beside what was measured."""
+    devices: tuple[int, ...] = ()
     if row["device"] == "CPU":
-        placement, devices, host = Placement(devices=0), (), row["compute_bytes"]
+        placement, host = Placement(devices=0), row["compute_bytes"]
     else:
         placement, devices, host = Placement(), (row["compute_bytes"],), row["host_compute_bytes"]
     return MeasuredContext(
         model=row["model"],
         shape=shape,
-        build=build,
+        build=int(row["source_build"].removeprefix("b")),
         placement=placement,
         device_bytes=devices,
         host_bytes=host,
@@ -254,3 +265,35 @@ def many_places(h: Shape, group: Mapping[str, Shape]) -> MeasuredContext:
         device_bytes=tuple(group[name]["compute_bytes"] for name in names),
         host_bytes=host["compute_bytes"],
     )
+
+
+def model_graph(spec: ModelSpec, row: Shape) -> GraphShape:
+    """Return the graph that the package makes of a model in a measured context."""
+    wanted = Wanted(
+        n_ctx=row["n_ctx"],
+        n_ubatch=row["n_ubatch"],
+        n_seq_max=row["n_seq_max"],
+        kv_unified=bool(row["kv_unified"]),
+        flash_attn=bool(row["flash_attn"]),
+        swa_full=bool(row["swa_full"]),
+        n_outputs_max=row["n_outputs_max"],
+        type_k=number_type(row["type_k"]),
+        type_v=number_type(row["type_v"]),
+    )
+    return graph_of_model(spec, resolve(wanted, int(row["source_build"].removeprefix("b"))))
+
+
+def read_model_graphs(folder: Path) -> list[MeasuredContext]:
+    """Return the contexts on one place, with graphs by way of a GGUF header's metadata and a ModelSpec."""
+    specs = {name: spec_of(name, h) for name, h in read_shapes(folder).items()}
+    with (folder / "llamacpp_measured.csv").open(newline="") as file:
+        rows = [numbers(row) for row in csv.DictReader(file)]
+    rows = [row for row in rows if not row["mode"].endswith("GPUs")]
+    return [placed(row, model_graph(specs[row["model"]], row)) for row in rows]
+
+
+def spec_of(name: str, h: Shape) -> ModelSpec:
+    """Return the ModelSpec of a header that holds these hyper-parameters and no tensors."""
+    metadata = {f"{h['arch']}.{key}": value for key, value in h.items() if key != "arch"}
+    header = SimpleNamespace(metadata={"general.architecture": h["arch"], **metadata}, tensors=())
+    return gguf_spec(header, name)

@@ -1,7 +1,6 @@
 """GraphShape of a ModelSpec: each layer's mixers and feed-forward block as widths."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from hwledger.model.channel import ChannelMixer, DenseMLP
@@ -30,45 +29,12 @@ from hwledger.planner.engines.llama_cpp.compute.shape import (
     StateGraph,
     StateKind,
 )
+from hwledger.planner.engines.llama_cpp.compute.traits import LayerTraits, traits_of
 from hwledger.planner.engines.llama_cpp.context import ResolvedContext
 from hwledger.units import cdiv
 
-FUSED_NAMES: Final = tuple(
-    f"{name}.weight" for name in ("attn_qkv", "qkv_proj", "query_key_value", "c_attn", "Wqkv")
-)
-"""Matrices that hold queries, keys and values together, in GGUF and in checkpoints."""
-
-QUERY_NAMES: Final = ("attn_q.weight", "self_attn.q_proj.weight")
-"""The query matrix of a layer; twice the queries' width where it carries an output gate."""
-
-FIRST_NORMS: Final = ("attn_norm.weight", "input_layernorm.weight")
-"""The norm in front of attention."""
-
-SECOND_NORMS: Final = (
-    "ffn_norm.weight", "post_attention_norm.weight", "post_attention_layernorm.weight",
-    "pre_feedforward_layernorm.weight", "pre_ff_layernorm.weight",
-)  # fmt: skip
-"""Norms behind attention; a layer with a first norm alone runs both blocks in parallel."""
-
 STEP_WIDTH: Final = 16
 """Mamba-1's time-step rank is hidden width over this, unless stated (Gu & Dao 2023, ``dt_rank="auto"``)."""
-
-
-@dataclass(frozen=True, slots=True)
-class QueryTraits:
-    """What the query matrices of a model say.
-
-    Attributes:
-        fused: layers whose queries, keys and values come from one matrix.
-        rows: rows of a layer's query matrix.
-        parallel: layers whose one norm feeds both attention and the feed-forward block.
-        post_norm: layers without a norm in front of attention.
-    """
-
-    fused: frozenset[int]
-    rows: Mapping[int, int]
-    parallel: frozenset[int]
-    post_norm: frozenset[int]
 
 
 def graph_of_model(spec: ModelSpec, context: ResolvedContext, *, windows: bool = True) -> GraphShape:
@@ -107,17 +73,13 @@ def graph_of_model(spec: ModelSpec, context: ResolvedContext, *, windows: bool =
 
 def distinct_layers(spec: ModelSpec, cells: Callable[[Mixer], int]) -> tuple[LayerGraph, ...]:
     """Return the graphs of the layers that differ, in order of first appearance."""
-    traits = query_traits(spec)
-    known: dict[tuple[int, ...], LayerGraph] = {}
+    traits = traits_of(spec)
+    known: dict[tuple[int, int, LayerTraits], LayerGraph] = {}
     for layer in spec.layers:
-        fused, rows = layer.index in traits.fused, traits.rows.get(layer.index, 0)
-        attends = any(map(cached, layer.mixers))
-        parallel = attends and layer.index in traits.parallel
-        post_norm = attends and layer.index in traits.post_norm
-        key = (id(layer.mixers), id(layer.channel), fused, rows, parallel, post_norm)
+        own = traits.of(layer.index)
+        key = (id(layer.mixers), id(layer.channel), own)
         if key not in known:
-            graph = layer_graph(spec, layer, cells, fused=fused, rows=rows)
-            known[key] = replace(graph, parallel=parallel, post_norm=post_norm)
+            known[key] = layer_graph(spec, layer, cells, own)
     return tuple(dict.fromkeys(known.values()))
 
 
@@ -140,26 +102,8 @@ def mixer_cells(mixer: Mixer, context: ResolvedContext) -> int:
     return context.n_ctx_seq
 
 
-def query_traits(spec: ModelSpec) -> QueryTraits:
-    """Return what the names and shapes of the query matrices say."""
-    fused, first, second = set(), set(), set()
-    rows = {}
-    for tensor in spec.tensors:
-        if tensor.layer is None:
-            continue
-        if tensor.name.endswith(FUSED_NAMES):
-            fused.add(tensor.layer)
-        elif tensor.name.endswith(QUERY_NAMES):
-            rows[tensor.layer] = tensor.shape[0]
-        elif tensor.name.endswith(FIRST_NORMS):
-            first.add(tensor.layer)
-        elif tensor.name.endswith(SECOND_NORMS):
-            second.add(tensor.layer)
-    return QueryTraits(frozenset(fused), rows, frozenset(first - second), frozenset(second - first))
-
-
 def layer_graph(
-    spec: ModelSpec, layer: LayerSpec, cells: Callable[[Mixer], int], *, fused: bool, rows: int
+    spec: ModelSpec, layer: LayerSpec, cells: Callable[[Mixer], int], traits: LayerTraits
 ) -> LayerGraph:
     """Return one layer's widths."""
     attention = state = None
@@ -167,11 +111,18 @@ def layer_graph(
         if isinstance(mixer, RecurrentMixer):
             state = state_graph(spec, mixer)
         else:
-            attention = attention_graph(mixer, cells(mixer), fused=fused, rows=rows) or attention
-    return LayerGraph(attention=attention, state=state, feed_forward=blocks(layer.channel))
+            attention = attention_graph(mixer, cells(mixer), traits) or attention
+    attends = attention is not None
+    return LayerGraph(
+        attention=attention,
+        state=state,
+        feed_forward=blocks(layer.channel),
+        parallel=attends and traits.parallel,
+        post_norm=attends and traits.post_norm,
+    )
 
 
-def attention_graph(mixer: Mixer, cells: int, *, fused: bool, rows: int) -> AttentionGraph | None:
+def attention_graph(mixer: Mixer, cells: int, traits: LayerTraits) -> AttentionGraph | None:
     """Return an attention's widths; ``None`` for cross attention, which keeps no cells."""
     if isinstance(mixer, LatentAttention):
         return latent_graph(mixer, cells)
@@ -190,8 +141,8 @@ def attention_graph(mixer: Mixer, cells: int, *, fused: bool, rows: int) -> Atte
         key=mixer.kv_heads * mixer.key_width,
         value=mixer.kv_heads * mixer.value_width,
         cells=cells,
-        fused=fused,
-        gated=rows == 2 * query,
+        fused=traits.fused,
+        gated=traits.gated or traits.query_rows == 2 * query,
     )
 
 
