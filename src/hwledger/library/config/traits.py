@@ -48,6 +48,7 @@ class Traits:
         shared: name of the shared experts, ``none`` where the family has none.
         shared_gate: condition for their gate.
         moe: name of the MoE block.
+        mtp: what MTP heads hold beside a layer: ``none`` (unknown), ``plain`` or ``copies``.
         extra_attention, extra_mlp, extra_layer, extra_model: parameters of no other kind, as
             ``name:width`` joined by ``+``; a width is a number, ``heads``, ``head``, ``hidden``,
             ``inner`` (MLP width) or ``attention`` (width of all heads).
@@ -87,6 +88,7 @@ class Traits:
     shared: str = "shared_experts"
     shared_gate: str = "no"
     moe: str = "mlp"
+    mtp: str = "none"
     extra_attention: str = ""
     extra_mlp: str = ""
     extra_layer: str = ""

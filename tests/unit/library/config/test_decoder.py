@@ -218,3 +218,43 @@ def test_bad_experts_name_their_key(key: str, value: object) -> None:
     moe = {"model_type": "brand_new", "num_experts": 4, "num_experts_per_tok": 2}
     with pytest.raises(MalformedError, match=key):
         read_config({**TINY, **moe, key: value})
+
+
+@pytest.mark.requirement("FR-PLAN-PARAMETERS")
+def test_mtp_heads_are_kept_apart() -> None:
+    """A head is a layer, a projection of twice the width, three norms, and copies where GLM has them."""
+    raw = {**TINY, "num_nextn_predict_layers": 1}
+    plain = read_config({**raw, "model_type": "mimo"})
+    assert plain.census.total == TOTAL
+    assert plain.census.mtp == LAYER + 2 * 64 + 24
+    copies = read_config({**raw, "model_type": "glm4_moe", "num_experts": None, "n_routed_experts": 2,
+                          "num_experts_per_tok": 1, "moe_intermediate_size": 20})  # fmt: skip
+    sparse = LAYER - 480 + 16 + 2 * 480 + 480
+    assert copies.census.mtp == sparse + 2 * 64 + 24 + 2 * 80
+    assert any("MTP" in line for line in read_config(raw).unknowns)
+
+
+@pytest.mark.requirement("FR-PLAN-PARAMETERS")
+@pytest.mark.parametrize(
+    ("raw", "total"),
+    [
+        # Published checkpoints, counts from their safetensors headers less MTP, buffers and scales.
+        ({"model_type": "chatglm", "add_bias_linear": False, "add_qkv_bias": True, "ffn_hidden_size": 13696,
+          "hidden_size": 4096, "kv_channels": 128, "multi_query_attention": True, "multi_query_group_num": 2,
+          "num_attention_heads": 32, "num_layers": 28, "padded_vocab_size": 65024,
+          "tie_word_embeddings": False}, 6_243_584_000),
+        ({"model_type": "dbrx", "d_model": 6144, "n_heads": 48, "n_layers": 40, "vocab_size": 100352,
+          "attn_config": {"kv_n_heads": 8}, "tie_word_embeddings": False,
+          "ffn_config": {"ffn_hidden_size": 10752, "moe_num_experts": 16, "moe_top_k": 4}}, 131_596_523_520),
+        ({"model_type": "bloom", "n_embed": 14336, "n_layer": 70, "n_head": 112, "vocab_size": 250880},
+         176_247_271_424),
+        ({"model_type": "exaone", "hidden_size": 4096, "intermediate_size": 14336, "num_layers": 32,
+          "num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 102400}, 7_818_448_896),
+        ({"model_type": "qwen", "hidden_size": 2048, "intermediate_size": 11008, "kv_channels": 128,
+          "no_bias": True, "num_attention_heads": 16, "num_hidden_layers": 24, "vocab_size": 151936},
+         1_836_828_672),
+    ],
+)  # fmt: skip
+def test_families_outside_transformers_match_their_checkpoints(raw: dict[str, Any], total: int) -> None:
+    """Remote code and nested configs give the counts that their publishers state."""
+    assert read_config(raw).census.total == total

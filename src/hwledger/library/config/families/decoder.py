@@ -6,10 +6,10 @@ from hwledger.library.config.draft import Draft
 from hwledger.library.config.experts import read_experts, sparse_layers
 from hwledger.library.config.families import decoder_blocks as blocks
 from hwledger.library.config.geometry import add_rope, read_attention, read_width
-from hwledger.library.config.pattern import layer_kinds
-from hwledger.library.config.reader import Config
+from hwledger.library.config.pattern import SLIDING, layer_kinds
+from hwledger.library.config.reader import MAX_LAYERS, Config
 from hwledger.library.config.traits import Names, Traits, holds, names_of, traits_of
-from hwledger.model.channel import DenseMLP
+from hwledger.model.channel import ChannelMixer, DenseMLP
 from hwledger.model.tensors import Part, Split
 
 
@@ -50,17 +50,59 @@ def add_layers(draft: Draft, traits: Traits, names: Names) -> None:
         experts = read_experts(config, gated=gated, width_key=traits.expert_width, shared_key=shared)
     sparse = sparse_layers(config, count, int(traits.dense)) if experts else [False] * count
     dense = None if all(sparse) else DenseMLP(width=read_width(config, traits), gated=gated)
-    for index in range(count):
-        attention = read_attention(config, traits, kinds[index], index)
-        channel = experts if sparse[index] else dense
-        with draft.scope(f"{names.layer}{index}.", index):
-            blocks.attention(draft, traits, names, attention, sliding=kinds[index] == "sliding_attention")
-            blocks.channel(draft, traits, names, channel)
-            blocks.norms(draft, traits)
-            blocks.extras(draft, traits.extra_layer, {"hidden": draft.hidden}, Part.OTHER)
-        draft.layer(kinds[index], attention, channel=channel)
-        if traits.positions == "rope":
-            add_rope(draft, attention.key_width, kinds[index])
+    for index, kind in enumerate(kinds):
+        _layer(draft, traits, names, index, kind, experts if sparse[index] else dense)
+    _mtp_heads(draft, traits, names, kinds[-1], experts if sparse[-1] else dense)
+
+
+def _layer(  # noqa: PLR0913, PLR0917 - a layer is what it is
+    draft: Draft,
+    traits: Traits,
+    names: Names,
+    index: int,
+    kind: str,
+    channel: ChannelMixer | None,
+    *,
+    mtp: bool = False,
+) -> None:
+    attention = read_attention(draft.config, traits, kind, index)
+    with draft.scope(f"{names.layer}{index}.", index):
+        blocks.attention(draft, traits, names, attention, sliding=kind == SLIDING)
+        blocks.channel(draft, traits, names, channel)
+        blocks.norms(draft, traits)
+        blocks.extras(draft, traits.extra_layer, {"hidden": draft.hidden}, Part.OTHER)
+    draft.layer(kind, attention, channel=channel, mtp=mtp)
+    if traits.positions == "rope":
+        add_rope(draft, attention.key_width, kind)
+
+
+def _mtp_heads(draft: Draft, traits: Traits, names: Names, kind: str, channel: ChannelMixer | None) -> None:
+    """Add the MTP heads that the file states: a layer like the last one, a projection of 2 h and norms.
+
+    GLM-4.5's heads carry copies of the embedding and the output matrix (``copies``), MiMo's and
+    ERNIE's do not (``plain``). Source: vLLM 0.33.0 ``model_executor/models/glm4_moe_mtp.py``,
+    ``mimo_mtp.py``, ``ernie_mtp.py``.
+    """
+    heads = draft.config.optional_integer("num_nextn_predict_layers") or 0
+    if not heads:
+        return
+    if heads > MAX_LAYERS:
+        raise draft.config.unusable("num_nextn_predict_layers", heads, f"at most {MAX_LAYERS}")
+    if traits.mtp == "none":
+        draft.unknowns.append(f"{heads} MTP heads are in the file and not counted")
+        return
+    hidden = draft.hidden
+    with draft.mtp():
+        for index in range(len(draft.layers), len(draft.layers) + heads):
+            _layer(draft, traits, names, index, kind, channel, mtp=True)
+            with draft.scope(f"{names.layer}{index}.", index):
+                draft.linear("eh_proj", hidden, 2 * hidden, Part.OTHER)
+                for name in ("enorm", "hnorm", "shared_head.norm"):
+                    draft.norm(name, hidden)
+                if traits.mtp == "copies":
+                    shape = (draft.vocab, hidden)
+                    draft.add("embed_tokens.weight", shape, Part.EMBEDDING, split=Split.VOCAB)
+                    draft.linear("shared_head.head", *shape, Part.LM_HEAD, split=Split.VOCAB)
 
 
 def _embedding(draft: Draft, traits: Traits, names: Names) -> None:
