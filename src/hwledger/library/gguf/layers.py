@@ -123,27 +123,26 @@ def _layer(stack: Stack, index: int) -> LayerSpec:
     return LayerSpec(index=index, kind=kind, mixers=tuple(mixers), channel=channel)
 
 
+_KINDS = (
+    (ShortConvolution, "conv"),
+    (RecurrentMixer, "linear_attention"),
+    (SlidingAttention, "sliding_attention"),
+    (ChunkedAttention, "chunked_attention"),
+)
+
+
 def _kind(mixers: tuple[Mixer, ...], *, has_experts: bool) -> str:
     if not mixers:
         return "moe" if has_experts else "mlp"
     if len(mixers) > 1:
         return "hybrid"
-    match mixers[0]:
-        case ShortConvolution():
-            return "conv"
-        case RecurrentMixer():
-            return "linear_attention"
-        case SlidingAttention():
-            return "sliding_attention"
-        case ChunkedAttention():
-            return "chunked_attention"
-        case LatentAttention(indexer=Indexer()):
-            return "indexed_attention"
-        case CompressedAttention(ratio=ratio):
-            compressed = "compressed_sparse_attention" if ratio == SHARING else "heavily_compressed_attention"
-            return compressed if ratio > 1 else "sliding_attention"
-        case _:
-            return "full_attention"
+    mixer = mixers[0]
+    if isinstance(mixer, CompressedAttention):
+        compressed = "compressed_sparse_attention" if mixer.indexer else "heavily_compressed_attention"
+        return compressed if mixer.ratio > 1 else "sliding_attention"
+    if isinstance(mixer, LatentAttention) and mixer.indexer:
+        return "indexed_attention"
+    return next((kind for family, kind in _KINDS if isinstance(mixer, family)), "full_attention")
 
 
 def _attention(stack: Stack, index: int) -> list[Mixer]:

@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from hwledger.errors import UnknownOptionError, UsageError
-from hwledger.model.mixers import LatentAttention, RecurrentMixer
+from hwledger.model.mixers import (
+    ChunkedAttention,
+    CompressedAttention,
+    FullAttention,
+    LatentAttention,
+    Mixer,
+    SlidingAttention,
+)
 from hwledger.model.number_types import NumberType, number_type
 from hwledger.planner.engines.llama_cpp.context import ResolvedContext, Wanted, resolve
 from hwledger.planner.engines.llama_cpp.dialect import Dialect
@@ -139,7 +146,8 @@ def _wanted(request: Request, given: _Given, dialect: Dialect, sequences: int, w
             "n_ctx, n_rs_seq and n_outputs_max cannot be negative; leave them out for the defaults"
         )
     return Wanted(
-        n_ctx=n_ctx, type_k=_type(request, given, "cache_type_k"), type_v=_type(request, given, "cache_type_v"),
+        n_ctx=n_ctx, type_k=_type(request, given, "cache_type_k"),
+        type_v=_type(request, given, "cache_type_v"),
         n_batch=given.number("n_batch", 2048), n_ubatch=given.number("n_ubatch", 512), n_seq_max=sequences,
         kv_unified=given.flag("kv_unified", default=False), flash_attn=flash,
         swa_full=given.flag("swa_full", default=False),
@@ -165,17 +173,28 @@ def _check_blocks(request: Request, context: ResolvedContext) -> None:
     if context.type_k.block == context.type_v.block == 1:
         return
     for mixer in {mixer for layer in request.spec.layers for mixer in layer.mixers}:
-        if isinstance(mixer, RecurrentMixer):
-            continue
-        latent = isinstance(mixer, LatentAttention) and not mixer.expanded
-        key = mixer.elements_per_token if latent else getattr(mixer, "key_width", context.type_k.block)
-        value = 0 if latent else getattr(mixer, "value_width", 0)
+        key, value = _head_widths(mixer)
         for name, width, kind in (("K", key, context.type_k), ("V", value, context.type_v)):
             if width % kind.block:
                 raise UsageError(
                     f"llama.cpp cannot keep {name} as {kind.name}: a head of {width} elements is not whole "
                     f"blocks of {kind.block}; take f16"
                 )
+
+
+def _head_widths(mixer: Mixer) -> tuple[int, int]:
+    """Width of one cached K head and V head; 0 where there is none."""
+    match mixer:
+        case LatentAttention(expanded=False):
+            return mixer.elements_per_token, 0
+        case LatentAttention():
+            return mixer.expanded_key_width, mixer.value_width
+        case FullAttention() | SlidingAttention() | ChunkedAttention():
+            return mixer.key_width, mixer.value_width
+        case CompressedAttention():
+            return mixer.head_width, 0
+        case _:
+            return 0, 0
 
 
 def _layers(given: _Given) -> int | None:
@@ -190,7 +209,7 @@ def _split(request: Request) -> tuple[float, ...]:
     devices = max(1, len(request.devices))
     if len(shares) > devices:
         raise UsageError(
-            f"tensor_split names {len(shares)} devices and {devices} are given; give as many shares as devices"
+            f"tensor_split names {len(shares)} devices and {devices} are given; give one share each"
         )
     return (*shares, *(0.0,) * (devices - len(shares)))
 
