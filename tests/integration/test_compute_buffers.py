@@ -5,7 +5,7 @@ from statistics import median
 
 import pytest
 
-from hwledger.planner.engines.llama_cpp.compute import MeasuredContext, accuracy_rows
+from hwledger.planner.engines.llama_cpp.compute.accuracy import MeasuredContext, accuracy_rows
 from hwledger.planner.engines.llama_cpp.compute.intervals import ranges
 from support.compute_fit import fit, ratios_of
 from support.graph_shapes import read_measured, read_model_graphs

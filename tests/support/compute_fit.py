@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from itertools import product
 
-from hwledger.planner.engines.llama_cpp.compute import MeasuredContext
+from hwledger.planner.engines.llama_cpp.compute.accuracy import MeasuredContext
 from hwledger.planner.engines.llama_cpp.compute.builds import styles_of
 from hwledger.planner.engines.llama_cpp.compute.intervals import GraphKind, Range, Regime, regime_of
 from hwledger.planner.engines.llama_cpp.compute.placement import device_bytes, host_bytes

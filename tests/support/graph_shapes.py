@@ -14,11 +14,11 @@ from hwledger.library.gguf.spec import gguf_spec
 from hwledger.model.number_types import number_type
 from hwledger.model.spec import ModelSpec
 from hwledger.planner.engines.llama_cpp.compute import (
-    MeasuredContext,
     Offload,
     Placement,
     graph_of_model,
 )
+from hwledger.planner.engines.llama_cpp.compute.accuracy import MeasuredContext
 from hwledger.planner.engines.llama_cpp.compute.shape import (
     AttentionGraph,
     FeedForwardGraph,

@@ -2,14 +2,10 @@
 
 ``shape`` says what the graph depends on, ``rules`` holds the closed forms, ``placement`` spreads the graph
 over devices, ``builds`` and ``intervals`` say for which build and how closely, ``estimate`` puts them
-together, and ``from_model`` reads the shape off a ModelSpec.
+together, ``accuracy`` compares with measured contexts (not imported here: it is for reports alone), and
+``from_model`` reads the shape off a ModelSpec.
 """
 
-from hwledger.planner.engines.llama_cpp.compute.accuracy import (
-    AccuracyRow,
-    MeasuredContext,
-    accuracy_rows,
-)
 from hwledger.planner.engines.llama_cpp.compute.estimate import (
     ComputeBuffers,
     ComputeEstimate,
@@ -27,19 +23,16 @@ from hwledger.planner.engines.llama_cpp.compute.shape import (
 )
 
 __all__ = [
-    "AccuracyRow",
     "AttentionGraph",
     "ComputeBuffers",
     "ComputeEstimate",
     "FeedForwardGraph",
     "GraphShape",
     "LayerGraph",
-    "MeasuredContext",
     "Offload",
     "Placement",
     "StateGraph",
     "StateKind",
-    "accuracy_rows",
     "estimate_compute",
     "graph_of_model",
 ]
