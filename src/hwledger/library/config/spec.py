@@ -11,6 +11,7 @@ from hwledger.library.config.reader import Config
 from hwledger.model.number_types import number_type
 from hwledger.model.spec import ModelSpec
 
+UNKNOWN_WRAPPER = "unknown_wrapper"
 TEXT_CONFIGS = ("text_config", "llm_config", "language_config", "thinker_config")
 
 
@@ -36,6 +37,8 @@ def read_config(
     """
     config = Config(raw, where)
     reader, listed = family_of(config.model_type)
+    if not listed and config.nested(*TEXT_CONFIGS) is not None:
+        reader, _ = family_of(UNKNOWN_WRAPPER)
     draft = reader(config)
     if not listed:
         draft.unknowns.append(_unlisted(config))

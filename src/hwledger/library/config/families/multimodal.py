@@ -23,7 +23,7 @@ from hwledger.library.config.families.towers import gemma4 as gemma4_tower
 from hwledger.library.config.families.towers.tower import Tower
 from hwledger.library.config.reader import Config
 
-TEXT_KEYS = ("text_config", "llm_config", "language_config")
+TEXT_KEYS = ("text_config", "llm_config", "language_config", "thinker_config")
 VISION_TOWERS: Mapping[str, Callable[[Draft, Config], int]] = {
     "siglip_vision_model": siglip.siglip, "siglip2_vision_model": siglip.siglip2,
     "clip_vision_model": siglip.clip, "pixtral": pixtral.pixtral, "internvl_vision": internvl.internvl,

@@ -7,10 +7,10 @@ from hwledger.library.config.reader import Config
 
 def step3p7(draft: Draft, vision: Config) -> None:
     """Add the tower, two convolutions that each double its width, and one matrix to the text model."""
-    tower, width = Tower(draft, "model.vision_model."), vision.integer("hidden_size", "width", default=1536)
+    tower, width = Tower(draft, "model.vision_model."), vision.integer("width", "hidden_size", default=1536)
     patch = vision.integer("patch_size", default=14, least=1)
     image = vision.integer("image_size", default=728, least=1)
-    layers = vision.layer_count("num_hidden_layers", "layers")
+    layers = vision.layer_count("layers", "num_hidden_layers")
     tower.patches(
         "embeddings.patch_embedding",
         width,
