@@ -3,7 +3,7 @@
 from hwledger.model.channel import DenseMLP, MixtureOfExperts
 from hwledger.model.layers import LayerSpec
 from hwledger.model.mixers import RecurrentMixer
-from hwledger.model.number_types import number_type
+from hwledger.model.number_types import NumberType, number_type
 from hwledger.model.spec import ModelSpec
 
 
@@ -23,10 +23,15 @@ def attention_heads(spec: ModelSpec) -> int:
     return max(heads, default=0)
 
 
-def item_bytes(spec: ModelSpec) -> int:
-    """Return the bytes of one activation: of the model's type where it is a plain one, 2 elsewhere."""
+def activation_type(spec: ModelSpec) -> NumberType:
+    """Return the type of activations and caches: the model's own where it is a plain float, else bf16."""
     kind = number_type(spec.number_type)
-    return kind.block_bytes if kind.block == 1 and kind.block_bytes > 1 else 2
+    return kind if kind.name in {"bf16", "f16", "f32"} else number_type("bf16")
+
+
+def item_bytes(spec: ModelSpec) -> int:
+    """Return the bytes of one activation."""
+    return activation_type(spec).block_bytes
 
 
 def _channel(layer: LayerSpec) -> int:

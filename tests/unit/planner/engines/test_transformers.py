@@ -3,6 +3,8 @@
 The shapes in comments are those of caches that tiny models of transformers 5.23.0 filled with 41 tokens.
 """
 
+from dataclasses import replace
+
 import pytest
 
 from hwledger.device.catalogue import find_device
@@ -201,3 +203,14 @@ def test_quantised_caches_need_full_attention() -> None:
     """A cache with windows cannot be quantised, says transformers."""
     with pytest.raises(UsageError, match="full attention"):
         memory(model(FULL, SLIDING), cache_implementation="quantized")
+
+
+@pytest.mark.requirement("FR-PLAN-TRANSFORMERS")
+def test_gguf_weights_are_unpacked() -> None:
+    """Transformers has no GGUF kernels: 4-bit tensors of a GGUF file take 16 bits, and that is said."""
+    tensor = Tensor("blk.0.attn_q.weight", (64, 64), Part.ATTENTION, 0, stored_type="q4_0", stored_bytes=2304)
+    packed = replace(model(FULL), format="gguf", exact_tensors=True, tensors=(tensor,))
+    answer = memory(packed)
+    weights = sum(c.size_bytes for c in answer.components if c.category is Category.WEIGHTS)
+    assert weights == 64 * 64 * 2
+    assert "GGUF" in answer.warnings[0]

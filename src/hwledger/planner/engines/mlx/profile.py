@@ -18,9 +18,8 @@ from hwledger.model.mixers import (
     Mixer,
     SlidingAttention,
 )
-from hwledger.model.number_types import number_type
 from hwledger.model.tensors import Part
-from hwledger.planner.engines.activations import attention_heads, hidden_units, item_bytes
+from hwledger.planner.engines.activations import activation_type, attention_heads, hidden_units, item_bytes
 from hwledger.planner.engines.mlx.cache import (
     CacheRules,
     grows,
@@ -101,11 +100,13 @@ class _Planned:
         self.users = _whole(options.get("num_concurrent") or request.workload.concurrency)
         self.options = options
         self.warnings: list[str] = []
-        self.kv_type = number_type(self.spec.number_type).name
+        self.kv_type = activation_type(self.spec).name
         if len(request.devices) > 1:
             self.warnings.append(
                 f"mlx-lm runs on one device: everything is planned on {request.devices[0].name}"
             )
+        if self.spec.format == "gguf":
+            self.warnings.append("mlx-lm does not read GGUF: planned as a converted model of this size")
         self.rules = self._rules()
 
     def _rules(self) -> CacheRules:

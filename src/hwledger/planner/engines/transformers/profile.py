@@ -7,7 +7,12 @@ from hwledger.errors import UnknownOptionError, UsageError
 from hwledger.model.mixers import CompressedAttention, FullAttention, LatentAttention, Mixer
 from hwledger.model.number_types import number_type
 from hwledger.model.tensors import Part
-from hwledger.planner.engines.activations import attention_heads, hidden_units, item_bytes
+from hwledger.planner.engines.activations import (
+    activation_type,
+    attention_heads,
+    hidden_units,
+    item_bytes,
+)
 from hwledger.planner.engines.transformers.cache import CacheRules, grows, kv_bytes, state_bytes, token_bytes
 from hwledger.planner.engines.transformers.options import OFFLOADED, OPTIONS, STATIC
 from hwledger.planner.engines.transformers.placement import places
@@ -63,7 +68,7 @@ class _Planned:
         self.warnings: list[str] = []
         self.tokens = _whole(self.options.get("max_length"), request.workload.context_tokens)
         self.users = _whole(self.options.get("batch_size"), request.workload.concurrency)
-        self.kv_type = number_type(self.spec.number_type).name
+        self.kv_type = activation_type(self.spec).name
         self.kind = self._kind()
         self.rules = self._rules()
         self.weights = weigh(self.spec, self._weight_type())
@@ -118,9 +123,12 @@ class _Planned:
         )  # fmt: skip
 
     def _weight_type(self) -> str | None:
-        if self.request.weights is not None or "dtype" not in self.options:
+        if self.request.weights is not None:
             return self.request.weights
-        wanted = str(self.options["dtype"])
+        wanted = str(self.options.get("dtype", "auto"))
+        if self.spec.format == "gguf":  # ``modeling_gguf_pytorch_utils.py``
+            self.warnings.append("transformers unpacks GGUF weights on loading: they are planned unpacked")
+            return number_type(self.kv_type if wanted == "auto" else wanted).name
         if wanted == "auto" or self.spec.quantisation is not None:
             return None
         try:
