@@ -65,6 +65,9 @@ def sparse_layers(config: Config, count: int, leading: int = 0) -> list[bool]:
         if isinstance(config.value(key), list):
             entries = config.sequence(key, length=count) or []
             return [entry not in (0, False, "dense") for entry in entries[:count]]
+    if isinstance(enumerated := config.value("moe_layers_enum"), str):  # Step-3: "3,4,5"
+        chosen = set(enumerated.replace(" ", "").split(","))
+        return [str(index) in chosen for index in range(count)]
     if isinstance(config.value("moe_layers"), list):
         chosen = set(_indices(config, "moe_layers"))
         return [index in chosen for index in range(count)]
