@@ -4,8 +4,12 @@ import csv
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from typing import Final
 
 from hwledger.model.spec import ModelSpec
+
+FIRST_WITHOUT_CACHE: Final = 5320
+"""First build, about, that runs encoders without a cache (llama.cpp pull request 13108)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +42,8 @@ def dialects() -> dict[str, frozenset[str]]:
     }
 
 
-def dialect_of(spec: ModelSpec) -> Dialect:
-    """Return how llama.cpp treats ``spec``.
+def dialect_of(spec: ModelSpec, build: int) -> Dialect:
+    """Return how ``build`` of llama.cpp treats ``spec``.
 
     A GGUF file says which layers slide. A config says what the model was trained with, and llama.cpp
     honours that only for families whose graph it wrote with a windowed cache.
@@ -48,7 +52,7 @@ def dialect_of(spec: ModelSpec) -> Dialect:
     return Dialect(
         windows=spec.format == "gguf" or "windows" in traits,
         index_values="index_values" in traits,
-        cached="uncached" not in traits,
+        cached="uncached" not in traits or build < FIRST_WITHOUT_CACHE,
         empty_layers="empty_layers" in traits,
         flash="no_flash" not in traits,
         rollback="rollback" in traits,

@@ -58,7 +58,7 @@ class LlamaCppProfile:
         Raises:
             UsageError: options contradict each other or the model.
         """
-        dialect = dialect_of(request.spec)
+        dialect = dialect_of(request.spec, build_number(request.version))
         return _Planned(request, dialect, settle(request, dialect)).answer()
 
 
@@ -104,16 +104,10 @@ class _Planned:
     def _components(self) -> list[Component]:
         mtp = self._mtp_memories()
         memories = (*self.memories, *mtp)
-        compute = self._compute()
         found = weight_components(self._weights(), weigh(self.spec, self.request.weights))
         found += gather(cache_parts(self.settings, self.places, memories, "kv_cache_bytes"), kv_blank())
         found += gather(cache_parts(self.settings, self.places, memories, "state_bytes"), state_blank())
-        found += [
-            compute_component(one, index)
-            for index, one in zip(self.places.devices, compute.devices, strict=False)
-            if one.size_bytes
-        ]
-        found.append(compute_component(compute.host, HOST, inputs=not self.host_only))
+        found += self._scratch()
         if self.dialect.cached:
             found.append(output_component(self.spec.vocab_size, self.context.n_seq_max))
         return [*found, *self._contexts()]
@@ -129,6 +123,18 @@ class _Planned:
         if not (self.settings.mtp_cached and self.spec.mtp_layers):
             return ()
         return layer_memories(self.spec.mtp_layers, self.context, self.dialect)
+
+    def _scratch(self) -> list[Component]:
+        """The compute buffers; none can be said where only an encoder's layers are known."""
+        if not self.spec.layers:
+            return []
+        compute = self._compute()
+        found = [
+            compute_component(one, index)
+            for index, one in zip(self.places.devices, compute.devices, strict=False)
+            if one.size_bytes
+        ]
+        return [*found, compute_component(compute.host, HOST, inputs=not self.host_only)]
 
     def _compute(self) -> ComputeBuffers:
         graph = graph_of_model(self.spec, self.context, windows=self.dialect.windows)
@@ -189,7 +195,7 @@ class _Planned:
         if not self.request.devices and not self.host_only:
             said.append("the driver's own context, which depends on the device")
         if self.spec.encoder_layers:
-            said.append("the encoder's activations")
+            said.append("the encoder's compute buffer")
         if self.host_only or any(one == HOST for one in self.places.layers):
             said.append("weights re-packed for the CPU, a second copy where llama.cpp makes one")
         return tuple(said)

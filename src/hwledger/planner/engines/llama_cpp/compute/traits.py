@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Final
+from weakref import finalize
 
 from hwledger.model.spec import ModelSpec
 
@@ -58,7 +59,18 @@ class ModelTraits:
         return self.layers.get(layer, self.default)
 
 
+_known: dict[int, ModelTraits] = {}
+
+
 def traits_of(spec: ModelSpec) -> ModelTraits:
+    """Return the traits of a model's layers, read once per model."""
+    if id(spec) not in _known:  # a spec is not hashable: its metadata is a plain mapping
+        _known[id(spec)] = read_traits(spec)
+        finalize(spec, _known.pop, id(spec), None)
+    return _known[id(spec)]
+
+
+def read_traits(spec: ModelSpec) -> ModelTraits:
     """Return the traits of a model's layers: by tensor names, by architecture where no tensors are known."""
     if any(tensor.layer is not None for tensor in spec.tensors):
         return ModelTraits(tensor_traits(spec), LayerTraits())
