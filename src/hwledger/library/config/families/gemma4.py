@@ -23,11 +23,11 @@ def read(config: Config) -> Draft:
         wide = config.flag("use_double_wide_mlp") and sources[index] is not None
         mlp = DenseMLP(width=config.integer("intermediate_size", least=1) * (2 if wide else 1))
         with draft.scope(f"model.layers.{index}.", index):
-            _add_attention(draft, attention, reuses_keys=config.flag("attention_k_eq_v") and kind == FULL)
+            add_attention(draft, attention, reuses_keys=config.flag("attention_k_eq_v") and kind == FULL)
             dense_mlp(draft, mlp)
             for name in ("input", "post_attention", "pre_feedforward", "post_feedforward"):
                 draft.norm(f"{name}_layernorm", draft.hidden)
-            _add_per_layer_input(draft)
+            add_per_layer_input(draft)
             if moe:
                 _add_experts(draft, moe)
         channel: ChannelMixer = moe or mlp
@@ -37,8 +37,8 @@ def read(config: Config) -> Draft:
     return draft
 
 
-def layer_kinds(config: Config, pattern: int) -> list[str]:
-    """Return the kind of each layer: stated, or every ``pattern``-th one full; the last is always full."""
+def layer_kinds(config: Config, pattern: int, *, last_full: bool = True) -> list[str]:
+    """Return the kind of each layer: stated, or one in ``pattern`` full, and the last with ``last_full``."""
     count = config.layer_count()
     stated = config.sequence("layer_types", length=count)
     if stated is None:
@@ -49,7 +49,8 @@ def layer_kinds(config: Config, pattern: int) -> list[str]:
         for kind in kinds:
             if kind not in (SLIDING, FULL):
                 raise config.unusable("layer_types", kind, f"{SLIDING} or {FULL}")
-    kinds[-1] = FULL
+    if last_full:
+        kinds[-1] = FULL
     return kinds
 
 
@@ -77,7 +78,7 @@ def _attention(config: Config, kind: str, source: int | None) -> FullAttention |
     )
 
 
-def _add_attention(draft: Draft, attention: FullAttention | SlidingAttention, *, reuses_keys: bool) -> None:
+def add_attention(draft: Draft, attention: FullAttention | SlidingAttention, *, reuses_keys: bool) -> None:
     """Add the projections; a layer that reads another's cache has no keys and values of its own."""
     bias, part, width = draft.config.flag("attention_bias"), Part.ATTENTION, attention.key_width
     draft.linear("self_attn.q_proj", attention.query_heads * width, draft.hidden, part, bias=bias)
@@ -92,7 +93,8 @@ def _add_attention(draft: Draft, attention: FullAttention | SlidingAttention, *,
     draft.linear("self_attn.o_proj", draft.hidden, attention.query_heads * width, part, bias=bias)
 
 
-def _add_per_layer_input(draft: Draft) -> None:
+def add_per_layer_input(draft: Draft) -> None:
+    """Add what mixes a layer's slice of the per-layer embedding into the stream, where there is one."""
     width = draft.config.optional_integer("hidden_size_per_layer_input")
     if width:
         draft.linear("per_layer_input_gate", width, draft.hidden, Part.OTHER, split=Split.REPLICATED)

@@ -332,3 +332,12 @@ def voxtral(config: Config) -> Draft:
         projector.matrix("linear_1", draft.hidden, folded)
         projector.matrix("linear_2", draft.hidden, draft.hidden)
     return draft
+
+
+def gemma3n(config: Config) -> Draft:
+    """Read Gemma 3n's text model; its MobileNet and conformer are said to be left out."""
+    draft = text_draft(config)
+    draft.unknowns.append(
+        "the vision and audio towers of gemma3n are not modelled: their weights are not counted"
+    )
+    return draft
