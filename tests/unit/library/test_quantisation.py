@@ -253,15 +253,16 @@ def test_second_file() -> None:
 
 @pytest.mark.requirement("FR-PLAN-WEIGHTS")
 def test_unknown_methods_are_said() -> None:
-    """A method that is not known is planned from its stated bits, or as unquantised, and said either way."""
+    """A method that is not known is planned from its stated bits, and said; without bits it is refused."""
     notes: list[str] = []
     found = read_quantisation(
         Config({"quantization_config": {"quant_method": "xyz", "bits": 3}}), None, notes
     )
     assert found is not None
     assert found.packing.bits == 3
-    assert read_quantisation(Config({"quantization_config": {"quant_method": "xyz"}}), None, notes) is None
-    assert ["xyz" in note for note in notes] == [True, True]
+    assert ["xyz" in note for note in notes] == [True]
+    with pytest.raises(MalformedError, match="'xyz' is not known"):
+        read_quantisation(Config({"quantization_config": {"quant_method": "xyz"}}), None, notes)
 
 
 @pytest.mark.requirement("NFR-BAD-INPUT")

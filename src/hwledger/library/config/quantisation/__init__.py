@@ -64,6 +64,8 @@ def _find(config: Config, quant_raw: Mapping[str, Any] | None) -> Config | None:
             continue
         for key in ("quantization_config", "compression_config", "quantization"):
             found = home.nested(key)
+            if found is None and home.has(key):
+                raise home.unusable(key, home.raw[key], "an object")
             if found is not None and found.raw:
                 return found
     if quant_raw is None:

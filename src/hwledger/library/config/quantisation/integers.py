@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
+from hwledger.errors import MalformedError
 from hwledger.library.config.quantisation.common import (
     KEPT,
     Rule,
@@ -170,14 +171,17 @@ def eetq(quant: Config, unknowns: list[str]) -> Quantisation:
 
 
 def unknown(quant: Config, unknowns: list[str]) -> Quantisation | None:
-    """A method that is not known: its stated bits with a 16-bit scale per group, or nothing, and said."""
+    """A method that is not known: its stated bits with a 16-bit scale per group, and said so.
+
+    Raises:
+        MalformedError: it states no bits.
+    """
     stated = quant.value("quant_method") or "without a name"
     if not any(quant.has(key) for key in ("bits", "nbits", "w_bit", "num_bits")):
-        unknowns.append(
-            f"quantisation method {stated} is not known and states no bits: "
-            "weights are counted in the model's own type and are smaller than shown"
+        raise MalformedError(
+            f"{quant.where}: the quantisation method {stated!r} is not known and states no bits, so its "
+            "weights cannot be sized; remove the entry to plan the model unquantised"
         )
-        return None
     bits = bit_width(quant, "bits", "nbits", "w_bit", "num_bits")
     group = group_size(quant, "group_size", default=128)
     unknowns.append(
