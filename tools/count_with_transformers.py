@@ -1,12 +1,13 @@
 """Count parameters with transformers itself: ``python tools/count_with_transformers.py``.
 
-Builds each text decoder of ``MODEL_TYPES`` without memory (the meta device), once with its class
+Builds each text decoder that the config reader knows without memory (the meta device), once with its class
 defaults and once per variant that turns a knob, and writes what ``named_parameters`` counts. The
 suite holds the config reader against the table. Needs an environment with transformers and torch.
 """
 
 import csv
 import json
+import re
 import warnings
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -17,7 +18,8 @@ from transformers import CONFIG_MAPPING, AutoModelForCausalLM, logging
 
 ROOT = Path(__file__).parent.parent
 TARGET = ROOT / "tests/data/transformers_counts.csv"
-TRAITS = ROOT / "src/hwledger/library/config/data/traits.csv"
+DATA = ROOT / "src/hwledger/library/config/data"
+OTHERS = re.compile("encoder|multimodal|mllama")  # not built as text decoders
 LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 KNOBS = ("attention_bias", "mlp_bias", "use_qk_norm", "qk_layernorm", "use_bias", "bias", "qkv_bias",
          "parallel_attn", "new_decoder_architecture", "multi_query", "use_sliding_window",
@@ -51,13 +53,16 @@ def count(model_type: str, stated: dict[str, object]) -> tuple[int, list[str] | 
 
 def rows() -> Iterator[list[object]]:
     """Yield one row per type and variant that transformers can build."""
-    with TRAITS.open(encoding="utf-8") as file:
-        types = [row["model_type"] for row in csv.DictReader(file)]
+    types: set[str] = set()
+    for table in ("traits.csv", "families.csv"):
+        with (DATA / table).open(encoding="utf-8") as file:
+            listed = list(csv.DictReader(file))
+        types |= {row["model_type"] for row in listed if not OTHERS.match(row.get("reader", ""))}
     source = f"transformers {version('transformers')}"
-    for model_type in sorted(set(types) & set(CONFIG_MAPPING)):
+    for model_type in sorted(types & set(CONFIG_MAPPING)):
         try:
             stated = list(variants(model_type))
-        except (TypeError, ValueError, AttributeError) as error:
+        except Exception as error:  # noqa: BLE001 - a config without usable defaults
             print(f"{model_type}: no config ({error})")
             continue
         for keys in stated:
@@ -66,7 +71,10 @@ def rows() -> Iterator[list[object]]:
             except Exception as error:  # noqa: BLE001 - a variant that transformers cannot build
                 print(f"{model_type} {keys}: not built ({str(error).splitlines()[0]})")
                 continue
-            sliding = "".join("s" if kind == "sliding_attention" else "f" for kind in kinds or ())
+            plain = set(kinds or ()) <= {"sliding_attention", "full_attention"}
+            sliding = (
+                "".join("s" if kind == "sliding_attention" else "f" for kind in kinds or ()) if plain else ""
+            )
             yield [model_type, json.dumps(keys) if keys else "default", total, sliding, source]
 
 

@@ -66,8 +66,8 @@ def sparse_layers(config: Config, count: int, leading: int = 0) -> list[bool]:
             entries = config.sequence(key, length=count) or []
             return [entry not in (0, False, "dense") for entry in entries[:count]]
     if isinstance(enumerated := config.value("moe_layers_enum"), str):  # Step-3: "3,4,5"
-        chosen = set(enumerated.replace(" ", "").split(","))
-        return [str(index) in chosen for index in range(count)]
+        named = enumerated.replace(" ", "").split(",")
+        return [str(index) in named for index in range(count)]
     if isinstance(config.value("moe_layers"), list):
         chosen = set(_indices(config, "moe_layers"))
         return [index in chosen for index in range(count)]

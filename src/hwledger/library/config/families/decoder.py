@@ -107,6 +107,8 @@ def _mtp_heads(draft: Draft, traits: Traits, names: Names, kind: str, channel: C
 
 def _embedding(draft: Draft, traits: Traits, names: Names) -> None:
     config = draft.config
+    if traits.tied == "yes":
+        config.derived("tie_word_embeddings", True, "checkpoints of this family have no output matrix")
     width = config.integer("word_embed_proj_dim", default=draft.hidden, least=1)
     if width == draft.hidden:
         draft.embed(

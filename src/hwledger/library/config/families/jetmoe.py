@@ -20,7 +20,7 @@ def read(config: Config) -> Draft:
     if moe is None:
         raise config.unusable("num_local_experts", 0, "at least 1")
     kv_heads = config.integer("num_key_value_heads", least=1)
-    width = config.integer("kv_channels", least=1)
+    width = config.integer("head_dim", "kv_channels", least=1)
     attention = FullAttention(
         query_heads=kv_heads * moe.active_experts, kv_heads=kv_heads, key_width=width, value_width=width
     )
