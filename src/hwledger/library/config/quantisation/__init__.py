@@ -23,6 +23,7 @@ METHODS: Final[dict[str, Method]] = {
     "compressed-tensors": compressed_tensors.read, "compressed_tensors": compressed_tensors.read,
     "modelopt": modelopt.read, "modelopt_fp4": modelopt.read, "modelopt_mixed": modelopt.read,
     "mlx": mlx.read, "torchao": tables.torchao, "quark": tables.quark,
+    "quanto": tables.quanto, "bitnet": tables.bitnet, "fp_quant": floats.fp_quant,
 }  # fmt: skip
 
 
@@ -48,7 +49,7 @@ def read_quantisation(
     if found is None:
         return None
     found = replace(found, method=name, origin=f"{quant.where}: {quant.path.rstrip('.')}")
-    found = floats.with_expert_type(found, config)
+    found = floats.with_expert_type(found, config, quant)
     return replace(found, overrides=((KEPT_EVERYWHERE, None), *found.overrides))
 
 

@@ -75,13 +75,21 @@ def mxfp8(quant: Config, unknowns: list[str]) -> Quantisation:
     return quantisation(MXFP8, *left_alone(names(quant)))
 
 
-def with_expert_type(found: Quantisation, config: Config) -> Quantisation:
+def fp_quant(quant: Config, unknowns: list[str]) -> Quantisation:
+    """FP-Quant: mxfp4 or nvfp4, named by ``forward_dtype`` (transformers 5.23.0 ``FPQuantConfig``)."""
+    del unknowns
+    kind = quant.text("forward_dtype", default="nvfp4").lower()
+    return quantisation(MXFP4 if kind == "mxfp4" else nvfp4(scales=1), *left_alone(names(quant)))
+
+
+def with_expert_type(found: Quantisation, config: Config, quant: Config) -> Quantisation:
     """Apply ``expert_dtype: fp4`` (DeepSeek-V4): routed experts in mxfp4, 8-bit exponents as fp8 scales.
 
     Source: vLLM 0.33.0 ``models/deepseek_v4/quant_config.py``. Modules that are listed with a packing
     of their own keep it.
     """
-    if config.value("expert_dtype") != "fp4":
+    stated = config.value("expert_dtype") or quant.value("expert_dtype")
+    if stated != "fp4":
         return found
     base = replace(found.packing, group_bits=8) if found.packing.rows > 1 else found.packing
     experts = ModuleNames(["re:.*[.]experts[.].*"])

@@ -44,6 +44,28 @@ def _torchao_packing(name: str, options: Config) -> Packing | None:
     return None
 
 
+def quanto(quant: Config, unknowns: list[str]) -> Quantisation | None:
+    """Quanto: ``weights`` names the type; whole bytes have a scale per row, fewer bits one per 128."""
+    kind = quant.text("weights", default="int8")
+    bits = {"int8": 8, "float8": 8, "int4": 4, "int2": 2}.get(kind)
+    if bits is None:
+        return unknown(quant, unknowns)
+    grouped = bits < 8  # noqa: PLR2004 - whole bytes
+    packing = Packing(
+        name=f"quanto {kind}",
+        bits=bits,
+        group=128 if grouped else 0,
+        group_bits=(2 if grouped else 1) * _HALF,
+    )
+    return quantisation(packing, *left_alone(names(quant)))
+
+
+def bitnet(quant: Config, unknowns: list[str]) -> Quantisation:
+    """BitNet: four ternary weights in a byte and one scale per matrix (arXiv 2402.17764)."""
+    del unknowns
+    return quantisation(Packing(name="bitnet", bits=2, matrix_bytes=2), *left_alone(names(quant)))
+
+
 def quark(quant: Config, unknowns: list[str]) -> Quantisation | None:
     """AMD Quark: a global scheme, exceptions per module in ``layer_quant_config``, and ``exclude``."""
     general = _quark_packing(quant.nested("global_quant_config"))
