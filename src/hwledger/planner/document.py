@@ -12,6 +12,7 @@ from hwledger.model.spec import ModelSpec
 from hwledger.planner.fit import Change
 from hwledger.planner.memory import HOST, Category, Component
 from hwledger.planner.plan import DevicePlan, LayerPlan, Plan
+from hwledger.planner.weights import weigh
 
 PLAN_SCHEMA = "hwledger.plan/1"
 SHOW_SCHEMA = "hwledger.show/1"
@@ -71,7 +72,7 @@ def show_document(spec: ModelSpec) -> dict[str, Any]:
 
 def model_document(spec: ModelSpec) -> dict[str, Any]:
     """Return the ``model`` part that both contracts share."""
-    census = spec.census
+    census, weights = spec.census, weigh(spec)
     return {
         "id": spec.id,
         "architecture": spec.architecture,
@@ -83,6 +84,8 @@ def model_document(spec: ModelSpec) -> dict[str, Any]:
         "number_type": spec.number_type,
         "tied_embeddings": spec.tied_embeddings,
         "quantisation": spec.quantisation.method if spec.quantisation else None,
+        "weights_bytes": weights.total,
+        "mtp_weights_bytes": weights.mtp,
         "parameters": {
             "total": census.total,
             "active": census.active,
