@@ -169,8 +169,8 @@ def _type(request: Request, given: _Given, option: str) -> NumberType:
 
 
 def _check_blocks(request: Request, context: ResolvedContext) -> None:
-    """Quantised caches need heads of whole blocks (llama.cpp b11434 ``llama_init_from_model``)."""
-    if context.type_k.block == context.type_v.block == 1:
+    """With flash attention, quantised heads are whole blocks (llama.cpp b11434 ``llama_init_from_model``)."""
+    if not context.flash_attn or context.type_k.block == context.type_v.block == 1:
         return
     for mixer in {mixer for layer in request.spec.layers for mixer in layer.mixers}:
         key, value = _head_widths(mixer)

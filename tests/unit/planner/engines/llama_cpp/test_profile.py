@@ -126,6 +126,54 @@ def test_unknown_cache_type() -> None:
         llama_plan(model("llama", LLAMA_8B), {}, kv_cache="fp8_e4m3")
 
 
+@pytest.mark.requirement("FR-PLAN-KV", "NFR-BAD-INPUT")
+def test_heads_of_broken_blocks() -> None:
+    """A head of 80 elements is no whole number of q8_0 blocks: refused with flash attention only."""
+    spec = model("llama", {**LLAMA_8B, "attention.key_length": 80, "attention.value_length": 80})
+    with pytest.raises(UsageError, match="head of 80 elements"):
+        llama_plan(spec, {}, kv_cache="q8_0")
+    made = llama_plan(spec, {"n_ctx": 256, "flash_attn": "off", "cache_type_k": "q8_0"})
+    assert cached(made) == 256 * 32 * 8 * 80 * (34 / 32 + 2)
+
+
+@pytest.mark.requirement("FR-PLAN-KV")
+def test_index_caches() -> None:
+    """DSA keeps one K row per layer with an indexer; block-sparse attention keeps an unread V beside it."""
+    latent = {
+        **LLAMA_8B, "block_count": 8, "attention.head_count_kv": 1, "attention.key_length": 576,
+        "attention.value_length": 512, "attention.key_length_mla": 192, "attention.value_length_mla": 128,
+        "attention.kv_lora_rank": 512, "attention.indexer.key_length": 128, "attention.indexer.top_k": 2048,
+    }  # fmt: skip
+    options = {"n_ctx": 4096}
+    assert cached(llama_plan(model("deepseek32", latent), options)) == 4096 * 8 * (576 + 128) * 2
+    some = {**latent, "attention.indexer.types": [1, 0] * 4}
+    assert cached(llama_plan(model("glm-dsa", some), options)) == 4096 * (8 * 576 + 4 * 128) * 2
+    long = {**latent, "context_length": 1 << 20}
+    assert cached(llama_plan(model("glm-dsa", long), options)) == 4096 * (8 * 576 + 4 * 128) * 2
+    sparse = {**LLAMA_8B, "block_count": 8, "leading_dense_block_count": 3,
+              "attention.indexer.key_length": 128}  # fmt: skip
+    made = llama_plan(model("minimax-m3", sparse), options)
+    assert cached(made) == 4096 * (8 * 2 * 1024 + 5 * (128 + 128)) * 2
+
+
+@pytest.mark.requirement("FR-PLAN-KV", "FR-PLAN-STATE")
+def test_compressed_attention() -> None:
+    """DeepSeek-V4: K-only windows in every layer (182.75 MiB in a real log), folded records beside them."""
+    keys = {
+        **LLAMA_8B, "block_count": 43, "attention.head_count_kv": 1, "attention.key_length": 512,
+        "attention.value_length": 512, "attention.sliding_window": 128, "attention.indexer.key_length": 128,
+        "attention.compress_ratios": [0] * 43,
+    }  # fmt: skip
+    options = {"n_ctx": 64000, "n_ubatch": 4096, "n_batch": 4096}
+    assert cached(llama_plan(model("deepseek4", keys), options)) == round(182.75 * MIB)
+    folded = {**keys, "attention.compress_ratios": [0] * 41 + [4, 128]}
+    made = llama_plan(model("deepseek4", folded), options)
+    records = 16128 * (512 + 128) * 2 + 512 * 512 * 2
+    states = (2 * 8 * 2 * (512 + 128) + 2 * 128 * 512) * 4
+    assert made.by_category[Category.KV_CACHE] == round(182.75 * MIB) + records
+    assert made.by_category[Category.STATE] == states
+
+
 @pytest.mark.requirement("FR-PLAN-WEIGHTS", "FR-PLAN-DEVICES")
 @pytest.mark.parametrize(
     ("cards", "options", "expected"),
