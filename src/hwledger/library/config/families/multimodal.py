@@ -48,6 +48,12 @@ def text_draft(config: Config, *, tied: bool | None = None) -> Draft:
     draft = reader(Config({**raw, **extra, "model_type": name}, config.where, path=path, facts=config.facts))
     if not listed:
         draft.unknowns.append(f"text model {name} is not known: its layers are read as a common decoder's")
+    if text is None and not any(
+        config.has(key) for key in ("hidden_size", "num_hidden_layers", "vocab_size")
+    ):
+        draft.unknowns.append(
+            f"there is no text_config: the text model is {name} with the sizes of its class"
+        )
     return draft
 
 
