@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from hwledger.device.catalogue import parse_devices
+from hwledger.library.config import read_config
 from hwledger.library.source import open_model
 from hwledger.planner.engine import engine_profile
 from hwledger.planner.plan import make_request, plan_request
@@ -62,8 +63,6 @@ def test_sweep_of_10000_plans(benchmark: Any, engine: str) -> None:
 @pytest.mark.parametrize("layers", [16, 64, 256, 1024])
 def test_cost_is_linear_in_layers(benchmark: Any, layers: int) -> None:
     """Opening and planning a model of more and more layers; the ratios tell the order."""
-    from hwledger.library.config import read_config
-
     raw = {"model_type": "llama", "num_hidden_layers": layers, "num_key_value_heads": 8}
     profile = engine_profile("vllm")
 

@@ -6,7 +6,6 @@ columns that a replay needs are kept, in the project's own format, with a source
 
 import csv
 import json
-import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -27,11 +26,15 @@ def parameters(folder: Path) -> None:
     index = {
         row["file"]: row["model_id"] for row in csv.DictReader((folder / "model_configs/index.csv").open())
     }
+    catalogue = TARGET.parent.parent / "library/data/catalogue.jsonl"
+    known = {
+        json.loads(line)["id"] for line in catalogue.read_text("utf-8").splitlines() if line.startswith("{")
+    }
     counts = json.loads((folder / "model_params.json").read_text())
     lines = [
         [index[f"{key}.json"], value["total"], value["active"], f"transformers 5.23.0 {value['built_as']}"]
         for key, value in counts.items()
-        if value.get("ok") and f"{key}.json" in index
+        if value.get("ok") and index.get(f"{key}.json") in known
     ]
     write("parameters.csv", ["model", "total", "active", "source"], lines)
 
@@ -77,23 +80,11 @@ def contexts(folder: Path) -> None:
     write("llama_cpp_contexts.csv", heads, lines)
 
 
-def logs(folder: Path) -> None:
-    """KV sizes that real llama.cpp runs printed, where the setting is known."""
-    heads = ["model", "build", "n_ctx", "type_k", "kv_mib", "note", "source"]
-    lines = [
-        [row["model"], row["engine_build"], row["n_ctx"], row["kv_type"], row["kv_logged_total"], row["note"],
-         row["source"]]
-        for row in csv.DictReader((folder / "llamacpp_logs.csv").open())
-        if re.fullmatch(r"\d+", row["n_ctx"]) and row["kv_logged_total"]
-    ]  # fmt: skip
-    write("llama_cpp_logs.csv", heads, lines)
-
-
 def main() -> None:
     """Write every table."""
     folder = Path(sys.argv[1])
     TARGET.mkdir(parents=True, exist_ok=True)
-    for table in (parameters, shapes, contexts, logs):
+    for table in (parameters, shapes, contexts):
         table(folder)
 
 

@@ -9,6 +9,7 @@ from hwledger.accuracy.result import Result
 from hwledger.errors import HwledgerError
 from hwledger.library.gguf.reader import GgufHeader
 from hwledger.library.gguf.spec import gguf_spec
+from hwledger.library.source import open_model
 from hwledger.model.spec import ModelSpec
 from hwledger.planner.memory import Category
 from hwledger.planner.plan import Plan, plan
@@ -52,19 +53,22 @@ def replay_contexts(table: Iterable[dict[str, str]]) -> Iterator[Result]:
 
 
 def replay_logs(table: Iterable[dict[str, str]]) -> Iterator[Result]:
-    """Yield the KV cache of real runs whose setting and shape are known."""
+    """Yield the KV cache that real runs printed, planned from the models' configs."""
     for row in table:
-        spec = shapes().get(row["shape"])
-        if spec is None:
-            continue
-        options = {"n_ctx": row["n_ctx"], "n_parallel": row["n_parallel"] or 1}
-        if row["type_k"]:
-            options |= {"cache_type_k": row["type_k"], "cache_type_v": row["type_v"], "flash_attn": "on"}
-        made = plan(spec, engine="llama.cpp", options=options)
+        predicted = 0.0
+        try:
+            spec = open_model(f"catalogue:{row['model']}")
+            made = plan(
+                spec, engine="llama.cpp", engine_version=row["version"], options=row["options"].split()
+            )
+        except HwledgerError:  # a plan that cannot be made is a wrong one
+            pass
+        else:
+            predicted = made.by_category[Category.KV_CACHE] / MIB
         yield Result(
             engine="llama.cpp", component="KV cache", regime="logs of real runs",
-            case=f"{row['model']} n_ctx={row['n_ctx']}", measured=float(row["kv_mib"]),
-            predicted=made.by_category[Category.KV_CACHE] / MIB, rounding=0.006, source=row["source"],
+            case=f"{row['model']} {row['version']} {row['options']}", measured=float(row["kv_mib"]),
+            predicted=predicted, rounding=0.006, source=row["source"],
         )  # fmt: skip
 
 

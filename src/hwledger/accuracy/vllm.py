@@ -31,10 +31,11 @@ def _capacities(row: dict[str, str]) -> Iterator[Result]:
     ):
         if not measured:
             continue
-        within = values[0] <= float(measured) + 0.005 and float(measured) <= values[2] + 0.005
+        printed = float(measured)
+        within = values[0] <= printed + HALF_DIGIT and printed <= values[2] + HALF_DIGIT
         yield Result(
-            engine="vllm", component=component, regime="start-up logs", case=_case(row), measured=float(measured),
-            predicted=values[1], rounding=abs(values[1] - float(measured)) if within else 0.0, source=row["source"],
+            engine="vllm", component=component, regime="start-up logs", case=_case(row), measured=printed,
+            predicted=values[1], rounding=abs(values[1] - printed) if within else 0.0, source=row["source"],
         )  # fmt: skip
 
 
@@ -57,11 +58,11 @@ def _capacity(row: dict[str, str], available_gib: float) -> Capacity:
 
 
 def _plan(row: dict[str, str], more: dict[str, object]) -> Plan | None:
-    options: dict[str, object] = dict(pair.split("=", 1) for pair in row["options"].split())
+    options = dict(pair.split("=", 1) for pair in row["options"].split())
     try:
         return plan(
             open_model(f"catalogue:{row['model']}"), engine="vllm", engine_version=row["version"],
-            weights=row["weights"] or None, options=options | more,
+            weights=row["weights"] or None, options={**options, **more},
         )  # fmt: skip
     except HwledgerError:  # a plan that cannot be made is a wrong one
         return None

@@ -5,7 +5,7 @@ import click
 from hwledger.units import parse_size
 
 
-class Size(click.ParamType):
+class Size(click.ParamType[int]):
     """A whole number or a size: ``131072``, ``128k``, ``6.51GiB``."""
 
     name = "size"

@@ -81,7 +81,7 @@ def _layer_rows(spec: ModelSpec) -> list[tuple[str, ...]]:
 
 def _fact_rows(spec: ModelSpec) -> list[tuple[str, ...]]:
     limit = 60
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for key, fact in spec.facts.items():
         text = str(fact.value)
         rows.append((key, text if len(text) <= limit else text[: limit - 1] + "…", fact.origin))

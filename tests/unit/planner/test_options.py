@@ -17,7 +17,13 @@ KNOWN = {
 @pytest.mark.requirement("FR-PLAN-CLI")
 def test_values_are_parsed_by_their_kind() -> None:
     """Sizes, flags, shares, fractions and words come out typed, under the canonical name."""
-    given = ["ctx-size=128k", "flash_attn=on", "tensor_split=3,1", "gpu_memory_utilization=0.92", "split_mode=ROW"]
+    given = [
+        "ctx-size=128k",
+        "flash_attn=on",
+        "tensor_split=3,1",
+        "gpu_memory_utilization=0.92",
+        "split_mode=ROW",
+    ]
     assert o.parse_options("x", KNOWN, given) == {
         "n_ctx": 131072,
         "flash_attn": True,
@@ -31,7 +37,11 @@ def test_values_are_parsed_by_their_kind() -> None:
 def test_a_mapping_may_hold_typed_values() -> None:
     """The Python interface takes numbers, booleans and lists as they are."""
     given = {"n_ctx": 8192, "flash_attn": False, "tensor_split": [2, 1]}
-    assert o.parse_options("x", KNOWN, given) == {"n_ctx": 8192, "flash_attn": False, "tensor_split": (2.0, 1.0)}
+    assert o.parse_options("x", KNOWN, given) == {
+        "n_ctx": 8192,
+        "flash_attn": False,
+        "tensor_split": (2.0, 1.0),
+    }
 
 
 @pytest.mark.requirement("FR-PLAN-CLI")

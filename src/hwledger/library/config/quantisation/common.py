@@ -12,7 +12,9 @@ Rule = tuple[ModuleNames, Packing | None]
 KEPT: Final = frozenset({Part.EMBEDDING, Part.LM_HEAD, Part.NORM, Part.ROUTER, Part.TOWER})
 """What a method leaves alone where it does not list it: no repository was seen to pack these."""
 
-KEPT_EVERYWHERE: Final = ModuleNames(["weights_proj", "shared_expert_gate", "conv1d", "re:.*[.]A_log$"])
+KEPT_EVERYWHERE: Final = ModuleNames(
+    ["weights_proj", "shared_expert_gate", "conv1d", "eh_proj", "re:.*[.]A_log$"]
+)
 """Small matrices that engines build without quantisation (vLLM 0.33.0 ``models/deepseek_v2.py``
 ``Indexer.weights_proj``, ``models/qwen3_next.py`` ``shared_expert_gate``)."""
 
