@@ -36,6 +36,7 @@ class Draft:
         self.tied = False
         self.rope_tables: set[tuple[int, int]] = set()
         self.unknowns: list[str] = []
+        self._mixers: dict[tuple[Mixer, ...], tuple[Mixer, ...]] = {}
         self._prefix = ""
         self._layer: int | None = None
         self._target = self.tensors
@@ -97,6 +98,8 @@ class Draft:
         self, kind: str, *mixers: Mixer, channel: ChannelMixer | None = None, mtp: bool = False
     ) -> None:
         """Append a decoder layer (or an MTP layer) whose tensors were or will be added under its index."""
+        # equal mixers become one object, so that engines group layers by identity
+        mixers = self._mixers.setdefault(mixers, mixers)
         target = self.mtp_layers if mtp else self.layers
         index = len(target) + (len(self.layers) if mtp else 0)
         target.append(LayerSpec(index=index, kind=kind, mixers=mixers, channel=channel))
