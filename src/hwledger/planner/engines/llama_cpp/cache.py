@@ -65,7 +65,8 @@ def layer_memories(
 
 def widest_value(layers: Iterable[LayerSpec]) -> int:
     """Return the widest V row of the model, which every layer takes where V is stored transposed."""
-    return max((_value_width(mixer) for mixer in {m for la in layers for m in la.mixers}), default=0)
+    distinct = {id(layer.mixers): layer.mixers for layer in layers}.values()
+    return max((_value_width(mixer) for mixers in distinct for mixer in mixers), default=0)
 
 
 def _value_width(mixer: Mixer) -> int:

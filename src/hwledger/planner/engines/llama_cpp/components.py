@@ -47,11 +47,11 @@ def weight_parts(loads: Loads, places: Places, layers: int) -> list[Part]:
 
 def cache_parts(settings: Settings, places: Places, memories: Sequence[LayerMemory], kind: str) -> list[Part]:
     """Return the cache (``kv_cache_bytes``) or the state (``state_bytes``) of each place."""
-    offloaded = settings.context.offload_kqv
-    return [
-        Part(places.layers[index] if offloaded else HOST, getattr(memory, kind))
-        for index, memory in enumerate(memories)
-    ]
+    totals: dict[int, int] = {}
+    for index, memory in enumerate(memories):
+        place = places.layers[index] if settings.context.offload_kqv else HOST
+        totals[place] = totals.get(place, 0) + getattr(memory, kind)
+    return [Part(place, size) for place, size in totals.items()]
 
 
 def gather(parts: Iterable[Part], blank: Component) -> list[Component]:

@@ -50,7 +50,8 @@ def graph_of_model(spec: ModelSpec, context: ResolvedContext, *, windows: bool =
     def cells(mixer: Mixer) -> int:
         return mixer_cells(mixer, context) if windows else context.n_ctx_seq
 
-    mixers = tuple(dict.fromkeys(mixer for layer in spec.layers for mixer in layer.mixers))
+    distinct = traits_of(spec).distinct
+    mixers = tuple(dict.fromkeys(mixer for layer, _ in distinct for mixer in layer.mixers))
     caches = {(slides(one) and windows, cells(one)) for one in mixers if cached(one)}
     indexed = [cells(one) for one in mixers if isinstance(one, LatentAttention) and one.indexer is not None]
     tokens = min(context.n_ubatch, context.n_ctx)
@@ -73,14 +74,8 @@ def graph_of_model(spec: ModelSpec, context: ResolvedContext, *, windows: bool =
 
 def distinct_layers(spec: ModelSpec, cells: Callable[[Mixer], int]) -> tuple[LayerGraph, ...]:
     """Return the graphs of the layers that differ, in order of first appearance."""
-    traits = traits_of(spec)
-    known: dict[tuple[int, int, LayerTraits], LayerGraph] = {}
-    for layer in spec.layers:
-        own = traits.of(layer.index)
-        key = (id(layer.mixers), id(layer.channel), own)
-        if key not in known:
-            known[key] = layer_graph(spec, layer, cells, own)
-    return tuple(dict.fromkeys(known.values()))
+    graphs = (layer_graph(spec, layer, cells, own) for layer, own in traits_of(spec).distinct)
+    return tuple(dict.fromkeys(graphs))
 
 
 def slides(mixer: Mixer) -> bool:

@@ -2,12 +2,13 @@
 
 import csv
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from typing import Final
 from weakref import finalize
 
+from hwledger.model.layers import LayerSpec
 from hwledger.model.spec import ModelSpec
 
 FUSED_NAMES: Final = tuple(
@@ -49,10 +50,14 @@ class LayerTraits:
 
 @dataclass(frozen=True, slots=True)
 class ModelTraits:
-    """The traits of a model's layers; layers that say nothing share ``default``."""
+    """The traits of a model's layers; layers that say nothing share ``default``.
+
+    ``distinct`` holds one layer of each mixer, channel mixer and traits, with its traits.
+    """
 
     layers: Mapping[int, LayerTraits]
     default: LayerTraits
+    distinct: tuple[tuple[LayerSpec, LayerTraits], ...] = ()
 
     def of(self, layer: int) -> LayerTraits:
         """Return the traits of one layer."""
@@ -65,9 +70,18 @@ _known: dict[int, ModelTraits] = {}
 def traits_of(spec: ModelSpec) -> ModelTraits:
     """Return the traits of a model's layers, read once per model."""
     if id(spec) not in _known:  # a spec is not hashable: its metadata is a plain mapping
-        _known[id(spec)] = read_traits(spec)
+        traits = read_traits(spec)
+        _known[id(spec)] = replace(traits, distinct=_distinct(spec, traits))
         finalize(spec, _known.pop, id(spec), None)
     return _known[id(spec)]
+
+
+def _distinct(spec: ModelSpec, traits: ModelTraits) -> tuple[tuple[LayerSpec, LayerTraits], ...]:
+    found = {
+        (layer.mixers, layer.channel, traits.of(layer.index)): (layer, traits.of(layer.index))
+        for layer in reversed(spec.layers)
+    }
+    return tuple(sorted(found.values(), key=lambda pair: pair[0].index))
 
 
 def read_traits(spec: ModelSpec) -> ModelTraits:
