@@ -17,7 +17,7 @@ $(READY): pyproject.toml
 	touch $@
 
 demo: $(READY)
-	$(BIN)/hwledger plan Qwen/Qwen3-30B-A3B --engine vllm --context 32k --concurrency 8 --device "RTX 5090" || test $$? -eq 3
+	$(BIN)/hwledger plan Qwen/Qwen3-30B-A3B --engine vllm --weights nvfp4 --context 32k --concurrency 4 --device "RTX 5090" || test $$? -eq 3
 
 test: $(READY)
 	$(BIN)/python -m pytest
