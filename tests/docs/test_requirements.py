@@ -23,7 +23,9 @@ def named_by_tests() -> Iterator[tuple[str, str]]:
 def written_down() -> set[str]:
     """Return the ids of docs/requirements.md."""
     return set(
-        re.findall(r"^\| ((?:FR|NFR)-[A-Z-]+) \|", (ROOT / "docs/requirements.md").read_text("utf-8"), re.M)
+        re.findall(
+            r"^\| ((?:FR|NFR)-[A-Z-]+) \|", (ROOT / "docs/requirements.md").read_text("utf-8"), re.MULTILINE
+        )
     )
 
 

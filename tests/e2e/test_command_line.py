@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from hwledger.cli import run as call
+
 LLAMA = {
     "model_type": "llama", "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
     "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 100, "tie_word_embeddings": False,
@@ -129,8 +131,6 @@ def test_absurd_numbers_end_in_one_sentence(tmp_path: Path, changes: dict[str, o
 def test_wrong_requests_end_in_one_sentence(arguments: list[str], code: int) -> None:
     """The documented exit code, one line, no traceback."""
     if any("\0" in argument for argument in arguments):
-        from hwledger.cli import run as call
-
         assert call(["plan", *arguments]) == code
         return
     done = run("plan", *arguments)

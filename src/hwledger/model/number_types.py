@@ -1,4 +1,4 @@
-"""Number types and their sizes, from ``data/number_types.csv``: IEEE and brain floats, fp8, every ggml type."""
+"""Number types and their sizes, from ``data/number_types.csv``: floats, fp8, every ggml type."""
 
 import csv
 from dataclasses import dataclass

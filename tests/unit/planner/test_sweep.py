@@ -31,7 +31,8 @@ def test_each_point_equals_the_plan_made_alone(
     swept = sweep(request, profile, contexts=contexts, concurrencies=users, kv_caches=kv, weights=weights)
     for w, k, c, u in np.ndindex(*swept.device_bytes.shape[:-1]):
         workload = Workload(context_tokens=contexts[c], concurrency=users[u])
-        alone = plan_request(replace(request, weights=weights[w], kv_cache=kv[k], workload=workload), profile)
+        point = replace(request, weights=weights[w], kv_cache=kv[k], workload=workload)
+        alone = plan_request(point, profile)
         assert [d.total_bytes for d in alone.devices] == swept.device_bytes[w, k, c, u].tolist()
-        assert bool(swept.fits[w, k, c, u]) == (min(
-            d.usable_bytes - d.total_bytes for d in alone.devices if d.usable_bytes is not None) >= 0)  # fmt: skip
+        rooms = [d.usable_bytes - d.total_bytes for d in alone.devices if d.usable_bytes is not None]
+        assert bool(swept.fits[w, k, c, u]) == (min(rooms) >= 0)

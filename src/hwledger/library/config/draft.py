@@ -57,7 +57,7 @@ class Draft:
         yield
         self._target = before
 
-    def add(
+    def add(  # noqa: PLR0913 - what a tensor is
         self,
         name: str,
         shape: tuple[int, ...],
@@ -72,7 +72,7 @@ class Draft:
             full = self._prefix + name
             self._target.append(Tensor(full, shape, part, self._layer, copies, split, linear))
 
-    def linear(
+    def linear(  # noqa: PLR0913 - what a layer is
         self,
         name: str,
         out: int,

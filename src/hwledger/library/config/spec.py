@@ -67,7 +67,7 @@ def read_config(
 
 def _unlisted(config: Config) -> str:
     kind = config.model_type or "no model_type"
-    return f"architecture {kind} is not known: its layers are read as a common decoder's, from the keys it states"
+    return f"architecture {kind} is not known: it is read as a common decoder, from the keys that it states"
 
 
 def _context_length(text: Config, top: Config) -> int | None:

@@ -24,9 +24,7 @@ class GatedDeltaNet(RecurrentMixer):
 
     def conv_channels(self, tensor_parallel: int = 1) -> int:
         """Channels on one rank: queries and keys (2 Hk Dk) and values (Hv Dv), over tp."""
-        return (
-            2 * self.key_heads * self.key_width + self.value_heads * self.value_width
-        ) // tensor_parallel
+        return (2 * self.key_heads * self.key_width + self.value_heads * self.value_width) // tensor_parallel
 
     def state_elements(self, tensor_parallel: int = 1) -> int:
         """Elements of the state on one rank: Hv / tp × Dv × Dk."""

@@ -41,9 +41,7 @@ class Mamba2(RecurrentMixer):
 
     def conv_channels(self, tensor_parallel: int = 1) -> int:
         """Channels on one rank: (I + 2 G N) / tp."""
-        return (
-            self.inner_width + 2 * self.groups_for(tensor_parallel) * self.state_size
-        ) // tensor_parallel
+        return (self.inner_width + 2 * self.groups_for(tensor_parallel) * self.state_size) // tensor_parallel
 
     def state_elements(self, tensor_parallel: int = 1) -> int:
         """Elements of the state on one rank: H / tp × P × N."""
