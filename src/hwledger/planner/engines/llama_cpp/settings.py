@@ -92,7 +92,9 @@ def settle(request: Request, dialect: Dialect) -> Settings:
     stated, tokens = given.number("n_ctx", 0), request.workload.context_tokens
     if stated or "n_ctx" in request.options:
         tokens = context.n_ctx_seq
-    loads_mtp = given.flag("load_mtp", default=False) or build <= LAST_MTP_CACHED
+    # converters of the time left most models' MTP blocks out, so only a GGUF file proves that there are any
+    held = build <= LAST_MTP_CACHED and request.spec.format == "gguf"
+    loads_mtp = given.flag("load_mtp", default=held)
     return Settings(
         build=build,
         context=context,
@@ -102,7 +104,7 @@ def settle(request: Request, dialect: Dialect) -> Settings:
         main=_main(request, given),
         op_offload=given.flag("op_offload", default=True),
         mtp=loads_mtp,
-        mtp_cached=build <= LAST_MTP_CACHED,
+        mtp_cached=held,
         context_tokens=tokens,
         concurrency=sequences,
         warnings=tuple(warnings),
