@@ -110,8 +110,8 @@ def _layer(draft: Draft, kind: str, blocks: _Blocks, *, mtp: bool = False) -> No
         draft.layer(kind, blocks.mamba, mtp=mtp)
     elif kind == FULL:
         attention = attention_of(config)
-        bias = config.flag("attention_bias")
-        grouped_attention(draft, attention, name="mixer", qkv_bias=bias, out_bias=bias)
+        # no biases, whatever attention_bias says: both implementations ignore it
+        grouped_attention(draft, attention, name="mixer")
         draft.layer(kind, attention, mtp=mtp)
     elif kind == "moe" and blocks.experts is not None:
         _add_experts(draft, blocks.experts)
