@@ -1,0 +1,251 @@
+"""The bounded header readers: right files are read, wrong ones end in one sentence."""
+
+import json
+import struct
+import zipfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hwledger.errors import HwledgerError, MalformedError, MissingError
+from hwledger.library.gguf.reader import parse_gguf
+from hwledger.library.gguf.shards import read_gguf_model
+from hwledger.library.gguf.values import ArraySummary
+from hwledger.library.npz.reader import read_npz
+from hwledger.library.safetensors.reader import parse_safetensors, read_safetensors, read_safetensors_folder
+from hwledger.library.source import open_model
+from hwledger.planner.plan import plan
+from hwledger.planner.weights import weigh
+from support.gguf_writer import gguf, llama, text
+
+META, TENSORS = llama()
+GOOD = gguf(META, TENSORS)
+F16, Q8_0, F32 = 1, 8, 0
+# embedding f16, output q8_0, per layer: q, k, v in q8_0 (34 bytes per 32) and a norm in f32
+WEIGHTS = 64 * 96 * 2 + 64 * 96 * 34 // 32 + 2 * ((64 * 64 + 2 * 64 * 32) * 34 // 32 + 64 * 4)
+
+
+@pytest.mark.requirement("FR-PLAN-WEIGHTS", "FR-PLAN-SOURCES")
+def test_a_gguf_file_is_read_to_the_byte(tmp_path: Path) -> None:
+    """Metadata, tensor list and the planned weights equal what was written."""
+    path = tmp_path / "model.gguf"
+    path.write_bytes(GOOD)
+    header = read_gguf_model(path)
+    assert dict(header.metadata) == META
+    assert [(t.name, t.shape) for t in header.tensors] == [row[:2] for row in TENSORS]
+    spec = open_model(str(path))
+    assert weigh(spec).total == WEIGHTS
+    made = plan(spec, engine="llama.cpp", options={"n_ctx": 256})
+    assert made.by_category["weights"] == WEIGHTS
+    assert made.by_category["kv_cache"] == 2 * 2 * 2 * 16 * 2 * 256
+
+
+@pytest.mark.requirement("FR-PLAN-SOURCES")
+def test_a_header_alone_is_planned_and_said(tmp_path: Path) -> None:
+    """A header-only copy of a file gives the same weights; long arrays are counted and not kept."""
+    path = tmp_path / "model.gguf"
+    path.write_bytes(gguf({**META, "tokenizer.ggml.tokens": ["ab"] * 5000}, TENSORS, data=False))
+    header = read_gguf_model(path)
+    assert header.missing_data_bytes > 0
+    assert header.metadata["tokenizer.ggml.tokens"] == ArraySummary(5000, "string")
+    assert weigh(open_model(str(path))).total == WEIGHTS
+
+
+def _with(**changes: object) -> bytes:
+    return gguf({**META, **{key.replace("__", "."): item for key, item in changes.items()}}, TENSORS)
+
+
+HOSTILE = {
+    "empty": b"",
+    "no gguf": b"PK\x03\x04" + bytes(64),
+    "big-endian": b"GGUF" + struct.pack(">IQQ", 3, 0, 0),
+    "version 1": gguf({}, version=1),
+    "2^40 elements": b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + text("a") + struct.pack("<IIQ", 9, 4, 1 << 40),
+    "2^40 strings": b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + text("a") + struct.pack("<IIQ", 9, 8, 1 << 40),
+    "2^60 keys": b"GGUF" + struct.pack("<IQQ", 3, 0, 1 << 60),
+    "2^60 tensors": b"GGUF" + struct.pack("<IQQ", 3, 1 << 60, 0),
+    "long string": b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + text("a") + struct.pack("<IQ", 8, 1 << 62),
+    "nested arrays": b"GGUF"
+    + struct.pack("<IQQ", 3, 0, 1)
+    + text("a")
+    + struct.pack("<IIQ", 9, 9, 1)
+    + bytes(64),
+    "unknown value type": b"GGUF"
+    + struct.pack("<IQQ", 3, 0, 1)
+    + text("a")
+    + struct.pack("<I", 99)
+    + bytes(8),
+    "key twice": b"GGUF"
+    + struct.pack("<IQQ", 3, 0, 2)
+    + 2 * (text("a") + struct.pack("<II", 4, 1))
+    + bytes(9),
+    "overlap": gguf(META, TENSORS, shift=-32),
+    "gap": gguf(META, TENSORS, shift=32),
+    "misaligned": gguf(META, TENSORS, shift=1),
+    "removed type": gguf(META, [("a", (32,), 4)]),
+    "unknown type": gguf(META, [("a", (32,), 99)]),
+    "part of a block": gguf(META, [("a", (31,), Q8_0)]),
+    "no axis": gguf(META, [("a", (), F32)]),
+    "five axes": gguf(META, [("a", (1, 1, 1, 1, 1), F32)]),
+    "overflow": gguf(META, [("a", (1 << 40, 1 << 40), F32)], data=False),
+    "tensor twice": gguf(META, [("a", (32,), F32), ("a", (32,), F32)]),
+    "alignment 3": _with(general__alignment=3),
+    "alignment 0": _with(general__alignment=0),
+    "cut short": GOOD[:-33],
+}
+
+
+@pytest.mark.requirement("NFR-BAD-INPUT")
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_gguf_ends_in_one_sentence(tmp_path: Path, name: str) -> None:
+    """Each hostile file is refused with one line that names the file."""
+    path = tmp_path / "bad.gguf"
+    path.write_bytes(HOSTILE[name])
+    with pytest.raises(MalformedError, match=r"bad\.gguf") as caught:
+        read_gguf_model(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.requirement("NFR-BAD-INPUT")
+def test_a_gguf_cut_at_any_byte_is_refused_or_header_only() -> None:
+    """Only the whole file, or the whole header without any data, is read."""
+    header_bytes = parse_gguf(GOOD, "x").header_bytes
+    for end in range(len(GOOD)):
+        try:
+            header = parse_gguf(GOOD[:end], "x")
+        except MalformedError:
+            continue
+        assert header_bytes <= end < header_bytes + 32 or header.missing_data_bytes == 0
+
+
+@pytest.mark.requirement("NFR-BAD-INPUT")
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, len(GOOD) - 1), st.integers(0, 255)), min_size=1, max_size=8))
+def test_flipped_bytes_never_escape(flips: list[tuple[int, int]]) -> None:
+    """Whatever bytes change, a header comes out or one of our errors does."""
+    raw = bytearray(GOOD)
+    for at, byte in flips:
+        raw[at] = byte
+    try:
+        parse_gguf(bytes(raw), "x")
+    except HwledgerError:
+        return
+
+
+def _shard(number: int, count: int, rows: slice) -> bytes:
+    split = {"split.no": number, "split.count": count, "split.tensors.count": len(TENSORS)}
+    return gguf((META | split) if number == 0 else split, TENSORS[rows])
+
+
+@pytest.mark.requirement("FR-PLAN-SOURCES", "NFR-BAD-INPUT")
+def test_a_split_model_needs_all_its_parts_in_order(tmp_path: Path) -> None:
+    """Both parts make one model; a later, a missing and a swapped part are refused."""
+    first, second = (tmp_path / f"m-0000{n}-of-00002.gguf" for n in (1, 2))
+    first.write_bytes(_shard(0, 2, slice(0, 4)))
+    with pytest.raises(MissingError, match=second.name):
+        read_gguf_model(first)
+    second.write_bytes(_shard(1, 2, slice(4, None)))
+    assert weigh(open_model(str(first))).total == WEIGHTS
+    with pytest.raises(MalformedError, match=first.name):
+        read_gguf_model(second)
+    second.write_bytes(_shard(0, 2, slice(4, None)))
+    with pytest.raises(MalformedError, match="swapped"):
+        read_gguf_model(first)
+
+
+def safetensors(entries: object, data: int) -> bytes:
+    """Return a safetensors file."""
+    raw = entries if isinstance(entries, bytes) else json.dumps(entries).encode()
+    return struct.pack("<Q", len(raw)) + raw + bytes(data)
+
+
+def entry(dtype: str, shape: list[int], start: int, end: int) -> dict[str, object]:
+    """Return one header entry."""
+    return {"dtype": dtype, "shape": shape, "data_offsets": [start, end]}
+
+
+BROKEN = {
+    "empty": b"",
+    "short": b"1234",
+    "claims 100 MB": struct.pack("<Q", 100_000_001) + bytes(64),
+    "claims more than there is": struct.pack("<Q", 1000) + b"{}",
+    "no JSON": safetensors(b"{nope", 0),
+    "a list": safetensors([], 0),
+    "no UTF-8": safetensors(b'{"\xff":1}', 0),
+    "deep": safetensors(b"[" * 50_000, 0),
+    "key twice": safetensors(b'{"a":{"dtype":"F32","shape":[],"data_offsets":[0,4]},"a":{}}', 4),
+    "hole": safetensors({"a": entry("F32", [1], 0, 4), "b": entry("F32", [1], 8, 12)}, 12),
+    "overlap": safetensors({"a": entry("F32", [2], 0, 8), "b": entry("F32", [1], 4, 8)}, 8),
+    "wrong size": safetensors({"a": entry("F32", [2], 0, 4)}, 4),
+    "unknown dtype": safetensors({"a": entry("F33", [1], 0, 4)}, 4),
+    "negative": safetensors({"a": entry("F32", [-1], 0, 4)}, 4),
+    "cut short": safetensors({"a": entry("F32", [4], 0, 16)}, 15),
+    "too long": safetensors({"a": entry("F32", [4], 0, 16)}, 17),
+    "no entry": safetensors({"a": 1}, 0),
+    "metadata of numbers": safetensors({"__metadata__": {"a": 1}}, 0),
+}
+
+
+@pytest.mark.requirement("NFR-BAD-INPUT")
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_hostile_safetensors_ends_in_one_sentence(tmp_path: Path, name: str) -> None:
+    """Each hostile file is refused with one line that names the file."""
+    path = tmp_path / "bad.safetensors"
+    path.write_bytes(BROKEN[name])
+    with pytest.raises(MalformedError, match=r"bad\.safetensors"):
+        read_safetensors(path)
+
+
+@pytest.mark.requirement("NFR-BAD-INPUT")
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=200), st.integers(0, 64))
+def test_any_safetensors_header_is_read_or_refused(raw: bytes, data: int) -> None:
+    """No other exception comes out of arbitrary bytes."""
+    try:
+        parse_safetensors(raw, data, "x")
+    except HwledgerError:
+        return
+
+
+@pytest.mark.requirement("FR-PLAN-WEIGHTS", "FR-PLAN-SOURCES")
+def test_a_folder_counts_what_the_index_names(tmp_path: Path) -> None:
+    """The index decides which files count; one that it names and that is missing is an error."""
+    (tmp_path / "a.safetensors").write_bytes(safetensors({"x": entry("BF16", [4, 2], 0, 16)}, 16))
+    (tmp_path / "old.safetensors").write_bytes(safetensors({"y": entry("F32", [1], 0, 4)}, 4))
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"x": "a.safetensors"}}))
+    header = read_safetensors_folder(tmp_path)
+    assert [(t.name, t.nbytes) for t in header.tensors] == [("x", 16)]
+    assert "old.safetensors" in header.notes[0]
+    index.write_text(json.dumps({"weight_map": {"x": "gone.safetensors"}}))
+    with pytest.raises(MissingError, match=r"gone\.safetensors"):
+        read_safetensors_folder(tmp_path)
+
+
+def npy(descr: str, shape: tuple[int, ...], data: int) -> bytes:
+    """Return an npy array of zeros."""
+    header = repr({"descr": descr, "fortran_order": False, "shape": shape}).encode()
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + bytes(data)
+
+
+@pytest.mark.requirement("FR-PLAN-SOURCES", "FR-PLAN-MLX")
+def test_an_npz_is_read_with_its_bfloat16(tmp_path: Path) -> None:
+    """MLX stores bfloat16 as two raw bytes; sizes are exact."""
+    path = tmp_path / "weights.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.weight.npy", npy("<V2", (3, 2), 12))
+        archive.writestr("b.npy", npy("<u4", (2,), 8))
+    found = [(t.name, t.dtype.name, t.shape, t.nbytes) for t in read_npz(path).tensors]
+    assert found == [("a.weight", "bf16", (3, 2), 12), ("b", "u32", (2,), 8)]
+
+
+@pytest.mark.requirement("NFR-BAD-INPUT")
+@pytest.mark.parametrize("content", [b"", b"PK", npy("<V2", (3, 2), 12)])
+def test_a_file_that_is_no_npz_is_refused(tmp_path: Path, content: bytes) -> None:
+    """Anything that is no zip of arrays ends in one sentence."""
+    path = tmp_path / "bad.npz"
+    path.write_bytes(content)
+    with pytest.raises(MalformedError, match=r"bad\.npz"):
+        read_npz(path)
