@@ -134,6 +134,16 @@ def test_flipped_bytes_never_escape(flips: list[tuple[int, int]]) -> None:
         return
 
 
+@pytest.mark.requirement("NFR-BAD-INPUT")
+@pytest.mark.parametrize("count", [0, 4097, 16_774_658, (1 << 32) - 1])
+def test_an_absurd_number_of_blocks_is_refused(tmp_path: Path, count: int) -> None:
+    """A block count that no file could back takes no memory: found by fuzzing."""
+    path = tmp_path / "bad.gguf"
+    path.write_bytes(_with(llama__block_count=count))
+    with pytest.raises(MalformedError, match="block_count"):
+        open_model(str(path))
+
+
 def _shard(number: int, count: int, rows: slice) -> bytes:
     split = {"split.no": number, "split.count": count, "split.tensors.count": len(TENSORS)}
     return gguf((META | split) if number == 0 else split, TENSORS[rows])

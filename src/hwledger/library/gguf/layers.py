@@ -6,6 +6,8 @@ architecture's ``load_arch_hparams`` (see ``data/architectures.csv``).
 
 from dataclasses import dataclass
 
+from hwledger.errors import MalformedError
+from hwledger.library.config.reader import MAX_LAYERS
 from hwledger.library.gguf.architectures import Architecture, architecture
 from hwledger.library.gguf.channels import channel_of
 from hwledger.library.gguf.keys import Keys
@@ -88,7 +90,7 @@ def read_layers(
 
 def _stack(keys: Keys, experts: frozenset[int] | None) -> Stack:
     family = architecture(keys.architecture)
-    total = keys.required("block_count")
+    total = _block_count(keys)
     trunk = total - min(keys.number("nextn_predict_layers"), total)
     trunk = trunk or total  # a draft model that is nothing but MTP layers
     heads = keys.per_layer("attention.head_count", total)
@@ -109,6 +111,17 @@ def _stack(keys: Keys, experts: frozenset[int] | None) -> Stack:
         value_sliding=keys.number("attention.value_length_swa", value),
         windows=windows(keys, family, trunk, total, recurrent), recurrent=recurrent, experts=experts,
     )  # fmt: skip
+
+
+def _block_count(keys: Keys) -> int:
+    """Return the number of blocks; a count that no file could back is refused before it takes memory."""
+    count = keys.required("block_count")
+    if count > MAX_LAYERS:
+        raise MalformedError(
+            f"{keys.source}: {keys.architecture}.block_count is {count:,}; at most {MAX_LAYERS} layers "
+            "can be read"
+        )
+    return count
 
 
 def _layer(stack: Stack, index: int) -> LayerSpec:
