@@ -2,7 +2,9 @@
 
 import ast
 import zipfile
+import zlib
 from dataclasses import dataclass
+from lzma import LZMAError
 from math import prod
 from pathlib import Path
 from typing import IO, Final
@@ -19,6 +21,12 @@ TYPES: Final = {
     "<f2": "f16", "<f4": "f32", "<f8": "f64", "<V2": "bf16", "|V2": "bf16", "|u1": "u8", "|i1": "i8",
     "|b1": "u8", "<u2": "u16", "<i2": "i16", "<u4": "u32", "<i4": "i32", "<u8": "u64", "<i8": "i64",
 }  # fmt: skip
+
+# what zipfile raises for damaged archives, each decompressor with a class of its own
+BROKEN: Final = (
+    zipfile.BadZipFile, zlib.error, LZMAError, NotImplementedError, EOFError, OSError, RuntimeError,
+    ValueError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +61,7 @@ def read_npz(path: Path) -> NpzHeader:
             return NpzHeader(tuple(_read(archive, member, path) for member in members))
     except FileNotFoundError:
         raise MissingError(f"{path}: there is no such file") from None
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, RuntimeError, ValueError) as error:
+    except BROKEN as error:
         raise MalformedError(f"{path}: this is no usable npz file ({error})") from None
 
 

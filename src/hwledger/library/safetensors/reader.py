@@ -5,6 +5,7 @@ Format: safetensors 0.8: a 64-bit length, a JSON object, the data. Checked here 
 """
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -137,8 +138,7 @@ def _parse(raw: bytes, where: str) -> dict[str, Any]:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) != len(pairs):
-            names = [name for name, _ in pairs]
-            twice = next(name for name in found if names.count(name) > 1)
+            twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
             raise MalformedError(f"{where}: the key {twice!r} is in the header twice")
         return found
 
