@@ -150,8 +150,8 @@ def layer_table(rows: "tuple[LayerRow, ...]") -> "Table":
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("layer", "kind", "mixer"):
-        table.add_column(name)
+    for name, width in (("layer", 5), ("kind", 18), ("mixer", 14)):
+        table.add_column(name, min_width=width)
     for name in ("parameters", "active", "weights MiB", "KV MiB", "state MiB"):
         table.add_column(name, justify="right")
     table.add_column("")
