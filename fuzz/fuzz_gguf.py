@@ -6,6 +6,7 @@ import atheris
 
 with atheris.instrument_imports():
     from hwledger.errors import HwledgerError
+    from hwledger.library.files import BufferFile
     from hwledger.library.gguf.reader import parse_gguf
     from hwledger.library.gguf.spec import gguf_spec
 
@@ -13,7 +14,7 @@ with atheris.instrument_imports():
 def one(data: bytes) -> None:
     """Read one input; anything but one of our errors is a finding."""
     try:
-        gguf_spec(parse_gguf(data, "fuzz"), "fuzz")
+        gguf_spec(parse_gguf(BufferFile(data, "fuzz")), "fuzz")
     except HwledgerError:
         return
 

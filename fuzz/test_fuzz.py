@@ -5,6 +5,7 @@ import random
 import pytest
 
 from hwledger.errors import HwledgerError
+from hwledger.library.files import BufferFile
 from hwledger.library.gguf.reader import parse_gguf
 from hwledger.library.gguf.spec import gguf_spec
 from hwledger.library.safetensors.reader import parse_safetensors
@@ -40,7 +41,7 @@ def test_mutated_gguf_headers_never_escape() -> None:
     for _ in range(RUNS):
         data = mutated(source, good)
         try:
-            gguf_spec(parse_gguf(data, "fuzz"), "fuzz")
+            gguf_spec(parse_gguf(BufferFile(data, "fuzz")), "fuzz")
         except HwledgerError:
             continue
 

@@ -1,48 +1,51 @@
 """Reading a JSON object from a file, bounded and with sentences for everything that can be wrong."""
 
 import json
-from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, NoReturn
 
-from hwledger.errors import InputError, MalformedError, MissingError
-
-MAX_BYTES: Final = 64 << 20
-"""A config.json is a few kB; 64 MiB leaves room for generated quantisation maps."""
+from hwledger.errors import MalformedError
+from hwledger.library.files import Files, read_whole
 
 
-def read_json_object(path: Path) -> dict[str, Any]:
-    """Return the JSON object in a file.
+def read_json_object(files: Files, name: str) -> dict[str, Any]:
+    """Return the JSON object in the file ``name``.
 
     Raises:
         MissingError: there is no such file.
         MalformedError: it is empty, too large, no UTF-8, no JSON, no object, or holds NaN.
         InputError: it cannot be read.
     """
-    text = _read(path)
-    try:
-        value = json.loads(text, parse_constant=_refuse)
-    except (ValueError, RecursionError) as error:
-        raise MalformedError(f"{path}: this is no valid JSON ({_brief(error)})") from None
+    return parse_json_object(read_whole(files, name), f"{files.where}/{name}")
+
+
+def parse_json_object(raw: bytes, where: str) -> dict[str, Any]:
+    """Return the JSON object that ``raw`` spells.
+
+    Raises:
+        MalformedError: it is empty, no UTF-8, no JSON, no object, or holds NaN.
+    """
+    value = parse_json(raw, where)
     if not isinstance(value, dict):
-        raise MalformedError(f"{path}: this holds a JSON {type(value).__name__} where an object is needed")
+        raise MalformedError(f"{where}: this holds a JSON {type(value).__name__} where an object is needed")
     return value
 
 
-def _read(path: Path) -> str:
+def parse_json(raw: bytes, where: str) -> Any:
+    """Return the JSON value that ``raw`` spells.
+
+    Raises:
+        MalformedError: it is empty, no UTF-8, no JSON, or holds NaN.
+    """
     try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise MalformedError(f"{path}: {size:,} bytes is too large for a config (limit 64 MiB)")
-        text = path.read_text("utf-8-sig")
-    except FileNotFoundError:
-        raise MissingError(f"{path}: there is no such file") from None
+        text = raw.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise MalformedError(f"{path}: this is no UTF-8 text, so no JSON") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+        raise MalformedError(f"{where}: this is no UTF-8 text, so no JSON") from None
     if not text.strip():
-        raise MalformedError(f"{path}: the file is empty")
-    return text
+        raise MalformedError(f"{where}: the file is empty")
+    try:
+        return json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise MalformedError(f"{where}: this is no valid JSON ({_brief(error)})") from None
 
 
 def _refuse(constant: str) -> NoReturn:

@@ -6,6 +6,7 @@ from importlib.metadata import entry_points
 from typing import Protocol, runtime_checkable
 
 from hwledger.errors import AmbiguousError, MissingError
+from hwledger.library.access import Access
 from hwledger.model.spec import ModelSpec
 
 ENTRY_POINTS = "hwledger.sources"
@@ -31,11 +32,13 @@ class Source(Protocol):
         """
         ...
 
-    def open(self, ref: str) -> ModelSpec:
-        """Read the model behind one of the ``candidates``.
+    def open(self, ref: str, access: Access) -> ModelSpec:
+        """Read the model behind one of the ``candidates``: headers only, never the weights.
 
         Raises:
             InputError: the content cannot be used.
+            AmbiguousError: there are several models behind it.
+            UnreachableError: a server does not answer, or the network is not to be used.
         """
         ...
 
@@ -51,7 +54,7 @@ def installed_sources() -> tuple[Source, ...]:
     return tuple(sorted((s for s in found if isinstance(s, Source)), key=lambda s: (s.precedence, s.name)))
 
 
-def open_model(ref: str, sources: Sequence[Source] | None = None) -> ModelSpec:
+def open_model(ref: str, sources: Sequence[Source] | None = None, access: Access | None = None) -> ModelSpec:
     """Return the model that ``ref`` names.
 
     The first source in order of precedence that knows the reference answers; ``SOURCE:REF`` asks
@@ -61,6 +64,7 @@ def open_model(ref: str, sources: Sequence[Source] | None = None) -> ModelSpec:
         AmbiguousError: several candidates in the source that answers.
         MissingError: no source knows the reference.
         InputError: the model is there and cannot be used.
+        UnreachableError: a server does not answer, or the network is not to be used.
     """
     asked = tuple(sources) if sources is not None else installed_sources()
     prefix, colon, rest = ref.partition(":")
@@ -71,7 +75,7 @@ def open_model(ref: str, sources: Sequence[Source] | None = None) -> ModelSpec:
         if len(found) > 1:
             raise AmbiguousError(ref, found)
         if found:
-            return source.open(found[0])
+            return source.open(found[0], access or Access())
     raise MissingError(_not_found(ref, wanted, named or asked))
 
 

@@ -1,15 +1,18 @@
 """The weights beside a config: header tensors of safetensors and npz files, read for their exact bytes."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from hwledger.library.safetensors.reader import read_safetensors_folder
 from hwledger.model.layers import LayerSpec
 from hwledger.model.mixers import FullAttention
+from hwledger.model.number_types import NumberType
 from hwledger.model.spec import Fact, ModelSpec
 from hwledger.model.tensors import Part, Tensor
+
+if TYPE_CHECKING:
+    from hwledger.library.checkpoint import Checkpoint
 
 _LAYER = re.compile(r"(?:^|\.)(?:layers|layer|h|blocks|block|blk)\.(\d+)\.")
 _TOWER = re.compile(r"(?:^|\.)(?:vision|visual|audio|mm_projector|multi_modal|image)[\w]*\.")
@@ -32,60 +35,55 @@ _PARTS: tuple[tuple[re.Pattern[str], Part], ...] = tuple(
 
 
 @dataclass(frozen=True, slots=True)
-class _Stored:
-    """One tensor of a header, whatever the file format."""
+class StoredTensor:
+    """One tensor of a header, whatever the format; ``shape`` as stored, so packed where the weights are."""
 
     name: str
+    dtype: NumberType
     shape: tuple[int, ...]
-    type_name: str
     nbytes: int
 
 
-def with_stored_weights(spec: ModelSpec, folder: Path) -> ModelSpec:
-    """Return ``spec`` with the exact tensors of the weight files in ``folder``, where there are any."""
-    found = _read_folder(folder)
-    if not found:
-        return spec
-    tensors, notes = found
-    mlx = isinstance(spec.metadata.get("quantization"), dict)
-    stored = tuple(as_tensor(tensor) for tensor in tensors)
+def with_stored_weights(spec: ModelSpec, checkpoint: "Checkpoint") -> ModelSpec:
+    """Return ``spec`` with the exact tensors that the checkpoint's headers list."""
+    mlx = checkpoint.tensor_format == "npz" or isinstance(spec.metadata.get("quantization"), dict)
     return replace(
         spec,
-        format="mlx" if mlx or not any(folder.glob("*.safetensors")) else "safetensors",
-        source=str(folder),
-        stored_tensors=stored,
-        facts={
-            **spec.facts,
-            "weights": Fact(sum(t.nbytes for t in tensors), f"headers of the weights in {folder}"),
-        },
-        unknowns=(*spec.unknowns, *notes),
+        format="mlx" if mlx else "safetensors",
+        source=checkpoint.where,
+        stored_tensors=tuple(as_tensor(tensor) for tensor in checkpoint.tensors),
+        facts={**spec.facts, "weights": _weights(checkpoint)},
+        unknowns=(*spec.unknowns, *checkpoint.notes),
     )
 
 
-def spec_from_weights(folder: Path) -> ModelSpec:
+def spec_from_weights(checkpoint: "Checkpoint") -> ModelSpec:
     """Return what the tensors alone say of a model without a config.
 
     Weights are exact. Layers are read from tensor names; the cached width is the output width of the
     key and value projections, which is what a cache holds whatever the number of heads.
     """
-    found = _read_folder(folder)
-    tensors, notes = found or ((), ())
-    stored = tuple(as_tensor(tensor) for tensor in tensors)
+    stored = tuple(as_tensor(tensor) for tensor in checkpoint.tensors)
     embedding = next((t for t in stored if t.part is Part.EMBEDDING and len(t.shape) == 2), None)  # noqa: PLR2004
     vocab, hidden = embedding.shape if embedding else (0, 0)
     return ModelSpec(
-        id=folder.name, architecture="unknown", source=str(folder), format="safetensors",
+        id=checkpoint.name, architecture="unknown", source=checkpoint.where, format="safetensors",
         hidden_size=hidden, vocab_size=vocab, context_length=None, number_type="bf16",
         layers=tuple(_layers(stored)), tensors=stored, exact_tensors=True,
-        facts={"weights": Fact(sum(t.nbytes for t in tensors), f"headers of the weights in {folder}")},
+        facts={"weights": _weights(checkpoint)},
         unknowns=(
             "there is no config.json: layers and cache widths are read from tensor names and shapes alone",
-            *notes,
+            *checkpoint.notes,
         ),
     )  # fmt: skip
 
 
-def as_tensor(stored: _Stored) -> Tensor:
+def _weights(checkpoint: "Checkpoint") -> Fact:
+    total = sum(tensor.nbytes for tensor in checkpoint.tensors)
+    return Fact(total, f"headers of the weights in {checkpoint.where}")
+
+
+def as_tensor(stored: StoredTensor) -> Tensor:
     """Return a header tensor with its layer and part, both told by its name."""
     match = _LAYER.search(stored.name)
     tower = _TOWER.search(stored.name)
@@ -96,25 +94,9 @@ def as_tensor(stored: _Stored) -> Tensor:
         part=Part.TOWER if tower else part,
         layer=int(match[1]) if match and not tower else None,
         linear=len(stored.shape) > 1,
-        stored_type=stored.type_name,
+        stored_type=stored.dtype.name,
         stored_bytes=stored.nbytes,
     )
-
-
-def _read_folder(folder: Path) -> tuple[Sequence[_Stored], tuple[str, ...]] | None:
-    if any(folder.glob("*.safetensors")):
-        header = read_safetensors_folder(folder)
-        tensors = [_Stored(t.name, t.shape, t.dtype.name, t.nbytes) for t in header.tensors]
-        return tensors, tuple(getattr(header, "notes", ()))
-    files = sorted(folder.glob("*.npz"))
-    if not files:
-        return None
-    from hwledger.library.npz.reader import read_npz  # noqa: PLC0415 - rare
-
-    tensors = [
-        _Stored(t.name, t.shape, t.dtype.name, t.nbytes) for file in files for t in read_npz(file).tensors
-    ]
-    return tensors, ()
 
 
 def _layers(tensors: Iterable[Tensor]) -> list[LayerSpec]:

@@ -7,6 +7,7 @@ from functools import cached_property
 from hwledger.model.census import Census, count_parameters
 from hwledger.model.layers import LayerSpec
 from hwledger.model.quantisation import Quantisation
+from hwledger.model.reading import Reading
 from hwledger.model.tensors import Tensor
 
 
@@ -45,6 +46,8 @@ class ModelSpec:
         metadata: raw metadata of the source that an engine profile may need (GGUF keys, config keys).
         facts: where each field came from.
         unknowns: what could not be read or is not modelled, in sentences.
+        revision: commit of the repository that was read; empty where there is none.
+        reading: what was read to learn this, where that is worth a line.
     """
 
     id: str
@@ -68,6 +71,8 @@ class ModelSpec:
     metadata: Mapping[str, object] = field(default_factory=dict)
     facts: Mapping[str, Fact] = field(default_factory=dict)
     unknowns: tuple[str, ...] = ()
+    revision: str = ""
+    reading: Reading | None = None
 
     @cached_property
     def census(self) -> Census:

@@ -10,15 +10,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwledger.errors import HwledgerError, MalformedError, MissingError
-from hwledger.library.gguf.reader import parse_gguf
+from hwledger.library.files import BufferFile, LocalFiles
+from hwledger.library.gguf.reader import GgufHeader, parse_gguf
 from hwledger.library.gguf.shards import read_gguf_model
 from hwledger.library.gguf.values import ArraySummary
 from hwledger.library.npz.reader import read_npz
-from hwledger.library.safetensors.reader import parse_safetensors, read_safetensors, read_safetensors_folder
+from hwledger.library.safetensors.reader import parse_safetensors, read_safetensors, read_safetensors_model
 from hwledger.library.source import open_model
 from hwledger.planner.plan import plan
 from hwledger.planner.weights import weigh
 from support.gguf_writer import gguf, llama, text
+
+
+def parsed(raw: bytes) -> GgufHeader:
+    """Return the header in ``raw``."""
+    return parse_gguf(BufferFile(raw, "x"))
+
 
 META, TENSORS = llama()
 GOOD = gguf(META, TENSORS)
@@ -32,7 +39,7 @@ def test_a_gguf_file_is_read_to_the_byte(tmp_path: Path) -> None:
     """Metadata, tensor list and the planned weights equal what was written."""
     path = tmp_path / "model.gguf"
     path.write_bytes(GOOD)
-    header = read_gguf_model(path)
+    header = read_gguf_model(LocalFiles(path.parent), path.name)
     assert dict(header.metadata) == META
     assert [(t.name, t.shape) for t in header.tensors] == [row[:2] for row in TENSORS]
     spec = open_model(str(path))
@@ -47,7 +54,7 @@ def test_a_header_alone_is_planned_and_said(tmp_path: Path) -> None:
     """A header-only copy of a file gives the same weights; long arrays are counted and not kept."""
     path = tmp_path / "model.gguf"
     path.write_bytes(gguf({**META, "tokenizer.ggml.tokens": ["ab"] * 5000}, TENSORS, data=False))
-    header = read_gguf_model(path)
+    header = read_gguf_model(LocalFiles(path.parent), path.name)
     assert header.missing_data_bytes > 0
     assert header.metadata["tokenizer.ggml.tokens"] == ArraySummary(5000, "string")
     assert weigh(open_model(str(path))).total == WEIGHTS
@@ -104,17 +111,17 @@ def test_a_hostile_gguf_ends_in_one_sentence(tmp_path: Path, name: str) -> None:
     path = tmp_path / "bad.gguf"
     path.write_bytes(HOSTILE[name])
     with pytest.raises(MalformedError, match=r"bad\.gguf") as caught:
-        read_gguf_model(path)
+        read_gguf_model(LocalFiles(path.parent), path.name)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.requirement("NFR-BAD-INPUT")
 def test_a_gguf_cut_at_any_byte_is_refused_or_header_only() -> None:
     """Only the whole file, or the whole header without any data, is read."""
-    header_bytes = parse_gguf(GOOD, "x").header_bytes
+    header_bytes = parsed(GOOD).header_bytes
     for end in range(len(GOOD)):
         try:
-            header = parse_gguf(GOOD[:end], "x")
+            header = parsed(GOOD[:end])
         except MalformedError:
             continue
         assert header_bytes <= end < header_bytes + 32 or header.missing_data_bytes == 0
@@ -129,7 +136,7 @@ def test_flipped_bytes_never_escape(flips: list[tuple[int, int]]) -> None:
     for at, byte in flips:
         raw[at] = byte
     try:
-        parse_gguf(bytes(raw), "x")
+        parsed(bytes(raw))
     except HwledgerError:
         return
 
@@ -155,14 +162,14 @@ def test_a_split_model_needs_all_its_parts_in_order(tmp_path: Path) -> None:
     first, second = (tmp_path / f"m-0000{n}-of-00002.gguf" for n in (1, 2))
     first.write_bytes(_shard(0, 2, slice(0, 4)))
     with pytest.raises(MissingError, match=second.name):
-        read_gguf_model(first)
+        read_gguf_model(LocalFiles(first.parent), first.name)
     second.write_bytes(_shard(1, 2, slice(4, None)))
     assert weigh(open_model(str(first))).total == WEIGHTS
     with pytest.raises(MalformedError, match=first.name):
-        read_gguf_model(second)
+        read_gguf_model(LocalFiles(second.parent), second.name)
     second.write_bytes(_shard(0, 2, slice(4, None)))
     with pytest.raises(MalformedError, match="swapped"):
-        read_gguf_model(first)
+        read_gguf_model(LocalFiles(first.parent), first.name)
 
 
 def safetensors(entries: object, data: int) -> bytes:
@@ -205,7 +212,7 @@ def test_a_hostile_safetensors_ends_in_one_sentence(tmp_path: Path, name: str) -
     path = tmp_path / "bad.safetensors"
     path.write_bytes(BROKEN[name])
     with pytest.raises(MalformedError, match=r"bad\.safetensors"):
-        read_safetensors(path)
+        read_safetensors(LocalFiles(path.parent), path.name)
 
 
 @pytest.mark.requirement("NFR-BAD-INPUT")
@@ -226,12 +233,12 @@ def test_a_folder_counts_what_the_index_names(tmp_path: Path) -> None:
     (tmp_path / "old.safetensors").write_bytes(safetensors({"y": entry("F32", [1], 0, 4)}, 4))
     index = tmp_path / "model.safetensors.index.json"
     index.write_text(json.dumps({"weight_map": {"x": "a.safetensors"}}))
-    header = read_safetensors_folder(tmp_path)
+    header = read_safetensors_model(LocalFiles(tmp_path))
     assert [(t.name, t.nbytes) for t in header.tensors] == [("x", 16)]
     assert "old.safetensors" in header.notes[0]
     index.write_text(json.dumps({"weight_map": {"x": "gone.safetensors"}}))
     with pytest.raises(MissingError, match=r"gone\.safetensors"):
-        read_safetensors_folder(tmp_path)
+        read_safetensors_model(LocalFiles(tmp_path))
 
 
 def npy(descr: str, shape: tuple[int, ...], data: int) -> bytes:
@@ -247,7 +254,10 @@ def test_an_npz_is_read_with_its_bfloat16(tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("a.weight.npy", npy("<V2", (3, 2), 12))
         archive.writestr("b.npy", npy("<u4", (2,), 8))
-    found = [(t.name, t.dtype.name, t.shape, t.nbytes) for t in read_npz(path).tensors]
+    found = [
+        (t.name, t.dtype.name, t.shape, t.nbytes)
+        for t in read_npz(LocalFiles(path.parent), path.name).tensors
+    ]
     assert found == [("a.weight", "bf16", (3, 2), 12), ("b", "u32", (2,), 8)]
 
 
@@ -258,4 +268,4 @@ def test_a_file_that_is_no_npz_is_refused(tmp_path: Path, content: bytes) -> Non
     path = tmp_path / "bad.npz"
     path.write_bytes(content)
     with pytest.raises(MalformedError, match=r"bad\.npz"):
-        read_npz(path)
+        read_npz(LocalFiles(path.parent), path.name)

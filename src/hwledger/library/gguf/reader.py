@@ -4,15 +4,14 @@ Format: ggml ``docs/gguf.md``, versions 2 and 3. Everything that a hostile file 
 against the bytes that are there before it is believed, so time and memory are bounded by the header.
 """
 
-import mmap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import prod
-from pathlib import Path
 from typing import Final
 
-from hwledger.errors import InputError, MalformedError, MissingError
-from hwledger.library.gguf.cursor import Buffer, Cursor
+from hwledger.errors import MalformedError
+from hwledger.library.files import ByteFile, Files
+from hwledger.library.gguf.cursor import LARGEST_CHUNK, Cursor
 from hwledger.library.gguf.values import read_value
 from hwledger.model.number_types import NumberType, ggml_types
 from hwledger.units import round_up
@@ -30,6 +29,7 @@ LARGEST_TENSOR: Final = 1 << 60
 # A key takes at least a length, a type and a byte of value; a tensor a length, axes, a type and an offset.
 LEAST_KEY_BYTES: Final = 13
 LEAST_TENSOR_BYTES: Final = 24
+USUAL_TENSOR_BYTES: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,37 +66,27 @@ class GgufHeader:
     missing_data_bytes: int = field(default=0)
 
 
-def read_gguf(path: Path) -> GgufHeader:
-    """Return the header of one GGUF file.
+def read_gguf(files: Files, name: str) -> GgufHeader:
+    """Return the header of the GGUF file ``name``.
 
     Raises:
         MissingError: there is no such file.
         MalformedError: it is no GGUF file, or its header is truncated, hostile or contradictory.
         InputError: it cannot be read.
     """
-    try:
-        with path.open("rb") as file:
-            if file.seek(0, 2) == 0:
-                raise MalformedError(f"{path}: the file is empty")
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-                view = memoryview(mapped)
-                try:
-                    return parse_gguf(view, str(path))
-                finally:
-                    view.release()
-    except FileNotFoundError:
-        raise MissingError(f"{path}: there is no such file") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error})") from None
+    with files.open(name) as file:
+        return parse_gguf(file)
 
 
-def parse_gguf(data: Buffer, where: str) -> GgufHeader:
-    """Return the header in ``data``, which may go on with tensor data.
+def parse_gguf(file: ByteFile) -> GgufHeader:
+    """Return the header of ``file``, which may go on with tensor data.
 
     Raises:
         MalformedError: as ``read_gguf``.
     """
-    cursor = Cursor(data, where)
+    if not file.size:
+        raise MalformedError(f"{file.where}: the file is empty")
+    cursor = Cursor(file)
     version = _read_version(cursor)
     tensor_count = cursor.u64("the number of tensors")
     key_count = cursor.u64("the number of keys")
@@ -104,16 +94,14 @@ def parse_gguf(data: Buffer, where: str) -> GgufHeader:
     metadata = _read_metadata(cursor, key_count)
     alignment = _alignment(cursor, metadata)
     tensors = _read_tensors(cursor, tensor_count)
-    header_bytes = cursor.at
     missing = _check_data(cursor, tensors, alignment)
-    return GgufHeader(metadata, tensors, version, alignment, header_bytes, cursor.end, missing)
+    return GgufHeader(metadata, tensors, version, alignment, cursor.position, cursor.size, missing)
 
 
 def _read_version(cursor: Cursor) -> int:
-    magic = bytes(cursor.data[:4])
+    magic = cursor.take(min(len(MAGIC), cursor.size), "its first bytes")
     if magic != MAGIC:
         raise MalformedError(f"{cursor.where}: this is no GGUF file (it starts with {magic!r})")
-    cursor.at = 4
     version = cursor.u32("the version")
     if version and version & 0xFFFF == 0:
         raise MalformedError(
@@ -127,7 +115,7 @@ def _read_version(cursor: Cursor) -> int:
 
 
 def _check_counts(cursor: Cursor, tensors: int, keys: int) -> None:
-    left = cursor.end - cursor.at
+    left = cursor.left
     if keys > MOST_KEYS or keys * LEAST_KEY_BYTES > left:
         raise cursor.broken(f"it claims {keys:,} keys, {left:,} bytes are left")
     if tensors > MOST_TENSORS or tensors * LEAST_TENSOR_BYTES > left:
@@ -162,7 +150,8 @@ def _alignment(cursor: Cursor, metadata: Mapping[str, object]) -> int:
 def _read_tensors(cursor: Cursor, count: int) -> tuple[GgufTensor, ...]:
     tensors = []
     names: set[str] = set()
-    for _ in range(count):
+    for read in range(count):
+        cursor.expected = min(LARGEST_CHUNK, (count - read) * USUAL_TENSOR_BYTES)
         tensor = _read_tensor(cursor)
         if tensor.name in names:
             raise cursor.broken(f"the tensor {tensor.name} is there twice")
@@ -199,9 +188,9 @@ def _check_data(cursor: Cursor, tensors: tuple[GgufTensor, ...], alignment: int)
         expected = round_up(tensor.offset + tensor.nbytes, alignment)
     if not tensors:
         return 0
-    start = round_up(cursor.at, alignment)
-    missing = start + tensors[-1].offset + tensors[-1].nbytes - cursor.end
-    if missing > 0 and cursor.end > start:
+    start = round_up(cursor.position, alignment)
+    missing = start + tensors[-1].offset + tensors[-1].nbytes - cursor.size
+    if missing > 0 and cursor.size > start:
         raise MalformedError(
             f"{cursor.where}: the file is cut short, {missing:,} bytes of its tensors are missing"
         )

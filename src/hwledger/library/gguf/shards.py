@@ -2,28 +2,29 @@
 
 import re
 from dataclasses import replace
-from pathlib import Path
 from typing import Final
 
 from hwledger.errors import MalformedError, MissingError
+from hwledger.library.files import Files
 from hwledger.library.gguf.reader import GgufHeader, read_gguf
 
 _SHARD = re.compile(r"(?P<stem>.*)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf")
 MOST_SHARDS: Final = 1024
 
 
-def read_gguf_model(path: Path) -> GgufHeader:
+def read_gguf_model(files: Files, name: str) -> GgufHeader:
     """Return the header of a model, whose files may be several; a split one is given by its first file.
 
     Raises:
         MissingError: the file, or one of the parts, is not there.
         MalformedError: a header is broken, the file is a later part, or the parts do not belong together.
     """
-    match = _SHARD.fullmatch(path.name)
+    path = f"{files.where}/{name}"
+    match = _SHARD.fullmatch(name)
     if match and int(match["number"]) != 1:
         first = f"{match['stem']}-00001-of-{match['count']}.gguf"
         raise MalformedError(f"{path}: this is part {int(match['number'])} of a split model; give {first}")
-    header = read_gguf(path)
+    header = read_gguf(files, name)
     count = _integer(header, "split.count", 1)
     if count > 1 and not match:
         raise MalformedError(
@@ -32,19 +33,24 @@ def read_gguf_model(path: Path) -> GgufHeader:
     if not match or int(match["count"]) == 1:
         return header
     _check_part(path, header, 0, int(match["count"]))
-    return _join(path, header, match["stem"], int(match["count"]))
+    return _join(files, header, match["stem"], int(match["count"]))
 
 
-def _join(path: Path, first: GgufHeader, stem: str, count: int) -> GgufHeader:
+def _join(files: Files, first: GgufHeader, stem: str, count: int) -> GgufHeader:
+    path = f"{files.where}/{stem}"
     if count > MOST_SHARDS:
         raise MalformedError(f"{path}: a model of {count} parts is more than can be read ({MOST_SHARDS})")
-    parts = [first]
-    for number in range(1, count):
-        part = path.with_name(f"{stem}-{number + 1:05}-of-{count:05}.gguf")
-        if not part.is_file():
-            raise MissingError(f"{part}: this part of the split model is missing; {count} parts are needed")
-        parts.append(read_gguf(part))
-        _check_part(part, parts[-1], number, count)
+    names = [f"{stem}-{number:05}-of-{count:05}.gguf" for number in range(2, count + 1)]
+    present = files.sizes()
+    for name in names:
+        if name not in present:
+            raise MissingError(
+                f"{files.where}/{name}: this part of the split model is missing; {count} parts are needed"
+            )
+    later = files.each(lambda name: read_gguf(files, name), names)
+    for number, (name, part) in enumerate(zip(names, later, strict=True), 1):
+        _check_part(f"{files.where}/{name}", part, number, count)
+    parts = [first, *later]
     tensors = tuple(tensor for part in parts for tensor in part.tensors)
     if len({tensor.name for tensor in tensors}) != len(tensors):
         raise MalformedError(f"{path}: two parts of the split model hold the same tensor")
@@ -60,7 +66,7 @@ def _join(path: Path, first: GgufHeader, stem: str, count: int) -> GgufHeader:
     )
 
 
-def _check_part(path: Path, header: GgufHeader, number: int, count: int) -> None:
+def _check_part(path: str, header: GgufHeader, number: int, count: int) -> None:
     stated = _integer(header, "split.no", number), _integer(header, "split.count", count)
     if stated != (number, count):
         raise MalformedError(

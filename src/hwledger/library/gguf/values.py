@@ -73,8 +73,8 @@ def _read_array(cursor: Cursor, key: str) -> object:
 
 
 def _read_texts(cursor: Cursor, length: int, key: str) -> object:
-    if length * 8 > cursor.end - cursor.at:  # each string takes at least its length field
-        raise cursor.broken(f"{key} claims {length:,} strings, {cursor.end - cursor.at:,} bytes are left")
+    if length * 8 > cursor.left:  # each string takes at least its length field
+        raise cursor.broken(f"{key} claims {length:,} strings, {cursor.left:,} bytes are left")
     if length > KEPT_ELEMENTS:
         cursor.skip_texts(length, key)
         return ArraySummary(length, "string")

@@ -1,21 +1,25 @@
 """A bounded reader of the headers in MLX's ``.npz`` files: an uncompressed zip of ``.npy`` arrays."""
 
 import ast
+import io
 import zipfile
 import zlib
 from dataclasses import dataclass
 from lzma import LZMAError
 from math import prod
-from pathlib import Path
-from typing import IO, Final
+from typing import IO, Any, Final
 
-from hwledger.errors import MalformedError, MissingError
+from hwledger.errors import MalformedError
+from hwledger.library.files import ByteFile, Files
+from hwledger.library.stored import StoredTensor
 from hwledger.model.number_types import NumberType, number_type
 
 MAGIC: Final = b"\x93NUMPY"
 LARGEST_HEADER: Final = 1 << 16
 LARGEST_SIDE: Final = 1 << 48
 MOST_ARRAYS: Final = 1 << 17
+ENTRY_BYTES: Final = 4096
+"""What one look into the archive fetches: an entry's two headers, or a part of the directory."""
 # numpy has no bfloat16, so MLX writes it as two raw bytes
 TYPES: Final = {
     "<f2": "f16", "<f4": "f32", "<f8": "f64", "<V2": "bf16", "|V2": "bf16", "|u1": "u8", "|i1": "i8",
@@ -30,51 +34,79 @@ BROKEN: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class NpzTensor:
-    """One array of the file."""
-
-    name: str
-    dtype: NumberType
-    shape: tuple[int, ...]
-    nbytes: int
-
-
-@dataclass(frozen=True, slots=True)
 class NpzHeader:
     """The arrays of one file."""
 
-    tensors: tuple[NpzTensor, ...]
+    tensors: tuple[StoredTensor, ...]
 
 
-def read_npz(path: Path) -> NpzHeader:
-    """Return the headers of all arrays in an npz file.
+def read_npz(files: Files, name: str) -> NpzHeader:
+    """Return the headers of all arrays in the npz file ``name``.
 
     Raises:
         MissingError: there is no such file.
         MalformedError: it is no zip file, is truncated, or an array's header is broken.
+        InputError: it cannot be read.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-            if len(members) > MOST_ARRAYS:
-                raise MalformedError(f"{path}: {len(members):,} arrays are more than a model has")
-            return NpzHeader(tuple(_read(archive, member, path) for member in members))
-    except FileNotFoundError:
-        raise MissingError(f"{path}: there is no such file") from None
-    except BROKEN as error:
-        raise MalformedError(f"{path}: this is no usable npz file ({error})") from None
+    with files.open(name) as file:
+        try:
+            with zipfile.ZipFile(_Seekable(file)) as archive:
+                members = archive.infolist()
+                if len(members) > MOST_ARRAYS:
+                    raise MalformedError(f"{file.where}: {len(members):,} arrays are more than a model has")
+                return NpzHeader(tuple(_read(archive, member, file.where) for member in members))
+        except BROKEN as error:
+            raise MalformedError(f"{file.where}: this is no usable npz file ({error})") from None
 
 
-def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> NpzTensor:
+class _Seekable(io.RawIOBase):
+    """A file in pieces as the kind of file that ``zipfile`` reads."""
+
+    def __init__(self, file: ByteFile) -> None:
+        super().__init__()
+        self._file = file
+        self._at = 0
+        self._window = b""
+        self._start = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        at = offset + (self._at if whence == io.SEEK_CUR else self._file.size if whence == io.SEEK_END else 0)
+        if at < 0:
+            raise OSError("a place before the file")
+        self._at = at
+        return at
+
+    def readinto(self, buffer: Any) -> int:
+        size = min(len(buffer), max(0, self._file.size - self._at))
+        if not self._start <= self._at <= self._at + size <= self._start + len(self._window):
+            wanted = min(max(size, ENTRY_BYTES), self._file.size - self._at)
+            self._start = self._at
+            self._window = bytes(self._file.read(self._at, size, wanted)[: max(size, ENTRY_BYTES)])
+        first = self._at - self._start
+        buffer[:size] = self._window[first : first + size]
+        self._at += size
+        return size
+
+
+def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) -> StoredTensor:
     name = member.filename.removesuffix(".npy")
     with archive.open(member) as file:
-        kind, shape, header_bytes = _header(file, f"{path}: {name}")
+        kind, shape, header_bytes = _header(file, f"{where}: {name}")
     nbytes = kind.nbytes(prod(shape))
     if header_bytes + nbytes != member.file_size:
         raise MalformedError(
-            f"{path}: {name} holds {member.file_size - header_bytes:,} bytes, {nbytes:,} are needed"
+            f"{where}: {name} holds {member.file_size - header_bytes:,} bytes, {nbytes:,} are needed"
         )
-    return NpzTensor(name, kind, shape, nbytes)
+    return StoredTensor(name, kind, shape, nbytes)
 
 
 def _header(file: IO[bytes], where: str) -> tuple[NumberType, tuple[int, ...], int]:

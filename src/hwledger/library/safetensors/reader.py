@@ -5,18 +5,22 @@ Format: safetensors 0.8: a 64-bit length, a JSON object, the data. Checked here 
 """
 
 import json
+import re
 from collections import Counter
 from dataclasses import dataclass
 from math import prod
-from pathlib import Path
 from typing import Any, Final, TypeGuard
 
-from hwledger.errors import InputError, MalformedError, MissingError
+from hwledger.errors import MalformedError, MissingError
+from hwledger.library.files import Files
 from hwledger.library.json_file import read_json_object
-from hwledger.model.number_types import NumberType, number_type
+from hwledger.library.stored import StoredTensor
+from hwledger.model.number_types import number_type
 
 LARGEST_HEADER: Final = 100_000_000
 LENGTH_BYTES: Final = 8
+FIRST_READ: Final = 16 << 10
+"""What is asked for with the length: it holds the whole header of most shards."""
 MOST_AXES: Final = 16
 LARGEST_SIDE: Final = 1 << 48
 INDEX: Final = "model.safetensors.index.json"
@@ -25,16 +29,8 @@ TYPES: Final = {
     "I16": "i16", "F16": "f16", "BF16": "bf16", "U32": "u32", "I32": "i32", "F32": "f32", "U64": "u64",
     "I64": "i64", "F64": "f64", "F4": "fp4",
 }  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class StoredTensor:
-    """One tensor of a header; ``shape`` as stored, so packed where the weights are."""
-
-    name: str
-    dtype: NumberType
-    shape: tuple[int, ...]
-    nbytes: int
+_PLAIN: Final = re.compile(r"model(-\d+-of-\d+)?\.safetensors")
+_COPY: Final = re.compile(r"consolidated.*\.safetensors|model\.[\w-]+?(-\d+-of-\d+)?\.safetensors")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,26 +50,27 @@ class SafetensorsHeader:
     notes: tuple[str, ...] = ()
 
 
-def read_safetensors(path: Path) -> SafetensorsHeader:
-    """Return the header of one file.
+def read_safetensors(files: Files, name: str) -> SafetensorsHeader:
+    """Return the header of the file ``name``.
 
     Raises:
         MissingError: there is no such file.
         MalformedError: it is truncated, no safetensors file, hostile or contradictory.
         InputError: it cannot be read.
     """
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, 2)
-            file.seek(0)
-            length = int.from_bytes(file.read(LENGTH_BYTES), "little")
-            _check_length(path, length, size)
-            raw = file.read(length)
-    except FileNotFoundError:
-        raise MissingError(f"{path}: there is no such file") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    return parse_safetensors(raw, size - LENGTH_BYTES - length, str(path))
+    with files.open(name) as file:
+        if file.size < LENGTH_BYTES:
+            what = f"{file.size} bytes are no safetensors file" if file.size else "the file is empty"
+            raise MalformedError(f"{file.where}: {what}")
+        first = file.read(0, LENGTH_BYTES, FIRST_READ)
+        length = int.from_bytes(first[:LENGTH_BYTES], "little")
+        _check_length(file.where, length, file.size)
+        end = LENGTH_BYTES + length
+        # what came with the length is not asked for again
+        held = bytes(first[LENGTH_BYTES:end])
+        missing = length - len(held)
+        rest = bytes(file.read(end - missing, missing, missing)[:missing]) if missing else b""
+        return parse_safetensors(held + rest, file.size - end, file.where)
 
 
 def parse_safetensors(raw: bytes, data_bytes: int, where: str) -> SafetensorsHeader:
@@ -101,37 +98,35 @@ def parse_safetensors(raw: bytes, data_bytes: int, where: str) -> SafetensorsHea
     return SafetensorsHeader(tuple(t for _, t in placed), metadata, len(raw) + LENGTH_BYTES)
 
 
-def read_safetensors_folder(folder: Path) -> SafetensorsHeader:
-    """Return the headers of the model in ``folder`` as one.
+def read_safetensors_model(files: Files) -> SafetensorsHeader:
+    """Return the headers of the model in a folder or repository as one.
 
     The index names the files where there is one; without it every file counts, except the
-    ``consolidated`` copies beside a sharded set.
+    ``consolidated`` copies and the variants (``model.fp16.safetensors``) beside a plain set.
 
     Raises:
         MissingError: a file that the index names is not there, or there is none.
         MalformedError: a header is broken, or two files hold the same tensor.
     """
-    names, notes = _files(folder)
-    headers = [read_safetensors(folder / name) for name in names]
+    names, notes = _names(files)
+    headers = files.each(lambda name: read_safetensors(files, name), names)
     tensors = [tensor for header in headers for tensor in header.tensors]
     seen: set[str] = set()
     for tensor in tensors:
         if tensor.name in seen:
-            raise MalformedError(f"{folder}: the tensor {tensor.name} is in two files")
+            raise MalformedError(f"{files.where}: the tensor {tensor.name} is in two files")
         seen.add(tensor.name)
     metadata = {key: value for header in headers for key, value in header.metadata.items()}
     return SafetensorsHeader(tuple(tensors), metadata, sum(h.header_bytes for h in headers), notes)
 
 
-def _check_length(path: Path, length: int, size: int) -> None:
-    if size == 0:
-        raise MalformedError(f"{path}: the file is empty")
-    if size < LENGTH_BYTES:
-        raise MalformedError(f"{path}: {size} bytes are no safetensors file")
+def _check_length(where: str, length: int, size: int) -> None:
     if length > LARGEST_HEADER:
-        raise MalformedError(f"{path}: the header claims {length:,} bytes; 100,000,000 are allowed")
+        raise MalformedError(f"{where}: the header claims {length:,} bytes; 100,000,000 are allowed")
     if not 2 <= length <= size - LENGTH_BYTES:  # noqa: PLR2004 - an empty JSON object
-        raise MalformedError(f"{path}: the header claims {length:,} bytes, {size - LENGTH_BYTES:,} are there")
+        raise MalformedError(
+            f"{where}: the header claims {length:,} bytes, {size - LENGTH_BYTES:,} are there"
+        )
 
 
 def _parse(raw: bytes, where: str) -> dict[str, Any]:
@@ -181,28 +176,30 @@ def _whole_numbers(value: object) -> TypeGuard[list[int]]:
     return isinstance(value, list) and all(type(v) is int and 0 <= v <= LARGEST_SIDE for v in value)
 
 
-def _files(folder: Path) -> tuple[list[str], tuple[str, ...]]:
-    present = sorted(path.name for path in folder.glob("*.safetensors"))
-    if (folder / INDEX).is_file():
-        return _indexed(folder, present)
+def _names(files: Files) -> tuple[list[str], tuple[str, ...]]:
+    """Return the files that make up the model, and notes on those left aside."""
+    sizes = files.sizes()
+    present = sorted(name for name in sizes if name.endswith(".safetensors"))
+    if INDEX in sizes:
+        return _indexed(files, present)
     if not present:
-        raise MissingError(f"{folder}: there is no .safetensors file")
-    model = [name for name in present if name.startswith("model")]
-    aside = [name for name in present if name.startswith("consolidated")]
-    if model and aside:
-        return [name for name in present if name not in aside], (f"left aside as copies: {', '.join(aside)}",)
+        raise MissingError(f"{files.where}: there is no .safetensors file")
+    plain = [name for name in present if _PLAIN.fullmatch(name)]
+    copies = [name for name in present if _COPY.fullmatch(name)]
+    if plain and copies:
+        return [n for n in present if n not in copies], (f"left aside as copies: {', '.join(copies)}",)
     return present, ()
 
 
-def _indexed(folder: Path, present: list[str]) -> tuple[list[str], tuple[str, ...]]:
-    weights = read_json_object(folder / INDEX).get("weight_map")
+def _indexed(files: Files, present: list[str]) -> tuple[list[str], tuple[str, ...]]:
+    weights = read_json_object(files, INDEX).get("weight_map")
     if not isinstance(weights, dict) or not all(isinstance(name, str) for name in weights.values()):
-        raise MalformedError(f"{folder / INDEX}: weight_map must map tensors to files")
+        raise MalformedError(f"{files.where}/{INDEX}: weight_map must map tensors to files")
     names = sorted(set(weights.values()))
     for name in names:
-        if name not in present or Path(name).name != name:
+        if name not in present:
             raise MissingError(
-                f"{folder}: {name} is named by {INDEX} and is not there; the model is incomplete"
+                f"{files.where}: {name} is named by {INDEX} and is not there; the model is incomplete"
             )
     aside = [name for name in present if name not in names]
     return names, (f"left aside, not named by {INDEX}: {', '.join(aside)}",) if aside else ()

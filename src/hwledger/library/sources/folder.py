@@ -4,12 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hwledger.errors import InputError, MissingError
-from hwledger.library.config import read_config
-from hwledger.library.json_file import read_json_object
+from hwledger.library.access import Access
 from hwledger.model.spec import ModelSpec
 
 CONFIG = "config.json"
-QUANT_CONFIG = "hf_quant_config.json"
 
 
 class FolderSource:
@@ -33,17 +31,20 @@ class FolderSource:
             raise MissingError(f"{ref}: there is no such file or folder")
         return []
 
-    def open(self, ref: str) -> ModelSpec:
+    def open(self, ref: str, access: Access) -> ModelSpec:
         """Read the config and the headers of the weights beside it."""
+        from hwledger.library.checkpoint import checkpoint_spec, read_checkpoint  # noqa: PLC0415
+        from hwledger.library.files import LocalFiles  # noqa: PLC0415 - start-up time
+        from hwledger.library.sources.local import recalled  # noqa: PLC0415
+
         path = Path(ref).expanduser()
-        if path.suffix in {".safetensors", ".npz"}:
-            return self._open_weights(path.parent)
-        if path.is_dir():
-            folder, config = path, path / CONFIG
-            if not config.is_file():
-                return self._open_weights(folder)
-            return self._open_config(config, folder)
-        return self._open_config(path, path.parent if path.name == CONFIG else None)
+        folder = path if path.is_dir() else path.parent
+        files = LocalFiles(folder)
+        alone = path.is_file() and path.suffix not in {".safetensors", ".npz"}
+        config = path.name if alone else CONFIG
+        if alone and config != CONFIG:
+            return checkpoint_spec(read_checkpoint(files, config))
+        return checkpoint_spec(recalled(_parts(folder), access, lambda: read_checkpoint(files)))
 
     def nearest(self, ref: str) -> Sequence[str]:
         """Return nothing: a path is right or wrong."""
@@ -58,22 +59,6 @@ class FolderSource:
             return
         raise InputError(f"{folder}: no model here: no config.json, no .gguf, .safetensors or .npz file")
 
-    @staticmethod
-    def _open_config(config: Path, folder: Path | None) -> ModelSpec:
-        raw = read_json_object(config)
-        quant = folder / QUANT_CONFIG if folder else None
-        quant_raw = read_json_object(quant) if quant and quant.is_file() else None
-        name = config.parent.name if config.name == CONFIG and config.parent.name else config.stem
-        name = str(raw.get("_name_or_path") or name)
-        spec = read_config(raw, where=str(config), name=name, quant_raw=quant_raw)
-        if folder is None:
-            return spec
-        from hwledger.library.stored import with_stored_weights  # noqa: PLC0415 - start-up time
 
-        return with_stored_weights(spec, folder)
-
-    @staticmethod
-    def _open_weights(folder: Path) -> ModelSpec:
-        from hwledger.library.stored import spec_from_weights  # noqa: PLC0415 - start-up time
-
-        return spec_from_weights(folder)
+def _parts(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix in {".json", ".safetensors", ".npz"})

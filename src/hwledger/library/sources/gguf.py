@@ -1,11 +1,15 @@
 """GGUF files, and folders that hold them."""
 
+import glob
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from hwledger.library.access import Access
 from hwledger.model.spec import ModelSpec
 
+_FIRST_SHARD = re.compile(r"-00001-of-(\d{5})\.gguf$")
 _LATER_SHARD = re.compile(r"-(?!00001)\d{5}-of-\d{5}\.gguf$")
 
 
@@ -29,17 +33,29 @@ class GgufSource:
             return [*found, str(config)] if found and config.is_file() else found
         return []
 
-    def open(self, ref: str) -> ModelSpec:
+    def open(self, ref: str, access: Access) -> ModelSpec:
         """Read the header; the weights stay on disk."""
-        from hwledger.library.gguf.shards import read_gguf_model  # noqa: PLC0415 - start-up time
-        from hwledger.library.gguf.spec import gguf_spec  # noqa: PLC0415 - start-up time
+        from hwledger.library.checkpoint import checkpoint_spec, read_gguf_checkpoint  # noqa: PLC0415
+        from hwledger.library.files import LocalFiles  # noqa: PLC0415 - start-up time
+        from hwledger.library.sources.local import recalled  # noqa: PLC0415
 
-        return gguf_spec(read_gguf_model(Path(ref)), ref)
+        path = Path(ref).expanduser()
+        files = LocalFiles(path.parent)
+        read = recalled(_parts(path), access, lambda: read_gguf_checkpoint(files, path.name))
+        return replace(checkpoint_spec(read), source=ref)
 
     def nearest(self, ref: str) -> Sequence[str]:
         """Return nothing: a path is right or wrong."""
         del ref
         return ()
+
+
+def _parts(path: Path) -> list[Path]:
+    """Return every file of the model whose first file is ``path``."""
+    match = _FIRST_SHARD.search(path.name)
+    if not match:
+        return [path]
+    return sorted(path.parent.glob(f"{glob.escape(path.name[: match.start()])}-*-of-{match[1]}.gguf"))
 
 
 def _is_model(path: Path) -> bool:

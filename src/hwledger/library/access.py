@@ -1,0 +1,56 @@
+"""How a model may be read: with or without network, how fresh, and who hears of the progress."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+OFFLINE_VARIABLES: Final = ("HWLEDGER_OFFLINE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
+_ON: Final = frozenset({"1", "on", "yes", "true"})
+USUAL_TIME_LIMIT: Final = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far reading is.
+
+    Attributes:
+        what: what is being read.
+        files_done, files: headers of it; ``files`` is 0 where it is not known yet.
+        bytes_read: bytes that came over the network.
+    """
+
+    what: str
+    files_done: int = 0
+    files: int = 0
+    bytes_read: int = 0
+
+
+def _unheard(said: object) -> None:
+    del said
+
+
+def offline_by_environment() -> bool:
+    """Whether a variable of the environment forbids the network (``HF_HUB_OFFLINE=1``)."""
+    return any(os.environ.get(name, "").strip().lower() in _ON for name in OFFLINE_VARIABLES)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """How a model may be read.
+
+    Attributes:
+        offline: no network at all: only what is on this machine.
+        refresh: what was kept from an earlier reading is not believed.
+        revision: branch, tag or commit of a repository, where the reference names none.
+        progress: is told how far reading is.
+        say: is told sentences about delays (a rate limit, another try).
+        time_limit_s: seconds after which reading over the network is given up.
+    """
+
+    offline: bool = field(default_factory=offline_by_environment)
+    refresh: bool = False
+    revision: str | None = None
+    progress: Callable[[Progress], None] = _unheard
+    say: Callable[[str], None] = _unheard
+    time_limit_s: float = USUAL_TIME_LIMIT

@@ -1,0 +1,136 @@
+"""What the files of one model say, wherever they are: plain facts, read once, and their ModelSpec.
+
+Every source ends here, so the same bytes give the same model whether they lie on disk, on a hub or in
+another program's store, and what was read can be kept without keeping a model.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from hwledger.errors import MissingError
+from hwledger.library.files import Files
+from hwledger.library.json_file import read_json_object
+from hwledger.library.stored import StoredTensor, spec_from_weights, with_stored_weights
+from hwledger.model.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from hwledger.library.gguf.reader import GgufHeader
+
+CONFIG: Final = "config.json"
+QUANT_CONFIG: Final = "hf_quant_config.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """The facts of one model's files.
+
+    Attributes:
+        name: what the model is called where it is.
+        where: place, for sentences and provenance.
+        config: the config.json.
+        quant_config: the hf_quant_config.json.
+        tensors: of safetensors or npz headers.
+        tensor_format: ``safetensors``, ``npz`` or empty.
+        gguf: the GGUF header, which then is all there is.
+        notes: what was left aside, in sentences.
+    """
+
+    name: str
+    where: str
+    config: Mapping[str, Any] | None = None
+    quant_config: Mapping[str, Any] | None = None
+    tensors: tuple[StoredTensor, ...] = ()
+    tensor_format: str = ""
+    gguf: "GgufHeader | None" = None
+    notes: tuple[str, ...] = ()
+
+
+def read_checkpoint(files: Files, config: str = CONFIG) -> Checkpoint:
+    """Return the facts of a config and of the weights beside it; either may be absent.
+
+    Args:
+        files: the folder or repository.
+        config: name of the config; one that is not called ``config.json`` stands alone.
+
+    Raises:
+        MissingError: there is neither a config nor weights, or a file of the weights is not there.
+        MalformedError: a file is broken, hostile or contradictory.
+        InputError: a file cannot be read.
+    """
+    sizes = files.sizes()
+    raw = read_json_object(files, config) if config in sizes or config != CONFIG else None
+    if config != CONFIG:
+        name = _stated_name(raw) or config.removesuffix(".json")
+        return Checkpoint(name=name, where=f"{files.where}/{config}", config=raw)
+    quant = read_json_object(files, QUANT_CONFIG) if raw is not None and QUANT_CONFIG in sizes else None
+    tensors, tensor_format, notes = _read_tensors(files, sizes)
+    if raw is None and not tensors:
+        raise MissingError(
+            f"{files.where}: no model here: no config.json, no .gguf, .safetensors or .npz file"
+        )
+    return Checkpoint(
+        name=_stated_name(raw) or files.name, where=files.where, config=raw, quant_config=quant,
+        tensors=tensors, tensor_format=tensor_format, notes=notes,
+    )  # fmt: skip
+
+
+def read_gguf_checkpoint(files: Files, name: str) -> Checkpoint:
+    """Return the facts of the GGUF model whose only or first file is ``name``.
+
+    Raises:
+        MissingError: the file, or one of its parts, is not there.
+        MalformedError: a header is broken, hostile or contradictory.
+        InputError: a file cannot be read.
+    """
+    from hwledger.library.gguf.shards import read_gguf_model  # noqa: PLC0415 - start-up time
+
+    return Checkpoint(name="", where=f"{files.where}/{name}", gguf=read_gguf_model(files, name))
+
+
+def checkpoint_spec(checkpoint: Checkpoint) -> ModelSpec:
+    """Return the model that the facts describe.
+
+    Raises:
+        MalformedError: the config or the GGUF metadata is absurd or contradicts itself.
+    """
+    if checkpoint.gguf is not None:
+        from hwledger.library.gguf.spec import gguf_spec  # noqa: PLC0415 - start-up time
+
+        return gguf_spec(checkpoint.gguf, checkpoint.where)
+    if checkpoint.config is None:
+        return spec_from_weights(checkpoint)
+    from hwledger.library.config import read_config  # noqa: PLC0415 - start-up time
+
+    alone = checkpoint.where.endswith(".json")
+    spec = read_config(
+        checkpoint.config, where=checkpoint.where if alone else f"{checkpoint.where}/{CONFIG}",
+        name=checkpoint.name, quant_raw=checkpoint.quant_config,
+    )  # fmt: skip
+    if not checkpoint.tensors:
+        return spec
+    return with_stored_weights(spec, checkpoint)
+
+
+def _stated_name(raw: Mapping[str, Any] | None) -> str:
+    stated = (raw or {}).get("_name_or_path")
+    return stated if isinstance(stated, str) else ""
+
+
+def _read_tensors(
+    files: Files, sizes: Mapping[str, int]
+) -> tuple[tuple[StoredTensor, ...], str, tuple[str, ...]]:
+    if any(name.endswith(".safetensors") for name in sizes):
+        from hwledger.library.safetensors.reader import (  # noqa: PLC0415 - start-up time
+            read_safetensors_model,
+        )
+
+        header = read_safetensors_model(files)
+        return header.tensors, "safetensors", header.notes
+    names = sorted(name for name in sizes if name.endswith(".npz"))
+    if not names:
+        return (), "", ()
+    from hwledger.library.npz.reader import read_npz  # noqa: PLC0415 - rare
+
+    headers = files.each(lambda name: read_npz(files, name), names)
+    return tuple(tensor for header in headers for tensor in header.tensors), "npz", ()
