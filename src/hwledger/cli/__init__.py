@@ -12,6 +12,7 @@ INTERRUPTED = 130
 
 COMMANDS = {
     "accuracy": "replay every known measurement and print how right the plans are",
+    "catalogue": "keep the catalogue up to date, pinned or as shipped",
     "models": "list the catalogue in the package",
     "plan": "plan the memory of a model on an engine and devices",
     "show": "show what a model is and where each fact came from",

@@ -6,6 +6,7 @@ import pytest
 
 from hwledger.errors import AmbiguousError, MissingError
 from hwledger.library.catalogue import Entry, entries, lookup, search
+from hwledger.library.catalogue.table import Table
 
 
 @pytest.mark.requirement("FR-PLAN-CATALOGUE")
@@ -52,15 +53,11 @@ def test_several_models_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     from hwledger.library import catalogue  # noqa: PLC0415 - the module itself is patched
 
     two = tuple(Entry(f"{who}/Same-1B", (), ("dense",), {"model_type": "llama"}, "test") for who in "ab")
-    catalogue._index.cache_clear()
-    monkeypatch.setattr(catalogue, "entries", lambda: two)
-    try:
-        with pytest.raises(AmbiguousError) as caught:
-            lookup("same-1b")
-        assert caught.value.candidates == ("a/Same-1B", "b/Same-1B")
-        assert lookup("b/same-1b").id == "b/Same-1B"
-    finally:
-        catalogue._index.cache_clear()
+    monkeypatch.setattr(catalogue, "in_force", lambda: Table(two))
+    with pytest.raises(AmbiguousError) as caught:
+        lookup("same-1b")
+    assert caught.value.candidates == ("a/Same-1B", "b/Same-1B")
+    assert lookup("b/same-1b").id == "b/Same-1B"
 
 
 @pytest.mark.requirement("FR-PLAN-CATALOGUE", "NFR-BAD-INPUT")
