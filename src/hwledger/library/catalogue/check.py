@@ -112,6 +112,8 @@ def _entry(row: Mapping[str, Any], place: str) -> Entry:
     ):
         if not holds:
             raise MalformedError(f"{place}: {key!r} must be {wanted}")
+    if not _is_text(row["config"].get("model_type"), LONGEST_NAME):
+        raise MalformedError(f"{place}: 'model_type' in its config must be a name")
     _plain(row, place)
     entry = to_entry(row)
     _readable(entry, place)
@@ -156,5 +158,3 @@ def _readable(entry: Entry, place: str) -> None:
         raise MalformedError(f"{where}: {reason}") from None
     if not spec.layers and not spec.encoder_layers:
         raise MalformedError(f"{where}: this model has no layers")
-    if not _is_text(spec.architecture, LONGEST_NAME):
-        raise MalformedError(f"{where}: 'model_type' must be a name")

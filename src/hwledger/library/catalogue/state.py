@@ -4,15 +4,14 @@
 are only ever added and the record is replaced whole, so a change that is cut short leaves the one before.
 """
 
+import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NoReturn, cast
+from typing import Any, Final, NamedTuple, NoReturn, cast
 
 from hwledger.errors import InputError, MalformedError
 from hwledger.library.catalogue.active import STATE
-from hwledger.library.json_file import parse_json_object
 
 SCHEMA: Final = "hwledger.catalogue-state/1"
 SHIPPED: Final = "shipped"
@@ -21,8 +20,7 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 _DIGITS: Final = 12
 
 
-@dataclass(frozen=True, slots=True)
-class Installed:
+class Installed(NamedTuple):
     """One installed catalogue.
 
     Attributes:
@@ -50,8 +48,7 @@ class Installed:
         return f"{self.version}.jsonl"
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """One change of which catalogue is in force: when, by what, to which version, from which."""
 
     date: str
@@ -60,8 +57,7 @@ class Change:
     previous: str
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(NamedTuple):
     """What is installed.
 
     Attributes:
@@ -99,8 +95,8 @@ def read_state(folder: Path) -> State:
     except OSError as error:
         raise InputError(f"{path}: the record of catalogues cannot be read ({error.strerror})") from None
     try:
-        return _parse(parse_json_object(raw, str(path)))
-    except (MalformedError, AttributeError, KeyError, TypeError, ValueError):
+        return _parse(json.loads(raw))
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
         raise MalformedError(f"{path}: the record of installed catalogues is damaged; {WAY_OUT}") from None
 
 

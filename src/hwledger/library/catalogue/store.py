@@ -1,7 +1,7 @@
 """Changing which catalogue is in force: update, pin, undo; and saying which there are."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256 as digest_of
 from pathlib import Path
@@ -166,7 +166,7 @@ def undo() -> Move:
     target = state.find(last.previous)
     if target is not None:
         read_installed(folder, target)
-    write_state(folder, replace(state, active=last.previous, history=tuple(earlier)))
+    write_state(folder, state._replace(active=last.previous, history=tuple(earlier)))
     return Move(last.previous, state.active)
 
 
@@ -218,7 +218,7 @@ def _install(one: Installed, raw: bytes, state: State, action: str) -> None:
     """Write a catalogue beside the others; only when it is there it is put in force."""
     write_whole(catalogue_folder() / one.file, raw)
     others = tuple(other for other in state.installed if other.version != one.version)
-    _activate(replace(state, installed=(*others, one)), one.version, action)
+    _activate(state._replace(installed=(*others, one)), one.version, action)
 
 
 def _activate(state: State, version: str, action: str) -> None:
@@ -226,7 +226,7 @@ def _activate(state: State, version: str, action: str) -> None:
         return
     change = Change(_now(), action, version, state.active)
     history = state.history if version == state.active else (change, *state.history)
-    write_state(catalogue_folder(), replace(state, active=version, history=history))
+    write_state(catalogue_folder(), state._replace(active=version, history=history))
 
 
 def _chosen(wanted: str, known: Sequence[str]) -> str:

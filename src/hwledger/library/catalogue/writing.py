@@ -3,7 +3,6 @@
 import json
 import os
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 
 from hwledger.errors import InputError
@@ -17,7 +16,12 @@ def write_state(folder: Path, state: State) -> None:
     Raises:
         InputError: it cannot be written; the one before stays.
     """
-    document = {"schema": SCHEMA} | asdict(state)
+    document = {
+        "schema": SCHEMA,
+        "active": state.active,
+        "installed": [one._asdict() for one in state.installed],
+        "history": [change._asdict() for change in state.history],
+    }
     write_whole(folder / STATE, (json.dumps(document, indent=1) + "\n").encode())
     forget()
 
