@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -200,7 +201,8 @@ def test_a_refused_catalogue_leaves_everything_as_it_was(install: Install, raw: 
 
 def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     """No file, a folder, a pipe and an impossible name end in a sentence."""
-    os.mkfifo(tmp_path / "pipe")
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe")
     for source in (tmp_path / "none", tmp_path, tmp_path / "pipe", "a\0b", tmp_path / "none" / "x"):
         with pytest.raises(InputError):
             store.update(str(source), no_fetch)
@@ -354,6 +356,23 @@ def test_another_process_is_noticed(install: Install) -> None:
     draft.replace(catalogue_folder() / "state.json")
     os.utime(catalogue_folder() / "state.json", ns=(1, 1))
     assert catalogue.lookup("z/One")
+
+
+def test_updates_at_the_same_time_end_with_one_of_them(tmp_path: Path) -> None:
+    """Whoever writes last wins, and record and catalogue are whole."""
+
+    def put(number: int) -> str:
+        path = tmp_path / f"{number}.jsonl"
+        path.write_bytes(grown(row(f"z/M-{number}")))
+        return store.update(str(path), no_fetch, force=True).version
+
+    with ThreadPoolExecutor(8) as pool:
+        versions = set(pool.map(put, range(24)))
+    writing.forget()
+    assert len(versions) == 24
+    assert store.active_version().version in versions
+    assert len(catalogue.entries()) == 2
+    assert not [name for name in everything() if name.endswith(".part")]
 
 
 def test_the_catalogue_of_the_package_passes_its_own_check() -> None:
