@@ -9,7 +9,9 @@ The tree, with the exit code of the command line::
     ├── InputError                4   a file or its content cannot be used
     │   ├── MissingError              nothing is at that path or under that name
     │   └── MalformedError            something is there and it is broken, hostile or contradictory
-    └── UnreachableError          5   a server or hub that was asked did not answer
+    └── UnreachableError          5   a server or hub that was asked did not answer, or not usefully
+        ├── OfflineError              the network is needed and is not to be used
+        └── DeniedError               it answers, and a token, a licence or a right is missing
 
 Exit code 3 (does not fit) is a verdict and no error; 130 is an interrupt. Each message is one
 sentence: what happened, to what, and what to do next.
@@ -63,6 +65,14 @@ class MalformedError(InputError):
 
 
 class UnreachableError(HwledgerError):
-    """A server that was asked did not answer."""
+    """A server that was asked did not answer, or answered what cannot be used."""
 
     exit_code: ClassVar[int] = 5
+
+
+class OfflineError(UnreachableError):
+    """The network is needed and is not to be used."""
+
+
+class DeniedError(UnreachableError):
+    """The server answers and lets nobody in without a token, an accepted licence or a right."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 CONFIG: Final = "config.json"
 QUANT_CONFIG: Final = "hf_quant_config.json"
+ADAPTER_CONFIG: Final = "adapter_config.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,7 @@ class Checkpoint:
         where: place, for sentences and provenance.
         config: the config.json.
         quant_config: the hf_quant_config.json.
+        adapter: the adapter_config.json, where the files are an adapter of another model.
         tensors: of safetensors or npz headers.
         tensor_format: ``safetensors``, ``npz`` or empty.
         gguf: the GGUF header, which then is all there is.
@@ -40,6 +42,7 @@ class Checkpoint:
     where: str
     config: Mapping[str, Any] | None = None
     quant_config: Mapping[str, Any] | None = None
+    adapter: Mapping[str, Any] | None = None
     tensors: tuple[StoredTensor, ...] = ()
     tensor_format: str = ""
     gguf: "GgufHeader | None" = None
@@ -64,13 +67,15 @@ def read_checkpoint(files: Files, config: str = CONFIG) -> Checkpoint:
         name = _stated_name(raw) or config.removesuffix(".json")
         return Checkpoint(name=name, where=f"{files.where}/{config}", config=raw)
     quant = read_json_object(files, QUANT_CONFIG) if raw is not None and QUANT_CONFIG in sizes else None
+    alone = raw is None and ADAPTER_CONFIG in sizes
+    adapter = read_json_object(files, ADAPTER_CONFIG) if alone else None
     tensors, tensor_format, notes = _read_tensors(files, sizes)
     if raw is None and not tensors:
-        raise MissingError(
-            f"{files.where}: no model here: no config.json, no .gguf, .safetensors or .npz file"
-        )
+        what = "no config.json, no .gguf, .safetensors or .npz file"
+        raise MissingError(f"{files.where}: no model here: {what}")
     return Checkpoint(
-        name=_stated_name(raw) or files.name, where=files.where, config=raw, quant_config=quant,
+        name=_stated_name(raw) or files.name, where=files.where,
+        config=raw, quant_config=quant, adapter=adapter,
         tensors=tensors, tensor_format=tensor_format, notes=notes,
     )  # fmt: skip
 

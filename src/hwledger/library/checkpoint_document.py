@@ -18,6 +18,7 @@ def checkpoint_document(checkpoint: Checkpoint) -> dict[str, Any]:
         "where": checkpoint.where,
         "config": checkpoint.config,
         "quant_config": checkpoint.quant_config,
+        "adapter": checkpoint.adapter,
         "tensors": [[t.name, t.dtype.name, list(t.shape), t.nbytes] for t in checkpoint.tensors],
         "tensor_format": checkpoint.tensor_format,
         "notes": list(checkpoint.notes),
@@ -36,6 +37,7 @@ def read_document(document: Mapping[str, Any]) -> Checkpoint:
         where=document["where"],
         config=document["config"],
         quant_config=document["quant_config"],
+        adapter=document["adapter"],
         tensors=tuple(
             StoredTensor(name, number_type(kind), tuple(shape), nbytes)
             for name, kind, shape, nbytes in document["tensors"]

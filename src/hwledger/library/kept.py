@@ -1,7 +1,8 @@
 """Facts of earlier readings, kept as JSON files in the cache folder, so that the same is not read twice.
 
 Each lies under a digest of its key (a repository's commit and path, or a file's path, size, time and
-inode) and is replaced whole. What cannot be read or was written by another version counts as absent.
+inode) and is replaced whole; the key itself is not written, since an address may hold a secret. What
+cannot be read or was written by another version counts as absent.
 """
 
 import contextlib
@@ -39,7 +40,7 @@ def recall(kind: str, key: str) -> Kept | None:
     path = _path(kind, key)
     try:
         written = json.loads(path.read_bytes())
-        if written["schema"] != SCHEMA or written["key"] != key:
+        if written["schema"] != SCHEMA:
             return None
         with contextlib.suppress(OSError):  # the time of use, for the tidying
             os.utime(path)
@@ -52,7 +53,7 @@ def keep(kind: str, key: str, document: Mapping[str, Any]) -> None:
     """Keep ``document`` under ``key``; a cache that cannot be written is no reason to fail."""
     path = _path(kind, key)
     draft = path.with_name(f"{path.name}.{os.getpid()}.part")
-    text = json.dumps({"schema": SCHEMA, "key": key, "at": time.time(), "document": document})
+    text = json.dumps({"schema": SCHEMA, "at": time.time(), "document": document})
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         draft.write_text(text, "utf-8")

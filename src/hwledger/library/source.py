@@ -1,15 +1,18 @@
 """The source port: where a model reference may be looked up, and the resolver over all sources."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Protocol, runtime_checkable
 
 from hwledger.errors import AmbiguousError, MissingError
 from hwledger.library.access import Access
+from hwledger.library.adapter import base_of, on_base
 from hwledger.model.spec import ModelSpec
 
 ENTRY_POINTS = "hwledger.sources"
+LONGEST_SHOWN = 200
 
 
 @runtime_checkable
@@ -66,20 +69,32 @@ def open_model(ref: str, sources: Sequence[Source] | None = None, access: Access
         InputError: the model is there and cannot be used.
         UnreachableError: a server does not answer, or the network is not to be used.
     """
-    asked = tuple(sources) if sources is not None else installed_sources()
+    access = access or Access()
+    spec = _open(ref, tuple(sources) if sources is not None else installed_sources(), access)
+    base = base_of(spec)
+    if base is None:
+        return spec
+    return on_base(spec, _open(base, installed_sources(), replace(access, revision=None)))
+
+
+def _open(ref: str, asked: Sequence[Source], access: Access) -> ModelSpec:
     prefix, colon, rest = ref.partition(":")
     named = [source for source in asked if colon and source.name == prefix]
+    if access.revision and not named:  # only repositories have revisions
+        named = [source for source in asked if source.name == "hf"]
+        rest = ref
     wanted = rest if named else ref
     for source in named or asked:
         found = list(source.candidates(wanted))
         if len(found) > 1:
             raise AmbiguousError(ref, found)
         if found:
-            return source.open(found[0], access or Access())
+            return source.open(found[0], access)
     raise MissingError(_not_found(ref, wanted, named or asked))
 
 
 def _not_found(ref: str, wanted: str, sources: Sequence[Source]) -> str:
     near = [name for source in sources for name in source.nearest(wanted)][:3]
+    shown = ref if len(ref) <= LONGEST_SHOWN else f"{ref[:LONGEST_SHOWN]}…"
     hint = f"did you mean {', '.join(near)}?" if near else "list the known names with: hwledger models"
-    return f"nothing is called {ref!r}: it is no file or folder here and no name in the catalogue; {hint}"
+    return f"nothing is called {shown!r}: it is no file or folder here and no name in the catalogue; {hint}"

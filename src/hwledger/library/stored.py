@@ -70,6 +70,7 @@ def spec_from_weights(checkpoint: "Checkpoint") -> ModelSpec:
         id=checkpoint.name, architecture="unknown", source=checkpoint.where, format="safetensors",
         hidden_size=hidden, vocab_size=vocab, context_length=None, number_type="bf16",
         layers=tuple(_layers(stored)), tensors=stored, exact_tensors=True,
+        metadata=dict(checkpoint.adapter or {}),
         facts={"weights": _weights(checkpoint)},
         unknowns=(
             "there is no config.json: layers and cache widths are read from tensor names and shapes alone",

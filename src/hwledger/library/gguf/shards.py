@@ -41,13 +41,7 @@ def _join(files: Files, first: GgufHeader, stem: str, count: int) -> GgufHeader:
     if count > MOST_SHARDS:
         raise MalformedError(f"{path}: a model of {count} parts is more than can be read ({MOST_SHARDS})")
     names = [f"{stem}-{number:05}-of-{count:05}.gguf" for number in range(2, count + 1)]
-    present = files.sizes()
-    for name in names:
-        if name not in present:
-            raise MissingError(
-                f"{files.where}/{name}: this part of the split model is missing; {count} parts are needed"
-            )
-    later = files.each(lambda name: read_gguf(files, name), names)
+    later = files.each(lambda name: _read_later(files, name, count), names)
     for number, (name, part) in enumerate(zip(names, later, strict=True), 1):
         _check_part(f"{files.where}/{name}", part, number, count)
     parts = [first, *later]
@@ -64,6 +58,15 @@ def _join(files: Files, first: GgufHeader, stem: str, count: int) -> GgufHeader:
         file_bytes=sum(part.file_bytes for part in parts),
         missing_data_bytes=sum(part.missing_data_bytes for part in parts),
     )
+
+
+def _read_later(files: Files, name: str, count: int) -> GgufHeader:
+    try:
+        return read_gguf(files, name)
+    except MissingError:
+        raise MissingError(
+            f"{files.where}/{name}: this part of the split model is missing; {count} parts are needed"
+        ) from None
 
 
 def _check_part(path: str, header: GgufHeader, number: int, count: int) -> None:

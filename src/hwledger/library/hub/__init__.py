@@ -1,0 +1,1 @@
+"""The Hugging Face hub, and mirrors that speak its API: repositories, their files, search."""

@@ -1,0 +1,130 @@
+"""One conversation with the hub: ``huggingface_hub`` on our guarded client, its refusals as sentences."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final, TypeVar
+
+import httpx2
+from huggingface_hub import HfApi, close_session, get_token, set_client_factory
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
+from huggingface_hub.utils._http import default_client_factory
+
+from hwledger.errors import (
+    DeniedError,
+    HwledgerError,
+    MalformedError,
+    MissingError,
+    OfflineError,
+    UnreachableError,
+    UsageError,
+)
+from hwledger.library.access import Access
+from hwledger.library.hub.reference import endpoint
+from hwledger.library.net.http import Credential, Http
+
+TIMEOUT_S: Final = 30.0
+Result = TypeVar("Result")
+# the library keeps one client per process; two conversations at once would swap it under each other
+_ONE_AT_A_TIME: Final = threading.RLock()
+
+
+class Hub:
+    """A conversation with the hub at ``endpoint()``.
+
+    Attributes:
+        http: our client, which the library uses too.
+        api: the library's client.
+        signed_in: a token is sent.
+    """
+
+    def __init__(self, http: Http, api: HfApi, *, signed_in: bool) -> None:
+        self.http = http
+        self.api = api
+        self.signed_in = signed_in
+
+    def ask(self, about: str, revision: str | None, question: Callable[[HfApi], Result]) -> Result:
+        """Return what ``question`` gives of the library's client.
+
+        Raises:
+            MissingError, DeniedError, UnreachableError: the hub refuses, in a sentence about ``about``.
+            MalformedError: its answer cannot be understood.
+        """
+
+        def once() -> Result:
+            try:
+                return question(self.api)
+            except HfHubHTTPError as error:
+                raise self.refusal(error.response, about, revision) from None
+            except OfflineModeIsEnabled:
+                raise OfflineError(f"{about} is not asked for: HF_HUB_OFFLINE is set") from None
+            except HFValidationError as error:
+                raise UsageError(f"{about} is no name of a model on the hub: {error}") from None
+            except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+                if isinstance(error, httpx2.InvalidURL):
+                    raise
+                what = f"its answer about {about} cannot be understood ({type(error).__name__})"
+                raise MalformedError(f"{endpoint()}: {what}") from None
+
+        return self.http.trying(endpoint(), once)
+
+    def explain(self, about: str, revision: str | None) -> Callable[[httpx2.Response], HwledgerError | None]:
+        """Return what turns a refused file into the hub's own reason."""
+
+        def explained(response: httpx2.Response) -> HwledgerError | None:
+            if "x-error-code" not in response.headers:
+                return None
+            return self.refusal(response, about, revision)
+
+        return explained
+
+    def refusal(self, response: httpx2.Response, about: str, revision: str | None) -> HwledgerError:
+        """Return what a refusing reply means (the hub's ``X-Error-Code`` says more than the status)."""
+        code, status = response.headers.get("x-error-code", ""), response.status_code
+        page = f"{endpoint()}/{about}"
+        if code == "GatedRepo":
+            how = "your token's account has not been let in yet" if self.signed_in else "no token was sent"
+            return DeniedError(
+                f"{about} is gated and {how}: accept its terms at {page}, then set HF_TOKEN or run:"
+                " hf auth login"
+            )
+        if code == "RevisionNotFound":
+            return MissingError(f"{about} has no branch, tag or commit {revision!r}; see {page}/tree/main")
+        if code == "EntryNotFound":
+            tree = f"{page}/tree/{revision or 'main'}"
+            return MissingError(f"{about}: a file that should be there is not; see {tree}")
+        if status in {401, 404} or code == "RepoNotFound":
+            token = "your token cannot see it" if self.signed_in else "it is private (then set HF_TOKEN)"
+            search = f"hwledger models --hub {about.rpartition('/')[2]}"
+            return MissingError(f"the hub has no model {about}, or {token}; to search: {search}")
+        if status == httpx2.codes.FORBIDDEN:
+            return DeniedError(
+                f"{about}: the hub does not allow it ({_message(response) or status}); see {page}"
+            )
+        return UnreachableError(f"{endpoint()} answers {status} about {about}; ask again later")
+
+
+@contextmanager
+def hub_session(access: Access) -> Iterator[Hub]:
+    """Open a conversation with the hub; the token goes to it alone, never along a redirect.
+
+    Raises:
+        OfflineError: the network is not to be used.
+        UsageError: ``HF_ENDPOINT`` or the proxy settings cannot be used.
+    """
+    if access.offline:
+        raise OfflineError(f"{endpoint()} is not asked: the network is switched off (--offline)")
+    token = get_token()
+    with _ONE_AT_A_TIME, Http(access, Credential(endpoint(), token) if token else None) as http:
+        set_client_factory(lambda: http.client)
+        try:
+            yield Hub(
+                http, HfApi(endpoint=endpoint(), token=False, library_name="hwledger"), signed_in=bool(token)
+            )
+        finally:
+            close_session()
+            set_client_factory(default_client_factory)
+
+
+def _message(response: httpx2.Response) -> str:
+    return " ".join(response.headers.get("x-error-message", "").split())[:200]

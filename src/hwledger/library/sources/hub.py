@@ -1,0 +1,116 @@
+"""Models of the Hugging Face hub, or of the mirror that ``HF_ENDPOINT`` names."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from hwledger.errors import MalformedError, OfflineError
+from hwledger.library.access import Access
+from hwledger.library.hub.reference import HubReference, endpoint, parse_reference
+from hwledger.model.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from hwledger.library.checkpoint import Checkpoint
+    from hwledger.library.files import Files
+    from hwledger.library.hub.choose import Choice
+    from hwledger.library.remembered import Read
+
+
+class HubSource:
+    """``org/repo``, with a revision, a quantisation or a file; addresses of the hub.
+
+    The catalogue in the package knows many names without a network, so it answers before the hub does;
+    ``hf:org/repo``, an address or a revision ask the hub. Where ``HF_ENDPOINT`` names another hub, that
+    one is asked first: its models need not be the public ones.
+    """
+
+    name = "hf"
+
+    @property
+    def precedence(self) -> int:
+        """After the catalogue (50); before it where the user has a hub of their own."""
+        return 45 if os.environ.get("HF_ENDPOINT") else 60
+
+    def candidates(self, ref: str) -> Sequence[str]:
+        """Return the reference where it has the shape of one; whether it exists, the hub says on opening."""
+        return [ref] if parse_reference(ref) or (parse_reference(ref, short=True) and _named(ref)) else []
+
+    def open(self, ref: str, access: Access) -> ModelSpec:
+        """Read config and headers by range requests, or what is remembered, or the hub's cache offline."""
+        from hwledger.library.remembered import remembered  # noqa: PLC0415 - start-up time
+
+        wanted = parse_reference(ref, short=True)
+        if wanted is None:
+            raise MalformedError(f"{ref[:200]!r} names no model of the hub; write org/name")
+        wanted = replace(wanted, revision=wanted.revision or access.revision)
+        key = f"hub|{endpoint()}|{wanted}"
+        return remembered(key, access, lambda: _read(wanted, access), lasting=wanted.lasting)
+
+    def nearest(self, ref: str) -> Sequence[str]:
+        """Return nothing: only a search of the hub could know."""
+        del ref
+        return ()
+
+
+def _named(ref: str) -> bool:
+    """Whether a reference that is no plain ``org/repo`` still can be meant for the hub: it has a path."""
+    return ref.count("/") > 1 and not ref.startswith(("/", ".", "~"))
+
+
+def _read(ref: HubReference, access: Access) -> "Read":
+    if access.offline:
+        return _read_snapshot(ref)
+    from hwledger.library.hub.choose import choose  # noqa: PLC0415 - start-up time
+    from hwledger.library.hub.repository import HubFiles, read_repository  # noqa: PLC0415
+    from hwledger.library.hub.session import hub_session  # noqa: PLC0415
+    from hwledger.library.remembered import Read  # noqa: PLC0415
+    from hwledger.model.reading import Reading  # noqa: PLC0415
+
+    with hub_session(access) as hub:
+        repository = read_repository(hub, ref)
+        choice = choose(repository.sizes, ref)
+        files = HubFiles(hub, access, repository, choice.folder)
+        found = _checkpoint(files, choice, ref)
+        origin = f"{_host()}/{files.where}"
+        reading = Reading(origin, files.counter.opened, hub.http.bytes_read, hub.http.requests)
+        return Read(found, reading, repository.commit)
+
+
+def _read_snapshot(ref: HubReference) -> "Read":
+    """Read what the hub's own cache on this machine holds.
+
+    Raises:
+        OfflineError: it holds nothing of this model.
+    """
+    from hwledger.library.files import LocalFiles  # noqa: PLC0415 - start-up time
+    from hwledger.library.hub.cache import snapshot_of, snapshot_sizes  # noqa: PLC0415
+    from hwledger.library.hub.choose import choose  # noqa: PLC0415
+    from hwledger.library.remembered import Read  # noqa: PLC0415
+    from hwledger.model.reading import Reading  # noqa: PLC0415
+
+    snapshot = snapshot_of(ref.repo, ref.revision)
+    if snapshot is None:
+        raise OfflineError(
+            f"{ref} is neither remembered nor in the hub's cache on this machine, and the network is switched"
+            " off; plan it once with a network, or give a file"
+        )
+    choice = choose(snapshot_sizes(snapshot), ref)
+    files = LocalFiles(snapshot / choice.folder)
+    origin = f"hub cache: {ref.repo}@{snapshot.name[:7]}"
+    found = replace(_checkpoint(files, choice, ref), where=origin)
+    return Read(found, Reading(origin, len(files.sizes())), snapshot.name)
+
+
+def _checkpoint(files: "Files", choice: "Choice", ref: HubReference) -> "Checkpoint":
+    from hwledger.library.checkpoint import read_checkpoint, read_gguf_checkpoint  # noqa: PLC0415
+
+    if choice.gguf:
+        found = read_gguf_checkpoint(files, choice.gguf)
+    else:
+        found = replace(read_checkpoint(files), name=ref.repo)
+    return replace(found, notes=(*found.notes, *choice.notes))
+
+
+def _host() -> str:
+    return endpoint().partition("://")[2]
