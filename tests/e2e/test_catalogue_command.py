@@ -17,7 +17,6 @@ import pytest
 from hwledger.cli import run as call
 from hwledger.library.catalogue.active import forget
 
-pytestmark = pytest.mark.requirement("FR-CATALOGUE-UPDATE")
 SHIPPED = Path(__file__).parents[2] / "src/hwledger/library/data/catalogue.jsonl"
 NEW = {
     "id": "example/Newcomer-1B", "aliases": ["newcomer"], "tags": ["dense"], "source": "a test",
@@ -59,6 +58,7 @@ def answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
     return json.loads(capsys.readouterr().out)
 
 
+@pytest.mark.requirement("FR-CATALOGUE-UPDATE")
 def test_a_name_is_planned_after_an_update_and_gone_after_undo(newer: Path) -> None:
     """Each call is a process of its own: what one installed the next one plans from."""
 
@@ -80,6 +80,7 @@ def test_a_name_is_planned_after_an_update_and_gone_after_undo(newer: Path) -> N
     assert not process("plan", "newcomer").stderr.count("Traceback")
 
 
+@pytest.mark.requirement("FR-CATALOGUE-UPDATE")
 def test_every_command_answers_in_json(newer: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Version, path and state agree between the commands."""
     version = sha256(newer.read_bytes()).hexdigest()[:12]
@@ -98,6 +99,7 @@ def test_every_command_answers_in_json(newer: Path, capsys: pytest.CaptureFixtur
     assert answer(capsys, "undo")["version"] == version
 
 
+@pytest.mark.requirement("FR-CATALOGUE-UPDATE")
 def test_the_commands_speak_to_people(newer: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """``list`` marks the one in use, ``path`` prints a path and nothing else."""
     assert call(["catalogue", "update", str(newer)]) == 0
@@ -111,6 +113,7 @@ def test_the_commands_speak_to_people(newer: Path, capsys: pytest.CaptureFixture
     assert Path(capsys.readouterr().out.removesuffix("\n")).is_file()
 
 
+@pytest.mark.requirement("FR-CATALOGUE-UPDATE")
 @pytest.mark.enable_socket
 def test_an_update_from_an_address(address: str, newer: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The digest is compared with what the server sent; a missing page changes nothing."""
@@ -122,6 +125,7 @@ def test_an_update_from_an_address(address: str, newer: Path, capsys: pytest.Cap
     assert call(["plan", "newcomer"]) == 0
 
 
+@pytest.mark.requirement("FR-CATALOGUE-UPDATE")
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
@@ -145,6 +149,7 @@ def test_what_cannot_be_done_ends_in_one_sentence(
     assert error.count("\n") == 1
 
 
+@pytest.mark.requirement("FR-CATALOGUE-UPDATE")
 def test_a_smaller_catalogue_needs_force(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The sentence names the option, and with it the catalogue is installed."""
     path = tmp_path / "small.jsonl"
@@ -154,6 +159,7 @@ def test_a_smaller_catalogue_needs_force(tmp_path: Path, capsys: pytest.CaptureF
     assert len(answer(capsys, "update", str(path), "--force")["removed"]) == 200
 
 
+@pytest.mark.requirement("FR-CATALOGUE-UPDATE")
 def test_planning_says_that_the_catalogue_is_damaged(newer: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A plan by name ends with code 4 and the command that helps; that command helps."""
     assert call(["catalogue", "update", str(newer)]) == 0

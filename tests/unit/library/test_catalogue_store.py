@@ -27,7 +27,6 @@ from hwledger.library.catalogue.check import check_catalogue
 from hwledger.library.catalogue.origin import LIMIT
 from hwledger.library.source import open_model
 
-pytestmark = pytest.mark.requirement("FR-CATALOGUE-UPDATE")
 CONFIG = {
     "hidden_size": 64, "intermediate_size": 128, "model_type": "llama", "num_attention_heads": 4,
     "num_hidden_layers": 2, "num_key_value_heads": 2, "vocab_size": 100,
@@ -78,6 +77,7 @@ def everything() -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()} if folder.exists() else {}
 
 
+@pytest.mark.requirement("FR-CATALOGUE-UPDATE")
 def test_an_update_is_in_force_at_once(install: Install) -> None:
     """Names of the new catalogue are found in the same process, and what changed is told by id."""
     lines = shipped_bytes().splitlines(keepends=True)
@@ -94,6 +94,7 @@ def test_an_update_is_in_force_at_once(install: Install) -> None:
     assert store.active_version().path.read_bytes() == raw
 
 
+@pytest.mark.requirement("FR-CATALOGUE-UPDATE")
 def test_a_stated_date_is_kept(install: Install) -> None:
     """The first line may be about the catalogue; it is no model."""
     done = install(spell({"schema": "hwledger.catalogue/1", "date": "2026-01-31"}, row()))
@@ -102,6 +103,7 @@ def test_a_stated_date_is_kept(install: Install) -> None:
     assert store.active_version().stated == "2026-01-31"
 
 
+@pytest.mark.requirement("FR-CATALOGUE-UPDATE")
 def test_an_address_is_fetched_within_the_limit_and_recorded_without_secrets() -> None:
     """User, query and fragment of an address may be secret: they are used and not written down."""
     asked = []
@@ -116,6 +118,7 @@ def test_an_address_is_fetched_within_the_limit_and_recorded_without_secrets() -
     assert not any(b"secret" in raw for raw in everything().values())
 
 
+@pytest.mark.requirement("FR-CATALOGUE-UPDATE")
 @pytest.mark.parametrize("address", ["http://localhost:1/c", "http://127.0.0.1/c", "http://[::1]:8/c"])
 def test_http_is_for_this_machine(address: str) -> None:
     """Loopback addresses need no https."""
@@ -123,6 +126,7 @@ def test_http_is_for_this_machine(address: str) -> None:
     assert done.rows == len(catalogue.entries())
 
 
+@pytest.mark.requirement("FR-CATALOGUE-UPDATE")
 @pytest.mark.parametrize(
     "source",
     ["", " ", "http://example.org/c", "http://127.0.0.1.example.org/c", "http://localhost@example.org/c",
@@ -135,6 +139,7 @@ def test_other_addresses_are_refused(source: str) -> None:
     assert everything() == {}
 
 
+@pytest.mark.requirement("FR-CATALOGUE-UPDATE")
 def test_a_wrong_digest_is_refused(install: Install) -> None:
     """The SHA-256 is compared before anything is read into the bytes; upper case is the same."""
     raw = grown(row())
@@ -146,6 +151,7 @@ def test_a_wrong_digest_is_refused(install: Install) -> None:
     assert install(raw, sha256=sha256(raw).hexdigest().upper()).rows
 
 
+@pytest.mark.requirement("FR-CATALOGUE-UPDATE")
 def test_a_much_smaller_catalogue_needs_force(install: Install) -> None:
     """Less than half of the models is likely a mistake."""
     with pytest.raises(MalformedError, match="--force"):
@@ -153,6 +159,7 @@ def test_a_much_smaller_catalogue_needs_force(install: Install) -> None:
     assert install(spell(row())).rows == 1
 
 
+@pytest.mark.requirement("FR-CATALOGUE-UPDATE")
 @pytest.mark.parametrize(
     ("raw", "reason"),
     [
@@ -199,6 +206,7 @@ def test_a_refused_catalogue_leaves_everything_as_it_was(install: Install, raw: 
     assert catalogue.entries() == models
 
 
+@pytest.mark.requirement("FR-CATALOGUE-UPDATE")
 def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     """No file, a folder, a pipe and an impossible name end in a sentence."""
     if hasattr(os, "mkfifo"):
@@ -208,6 +216,7 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
             store.update(str(source), no_fetch)
 
 
+@pytest.mark.requirement("FR-CATALOGUE-UPDATE")
 def test_what_is_larger_than_the_limit_is_refused(tmp_path: Path) -> None:
     """A file or an answer of more than 32 MiB is no catalogue."""
     large = tmp_path / "large"
@@ -219,6 +228,7 @@ def test_what_is_larger_than_the_limit_is_refused(tmp_path: Path) -> None:
         store.update("https://example.org/c", lambda _address, limit: bytes(limit + 1))
 
 
+@pytest.mark.requirement("FR-CATALOGUE-UPDATE")
 def test_undo_walks_back_change_by_change(install: Install) -> None:
     """Three changes, three steps back, then a sentence; each step is in force at once."""
     first = install(grown(row("z/One"))).version
@@ -234,6 +244,7 @@ def test_undo_walks_back_change_by_change(install: Install) -> None:
         store.undo()
 
 
+@pytest.mark.requirement("FR-CATALOGUE-UPDATE")
 def test_installing_the_same_again_is_no_change_to_undo(install: Install) -> None:
     """One step back leaves the second installation of the same bytes behind, too."""
     install(grown(row()))
@@ -244,6 +255,7 @@ def test_installing_the_same_again_is_no_change_to_undo(install: Install) -> Non
     assert store.undo().version == "shipped"
 
 
+@pytest.mark.requirement("FR-CATALOGUE-UPDATE")
 def test_pin_takes_the_first_digits(install: Install) -> None:
     """A prefix names a version where it names only one; all of them are listed with their state."""
     names = [install(grown(*(row(f"z/M-{i}") for i in range(count)))).version for count in range(1, 19)]
@@ -258,6 +270,7 @@ def test_pin_takes_the_first_digits(install: Install) -> None:
             store.pin(unknown)
 
 
+@pytest.mark.requirement("FR-CATALOGUE-UPDATE")
 def test_the_shipped_version_can_be_kept_by_its_digits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pinned by name it follows the package; pinned by digits a newer package leaves it in force."""
     today = store.versions()[0]
@@ -268,6 +281,7 @@ def test_the_shipped_version_can_be_kept_by_its_digits(monkeypatch: pytest.Monke
     assert active.path.parent == catalogue_folder()
 
 
+@pytest.mark.requirement("FR-CATALOGUE-UPDATE")
 @pytest.mark.parametrize("failing", ["write_whole", "write_state"])
 def test_a_crash_on_the_way_leaves_the_one_before(
     install: Install, monkeypatch: pytest.MonkeyPatch, failing: str
@@ -288,6 +302,7 @@ def test_a_crash_on_the_way_leaves_the_one_before(
     assert install(grown(row("z/Two"))).added == ("z/Two",)
 
 
+@pytest.mark.requirement("FR-CATALOGUE-UPDATE")
 def test_a_failed_replacement_leaves_no_draft(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
     """An OSError of the system ends in a sentence, and drafts are removed."""
     install(grown(row("z/One")))
@@ -303,6 +318,7 @@ def test_a_failed_replacement_leaves_no_draft(install: Install, monkeypatch: pyt
     assert everything() == before
 
 
+@pytest.mark.requirement("FR-CATALOGUE-UPDATE")
 @pytest.mark.parametrize(
     "state",
     [b"", b"{", b"[]", b"\xff", b"{}", b'{"schema": "hwledger.catalogue-state/9"}',
@@ -326,6 +342,7 @@ def test_a_damaged_record_is_said_and_has_a_way_out(state: bytes) -> None:
     assert open_model("gpt2").layers
 
 
+@pytest.mark.requirement("FR-CATALOGUE-UPDATE")
 @pytest.mark.parametrize("damage", [lambda path: path.unlink(), lambda path: path.write_bytes(b"{}")])
 def test_a_damaged_catalogue_is_said_and_has_a_way_out(
     install: Install, damage: Callable[[Path], None]
@@ -344,6 +361,7 @@ def test_a_damaged_catalogue_is_said_and_has_a_way_out(
     assert install(grown(row())).version == version
 
 
+@pytest.mark.requirement("FR-CATALOGUE-UPDATE")
 def test_another_process_is_noticed(install: Install) -> None:
     """A record that another process replaced is read again."""
     install(grown(row("z/One")))
@@ -358,6 +376,7 @@ def test_another_process_is_noticed(install: Install) -> None:
     assert catalogue.lookup("z/One")
 
 
+@pytest.mark.requirement("FR-CATALOGUE-UPDATE")
 def test_updates_at_the_same_time_end_with_one_of_them(tmp_path: Path) -> None:
     """Whoever writes last wins, and record and catalogue are whole."""
 
@@ -375,6 +394,7 @@ def test_updates_at_the_same_time_end_with_one_of_them(tmp_path: Path) -> None:
     assert not [name for name in everything() if name.endswith(".part")]
 
 
+@pytest.mark.requirement("FR-CATALOGUE-UPDATE")
 def test_the_catalogue_of_the_package_passes_its_own_check() -> None:
     """What ships could be installed."""
     assert len(check_catalogue(shipped_bytes(), "shipped").entries) == len(catalogue.entries())
@@ -395,6 +415,7 @@ odd_rows = st.builds(
 )
 
 
+@pytest.mark.requirement("FR-CATALOGUE-UPDATE")
 @settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=200) | st.lists(odd_rows | json_values, max_size=3).map(lambda rows: spell(*rows)))
 def test_any_bytes_are_refused_in_a_sentence_or_can_be_planned(raw: bytes) -> None:
