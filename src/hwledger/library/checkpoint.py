@@ -5,7 +5,7 @@ another program's store, and what was read can be kept without keeping a model.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from hwledger.errors import MissingError
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 CONFIG: Final = "config.json"
 QUANT_CONFIG: Final = "hf_quant_config.json"
 ADAPTER_CONFIG: Final = "adapter_config.json"
+PICKLES: Final = (".bin", ".pt", ".pth", ".ckpt")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,8 @@ class Checkpoint:
         tensors: of safetensors or npz headers.
         tensor_format: ``safetensors``, ``npz`` or empty.
         gguf: the GGUF header, which then is all there is.
+        header_bytes: bytes of the headers and configs.
+        files: files that were read.
         notes: what was left aside, in sentences.
     """
 
@@ -46,6 +49,8 @@ class Checkpoint:
     tensors: tuple[StoredTensor, ...] = ()
     tensor_format: str = ""
     gguf: "GgufHeader | None" = None
+    header_bytes: int = 0
+    files: int = 0
     notes: tuple[str, ...] = ()
 
 
@@ -62,22 +67,29 @@ def read_checkpoint(files: Files, config: str = CONFIG) -> Checkpoint:
         InputError: a file cannot be read.
     """
     sizes = files.sizes()
-    raw = read_json_object(files, config) if config in sizes or config != CONFIG else None
     if config != CONFIG:
+        raw = read_json_object(files, config)
         name = _stated_name(raw) or config.removesuffix(".json")
-        return Checkpoint(name=name, where=f"{files.where}/{config}", config=raw)
-    quant = read_json_object(files, QUANT_CONFIG) if raw is not None and QUANT_CONFIG in sizes else None
-    alone = raw is None and ADAPTER_CONFIG in sizes
-    adapter = read_json_object(files, ADAPTER_CONFIG) if alone else None
-    tensors, tensor_format, notes = _read_tensors(files, sizes)
-    if raw is None and not tensors:
+        return Checkpoint(name=name, where=f"{files.where}/{config}", config=raw, files=1)
+    configs = {
+        name: read_json_object(files, name)
+        for name in (CONFIG, QUANT_CONFIG, ADAPTER_CONFIG)
+        if name in sizes
+    }
+    tensors = _read_tensors(files, sizes)
+    if CONFIG not in configs and not tensors.tensors:
         what = "no config.json, no .gguf, .safetensors or .npz file"
         raise MissingError(f"{files.where}: no model here: {what}")
-    return Checkpoint(
-        name=_stated_name(raw) or files.name, where=files.where,
-        config=raw, quant_config=quant, adapter=adapter,
-        tensors=tensors, tensor_format=tensor_format, notes=notes,
-    )  # fmt: skip
+    return replace(
+        tensors,
+        name=_stated_name(configs.get(CONFIG)) or files.name,
+        where=files.where,
+        config=configs.get(CONFIG),
+        quant_config=configs.get(QUANT_CONFIG) if CONFIG in configs else None,
+        adapter=None if CONFIG in configs else configs.get(ADAPTER_CONFIG),
+        header_bytes=tensors.header_bytes + sum(sizes[name] for name in configs),
+        files=tensors.files + len(configs),
+    )
 
 
 def read_gguf_checkpoint(files: Files, name: str) -> Checkpoint:
@@ -90,7 +102,12 @@ def read_gguf_checkpoint(files: Files, name: str) -> Checkpoint:
     """
     from hwledger.library.gguf.shards import read_gguf_model  # noqa: PLC0415 - start-up time
 
-    return Checkpoint(name="", where=f"{files.where}/{name}", gguf=read_gguf_model(files, name))
+    header = read_gguf_model(files, name)
+    parts = header.metadata.get("split.count")
+    return Checkpoint(
+        name="", where=f"{files.where}/{name}", gguf=header, header_bytes=header.header_bytes,
+        files=parts if isinstance(parts, int) and parts else 1,
+    )  # fmt: skip
 
 
 def checkpoint_spec(checkpoint: Checkpoint) -> ModelSpec:
@@ -99,6 +116,11 @@ def checkpoint_spec(checkpoint: Checkpoint) -> ModelSpec:
     Raises:
         MalformedError: the config or the GGUF metadata is absurd or contradicts itself.
     """
+    spec = _spec(checkpoint)
+    return replace(spec, unknowns=(*spec.unknowns, *checkpoint.notes)) if checkpoint.notes else spec
+
+
+def _spec(checkpoint: Checkpoint) -> ModelSpec:
     if checkpoint.gguf is not None:
         from hwledger.library.gguf.spec import gguf_spec  # noqa: PLC0415 - start-up time
 
@@ -112,9 +134,7 @@ def checkpoint_spec(checkpoint: Checkpoint) -> ModelSpec:
         checkpoint.config, where=checkpoint.where if alone else f"{checkpoint.where}/{CONFIG}",
         name=checkpoint.name, quant_raw=checkpoint.quant_config,
     )  # fmt: skip
-    if not checkpoint.tensors:
-        return spec
-    return with_stored_weights(spec, checkpoint)
+    return with_stored_weights(spec, checkpoint) if checkpoint.tensors else spec
 
 
 def _stated_name(raw: Mapping[str, Any] | None) -> str:
@@ -122,20 +142,25 @@ def _stated_name(raw: Mapping[str, Any] | None) -> str:
     return stated if isinstance(stated, str) else ""
 
 
-def _read_tensors(
-    files: Files, sizes: Mapping[str, int]
-) -> tuple[tuple[StoredTensor, ...], str, tuple[str, ...]]:
+def _read_tensors(files: Files, sizes: Mapping[str, int]) -> Checkpoint:
+    """Return a checkpoint of the tensors alone."""
     if any(name.endswith(".safetensors") for name in sizes):
         from hwledger.library.safetensors.reader import (  # noqa: PLC0415 - start-up time
             read_safetensors_model,
         )
 
         header = read_safetensors_model(files)
-        return header.tensors, "safetensors", header.notes
+        return Checkpoint(
+            name="", where="", tensors=header.tensors, tensor_format="safetensors", notes=header.notes,
+            header_bytes=header.header_bytes, files=header.files,
+        )  # fmt: skip
     names = sorted(name for name in sizes if name.endswith(".npz"))
     if not names:
-        return (), "", ()
+        pickles = sorted(name for name in sizes if name.endswith(PICKLES))
+        note = (f"{pickles[0]} and its like are pickles, which are never opened: sizes are the config's",)
+        return Checkpoint(name="", where="", notes=note if pickles else ())
     from hwledger.library.npz.reader import read_npz  # noqa: PLC0415 - rare
 
     headers = files.each(lambda name: read_npz(files, name), names)
-    return tuple(tensor for header in headers for tensor in header.tensors), "npz", ()
+    tensors = tuple(tensor for header in headers for tensor in header.tensors)
+    return Checkpoint(name="", where="", tensors=tensors, tensor_format="npz", files=len(names))

@@ -21,6 +21,8 @@ def checkpoint_document(checkpoint: Checkpoint) -> dict[str, Any]:
         "adapter": checkpoint.adapter,
         "tensors": [[t.name, t.dtype.name, list(t.shape), t.nbytes] for t in checkpoint.tensors],
         "tensor_format": checkpoint.tensor_format,
+        "header_bytes": checkpoint.header_bytes,
+        "files": checkpoint.files,
         "notes": list(checkpoint.notes),
         "gguf": None if gguf is None else _gguf_document(gguf),
     }
@@ -43,6 +45,8 @@ def read_document(document: Mapping[str, Any]) -> Checkpoint:
             for name, kind, shape, nbytes in document["tensors"]
         ),
         tensor_format=document["tensor_format"],
+        header_bytes=document["header_bytes"],
+        files=document["files"],
         notes=tuple(document["notes"]),
         gguf=None if document["gguf"] is None else _read_gguf(document["gguf"]),
     )

@@ -53,7 +53,6 @@ def with_stored_weights(spec: ModelSpec, checkpoint: "Checkpoint") -> ModelSpec:
         source=checkpoint.where,
         stored_tensors=tuple(as_tensor(tensor) for tensor in checkpoint.tensors),
         facts={**spec.facts, "weights": _weights(checkpoint)},
-        unknowns=(*spec.unknowns, *checkpoint.notes),
     )
 
 
@@ -74,7 +73,6 @@ def spec_from_weights(checkpoint: "Checkpoint") -> ModelSpec:
         facts={"weights": _weights(checkpoint)},
         unknowns=(
             "there is no config.json: layers and cache widths are read from tensor names and shapes alone",
-            *checkpoint.notes,
         ),
     )  # fmt: skip
 

@@ -10,8 +10,8 @@ class Reading:
     Attributes:
         origin: where the files are, for people (``huggingface.co/Qwen/Qwen3-0.6B@c1899de``).
         files: files that were read.
-        bytes_read: bytes that came over the network for them; 0 for local files.
-        requests: requests that were made for them.
+        bytes_read: bytes of headers and configs that were read; of a server, all that it sent.
+        requests: requests that were made for them; 0 for local files.
         kept_s: seconds since this was read, where it comes from the cache; ``None``: read now.
     """
 

@@ -16,6 +16,8 @@ FIRST_CHUNK: Final = 128 << 10
 CHUNK: Final = 64 << 10
 LARGEST_CHUNK: Final = 8 << 20
 """A window never grows beyond this, so a large tokenizer costs time and not memory."""
+MARGIN: Final = 1.3
+"""Tokens grow along a tokenizer's list; asking for more than the last ones promise saves requests."""
 LARGEST_SKIPPED: Final = 16 << 20
 """No token is that long; a string beyond it would only be fetched to be thrown away."""
 
@@ -97,7 +99,7 @@ class Cursor:
                 # strings grow along a tokenizer's list, so those of this window tell best what will follow
                 each = (self.position - first) / (done - since) if done > since else 16.0
                 since, first = done, self.position
-                self.expected = min(LARGEST_CHUNK, int((count - done) * each))
+                self.expected = min(LARGEST_CHUNK, int((count - done) * each * MARGIN))
                 self._need_text(what)
         self.expected = 0
 

@@ -40,13 +40,15 @@ class SafetensorsHeader:
     Attributes:
         tensors: in the order of their data.
         metadata: the free-text ``__metadata__``.
-        header_bytes: bytes read.
+        header_bytes: bytes read, an index included.
+        files: files read, an index included.
         notes: what was left aside, in sentences.
     """
 
     tensors: tuple[StoredTensor, ...]
     metadata: dict[str, str]
     header_bytes: int
+    files: int = 1
     notes: tuple[str, ...] = ()
 
 
@@ -117,7 +119,9 @@ def read_safetensors_model(files: Files) -> SafetensorsHeader:
             raise MalformedError(f"{files.where}: the tensor {tensor.name} is in two files")
         seen.add(tensor.name)
     metadata = {key: value for header in headers for key, value in header.metadata.items()}
-    return SafetensorsHeader(tuple(tensors), metadata, sum(h.header_bytes for h in headers), notes)
+    index = files.sizes().get(INDEX)
+    size = sum(header.header_bytes for header in headers) + (index or 0)
+    return SafetensorsHeader(tuple(tensors), metadata, size, len(headers) + (index is not None), notes)
 
 
 def _check_length(where: str, length: int, size: int) -> None:

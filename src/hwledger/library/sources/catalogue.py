@@ -1,10 +1,12 @@
 """The catalogue in the package, as a source."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from hwledger.errors import AmbiguousError, MissingError
 from hwledger.library.access import Access
 from hwledger.library.config import read_config
+from hwledger.model.reading import Reading
 from hwledger.model.spec import ModelSpec
 
 
@@ -31,9 +33,9 @@ class CatalogueSource:
         from hwledger.library.catalogue import lookup  # noqa: PLC0415 - start-up time
 
         entry = lookup(ref)
-        return read_config(
-            entry.config, where=f"catalogue: {entry.id}", name=entry.id, file_format="catalogue"
-        )
+        where = f"catalogue: {entry.id}"
+        spec = read_config(entry.config, where=where, name=entry.id, file_format="catalogue")
+        return replace(spec, reading=Reading(where))
 
     def nearest(self, ref: str) -> Sequence[str]:
         """Return catalogue names that look like ``ref``."""

@@ -33,9 +33,9 @@ class FolderSource:
 
     def open(self, ref: str, access: Access) -> ModelSpec:
         """Read the config and the headers of the weights beside it."""
-        from hwledger.library.checkpoint import checkpoint_spec, read_checkpoint  # noqa: PLC0415
+        from hwledger.library.checkpoint import read_checkpoint  # noqa: PLC0415
         from hwledger.library.files import LocalFiles  # noqa: PLC0415 - start-up time
-        from hwledger.library.sources.local import recalled  # noqa: PLC0415
+        from hwledger.library.sources.local import local_spec, recalled  # noqa: PLC0415
 
         path = Path(ref).expanduser()
         folder = path if path.is_dir() else path.parent
@@ -43,8 +43,8 @@ class FolderSource:
         alone = path.is_file() and path.suffix not in {".safetensors", ".npz"}
         config = path.name if alone else CONFIG
         if alone and config != CONFIG:
-            return checkpoint_spec(read_checkpoint(files, config))
-        return checkpoint_spec(recalled(_parts(folder), access, lambda: read_checkpoint(files)))
+            return local_spec(read_checkpoint(files, config), ref)
+        return local_spec(recalled(_parts(folder), access, lambda: read_checkpoint(files)), ref)
 
     def nearest(self, ref: str) -> Sequence[str]:
         """Return nothing: a path is right or wrong."""

@@ -3,7 +3,6 @@
 import glob
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from hwledger.library.access import Access
@@ -35,14 +34,14 @@ class GgufSource:
 
     def open(self, ref: str, access: Access) -> ModelSpec:
         """Read the header; the weights stay on disk."""
-        from hwledger.library.checkpoint import checkpoint_spec, read_gguf_checkpoint  # noqa: PLC0415
+        from hwledger.library.checkpoint import read_gguf_checkpoint  # noqa: PLC0415
         from hwledger.library.files import LocalFiles  # noqa: PLC0415 - start-up time
-        from hwledger.library.sources.local import recalled  # noqa: PLC0415
+        from hwledger.library.sources.local import local_spec, recalled  # noqa: PLC0415
 
         path = Path(ref).expanduser()
         files = LocalFiles(path.parent)
         read = recalled(_parts(path), access, lambda: read_gguf_checkpoint(files, path.name))
-        return replace(checkpoint_spec(read), source=ref)
+        return local_spec(read, ref)
 
     def nearest(self, ref: str) -> Sequence[str]:
         """Return nothing: a path is right or wrong."""

@@ -1,12 +1,15 @@
 """Reading a model on disk, and keeping what is slow to read under the identity of its files."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from hwledger.errors import HwledgerError
 from hwledger.library.access import Access
-from hwledger.library.checkpoint import Checkpoint
+from hwledger.library.checkpoint import Checkpoint, checkpoint_spec
+from hwledger.model.reading import Reading
+from hwledger.model.spec import ModelSpec
 
 WORTH_KEEPING_BYTES: Final = 64 << 20
 """Size of the files from which on a header may take long enough to read that keeping it pays."""
@@ -46,6 +49,17 @@ def recalled(paths: Sequence[Path], access: Access, read: Callable[[], Checkpoin
     checkpoint = read()
     keep(_KIND, key, checkpoint_document(checkpoint))
     return checkpoint
+
+
+def local_spec(checkpoint: Checkpoint, ref: str) -> ModelSpec:
+    """Return the model of files on disk, with what was read of them.
+
+    Raises:
+        MalformedError: as ``checkpoint_spec``.
+    """
+    spec = checkpoint_spec(checkpoint)
+    reading = Reading(checkpoint.where, checkpoint.files, checkpoint.header_bytes)
+    return replace(spec, source=ref if checkpoint.gguf else spec.source, reading=reading)
 
 
 def _size(path: Path) -> int:
