@@ -7,6 +7,14 @@ from pathlib import Path
 import pytest
 
 NUMBERS = count()
+ELSEWHERE = (
+    "HF_ENDPOINT", "HF_TOKEN", "HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HUB_OFFLINE",
+    "TRANSFORMERS_OFFLINE", "HWLEDGER_OFFLINE", "XDG_CACHE_HOME", "OLLAMA_MODELS", "OLLAMA_HOST",
+    "LLAMA_CACHE",
+    "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "HTTP_PROXY", "HTTPS_PROXY",
+    "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy",
+)  # fmt: skip
+"""Settings of other programs that decide where models are looked for; a test sets those that it is about."""
 SHARED = Path(__file__).parent.parent.parent / "shared" / "data"
 
 
@@ -26,7 +34,10 @@ def pytest_configure() -> None:
 
 @pytest.fixture(autouse=True)
 def own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give every test its own data and cache folder, which need not exist: the user's are never touched."""
+    """Give every test folders of its own, which need not exist, and no settings of other programs."""
     base = tmp_path_factory.getbasetemp() / f"hwledger-{next(NUMBERS)}"
     monkeypatch.setenv("HWLEDGER_DATA_DIR", str(base / "data"))
     monkeypatch.setenv("HWLEDGER_CACHE_DIR", str(base / "cache"))
+    monkeypatch.setenv("HOME", str(base / "home"))
+    for name in ELSEWHERE:
+        monkeypatch.delenv(name, raising=False)

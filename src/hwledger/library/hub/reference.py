@@ -10,12 +10,14 @@ from hwledger.errors import UsageError
 
 PUBLIC: Final = "https://huggingface.co"
 HOSTS: Final = frozenset({"huggingface.co", "www.huggingface.co", "hf.co", "hf-mirror.com"})
+# a branch with a slash is given by --revision; here a slash begins the path
+_REVISION: Final = r"refs/[^\s:@]{1,200}|[^\s:@/]{1,200}"
 _NAME: Final = r"[A-Za-z0-9_](?:[\w.-]{0,95})"
 _REPO: Final = re.compile(
-    rf"(?P<repo>{_NAME}/{_NAME})(?:@(?P<revision>[^\s:@]{{1,200}}))?(?::(?P<quant>[\w.-]{{1,80}}))?"
+    rf"(?P<repo>{_NAME}/{_NAME})(?:@(?P<revision>{_REVISION}))?(?::(?P<quant>[\w.-]{{1,80}}))?"
 )
 _SHORT: Final = re.compile(
-    rf"(?P<repo>{_NAME})(?:@(?P<revision>[^\s:@]{{1,200}}))?(?::(?P<quant>[\w.-]{{1,80}}))?"
+    rf"(?P<repo>{_NAME})(?:@(?P<revision>{_REVISION}))?(?::(?P<quant>[\w.-]{{1,80}}))?"
 )
 _OTHER_KINDS: Final = frozenset({"datasets", "spaces", "papers", "collections", "docs", "blog", "buckets"})
 _VIEWS: Final = frozenset({"tree", "blob", "resolve", "raw", "commit"})
@@ -66,7 +68,7 @@ def parse_reference(ref: str, *, short: bool = False) -> HubReference | None:
         UsageError: it is an address of the hub that is no model.
     """
     text = ref.strip().removeprefix("hf://")
-    address = _address(text)
+    address = hub_address(text)
     if address is not None:
         return _from_address(address, ref)
     match = _REPO.fullmatch(text) or (_SHORT.fullmatch(text) if short else None)
@@ -86,8 +88,8 @@ def _with_path(text: str) -> HubReference | None:
     return HubReference(match["repo"], match["revision"], "/".join(parts[2:]).strip("/"))
 
 
-def _address(text: str) -> str | None:
-    """Return path and query of an address of the hub, or ``None``."""
+def hub_address(text: str) -> str | None:
+    """Return path and query of an address of the hub or of ``HF_ENDPOINT``; ``None`` for any other text."""
     bare = re.sub(r"^https?://", "", text, flags=re.IGNORECASE)
     own = re.sub(r"^https?://", "", endpoint(), flags=re.IGNORECASE)
     if bare != text and own and (bare + "/").startswith(own + "/"):

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import Final, TypeVar
 
 import httpx2
@@ -97,7 +98,7 @@ class Hub:
             token = "your token cannot see it" if self.signed_in else "it is private (then set HF_TOKEN)"
             search = f"hwledger models --hub {about.rpartition('/')[2]}"
             return MissingError(f"the hub has no model {about}, or {token}; to search: {search}")
-        if status == httpx2.codes.FORBIDDEN:
+        if status == HTTPStatus.FORBIDDEN:
             return DeniedError(
                 f"{about}: the hub does not allow it ({_message(response) or status}); see {page}"
             )
@@ -116,6 +117,8 @@ def hub_session(access: Access) -> Iterator[Hub]:
         raise OfflineError(f"{endpoint()} is not asked: the network is switched off (--offline)")
     token = get_token()
     with _ONE_AT_A_TIME, Http(access, Credential(endpoint(), token) if token else None) as http:
+        hooks = http.client.event_hooks
+        http.client.event_hooks = {**hooks, "request": [_refuse_unasked, *hooks["request"]]}
         set_client_factory(lambda: http.client)
         try:
             yield Hub(
@@ -124,6 +127,16 @@ def hub_session(access: Access) -> Iterator[Hub]:
         finally:
             close_session()
             set_client_factory(default_client_factory)
+
+
+def _refuse_unasked(request: httpx2.Request) -> None:
+    """Stop what the library would ask on its own account: a list of programs that may be calling it.
+
+    It does so when it makes its headers (huggingface_hub 2.4.0 ``utils/_detect_agent.py``) and takes any
+    exception as "not known".
+    """
+    if request.url.path.endswith("/api/agent-harnesses"):
+        raise OfflineError("nobody asked for this")
 
 
 def _message(response: httpx2.Response) -> str:

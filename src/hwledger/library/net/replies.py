@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Final
 
 import httpx2
@@ -9,6 +10,7 @@ import httpx2
 from hwledger.errors import DeniedError, HwledgerError, MissingError, UnreachableError
 
 LONGEST_NUMBER: Final = 18
+BEYOND_THE_END: Final = 416
 Explain = Callable[[httpx2.Response], HwledgerError | None]
 
 
@@ -67,10 +69,10 @@ def read_part(response: httpx2.Response, start: int, size: int, explain: Explain
         MissingError, DeniedError, UnreachableError: it holds something else.
     """
     where, etag = plain(str(response.request.url)), response.headers.get("etag", "")
-    if response.status_code == httpx2.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
+    if response.status_code == BEYOND_THE_END:
         raise UnreachableError(f"{where}: the file is shorter than the server said; was it replaced?")
     check(response, explain)
-    if response.status_code == httpx2.codes.OK:
+    if response.status_code == HTTPStatus.OK:
         length = number(response.headers.get("content-length", ""))
         if start or length is None or length > size:
             much = f" of {length:,} bytes" if length else ""
@@ -111,7 +113,7 @@ def number(text: str) -> int | None:
 
 def busy_words(status: int) -> str:
     """Return what a busy status says."""
-    limited = status == httpx2.codes.TOO_MANY_REQUESTS
+    limited = status == HTTPStatus.TOO_MANY_REQUESTS
     return "limits the rate of requests (429)" if limited else f"is busy ({status})"
 
 

@@ -18,6 +18,8 @@ class FolderSource:
 
     def candidates(self, ref: str) -> Sequence[str]:
         """Return the file or folder where it is one that this source reads."""
+        if "://" in ref or not ref.strip():
+            return []
         path = Path(ref).expanduser()
         try:
             if path.is_dir():

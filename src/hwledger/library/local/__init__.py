@@ -1,0 +1,1 @@
+"""Models that are on this machine already, in the places where other programs keep them."""

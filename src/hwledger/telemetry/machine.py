@@ -1,0 +1,114 @@
+"""The devices and the memory of this machine, as far as a plan needs them."""
+
+import contextlib
+import platform
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+from hwledger.device.catalogue import find_device
+from hwledger.device.spec import DeviceSpec
+from hwledger.errors import UsageError
+from hwledger.units import format_gib
+
+AMD: Final = "0x1002"
+_CGROUP: Final = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """This machine.
+
+    Attributes:
+        accelerators: its accelerators, by what the drivers report; empty where there is none or no
+            driver answers.
+        host_bytes: memory of the host that this process may use.
+    """
+
+    accelerators: tuple[DeviceSpec, ...]
+    host_bytes: int
+
+    @property
+    def devices(self) -> tuple[DeviceSpec, ...]:
+        """What a model is planned on: the accelerators, else the host's memory as one device."""
+        if self.accelerators:
+            return self.accelerators
+        size = self.host_bytes
+        return (DeviceSpec(name="host memory", vendor="", memory_bytes=size, usable_bytes=size, unified=True,
+                           usable_basis="measured", source="operating system"),)  # fmt: skip
+
+    @property
+    def described(self) -> str:
+        """This machine in one line."""
+        if not self.accelerators:
+            return f"no accelerator found, {format_gib(self.host_bytes)} of host memory"
+        names = ", ".join(device.name for device in self.accelerators)
+        return f"{names} and {format_gib(self.host_bytes)} of host memory"
+
+
+def this_machine() -> Machine:
+    """Return the devices of this machine; a driver that does not answer counts as no device."""
+    return Machine((*_nvidia(), *_amd(), *_apple()), _host_bytes())
+
+
+def _host_bytes() -> int:
+    total = int(psutil.virtual_memory().total)
+    for path in _CGROUP:  # a container's own limit
+        with contextlib.suppress(OSError, ValueError):
+            total = min(total, int(path.read_text("ascii")))
+    return total
+
+
+def _nvidia() -> Iterator[DeviceSpec]:
+    import pynvml  # noqa: PLC0415 - start-up time
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return
+    try:
+        for index in range(pynvml.nvmlDeviceGetCount()):
+            with contextlib.suppress(pynvml.NVMLError):
+                handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+                total = int(pynvml.nvmlDeviceGetMemoryInfo(handle).total)
+                yield _known(str(pynvml.nvmlDeviceGetName(handle)), "NVIDIA", total, "NVML")
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def _amd() -> Iterator[DeviceSpec]:
+    for card in sorted(Path("/sys/class/drm").glob("card[0-9]*/device")):
+        with contextlib.suppress(OSError, ValueError):
+            if (card / "vendor").read_text("ascii").strip() == AMD:
+                total = int((card / "mem_info_vram_total").read_text("ascii"))
+                name = card / "product_name"
+                yield _known(
+                    name.read_text("utf-8").strip() if name.is_file() else "AMD GPU", "AMD", total, "amdgpu"
+                )
+
+
+def _apple() -> Iterator[DeviceSpec]:
+    if platform.system() != "Darwin" or platform.machine() != "arm64":
+        return
+    memory = int(psutil.virtual_memory().total)
+    chip = subprocess.run(
+        ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True, check=False
+    ).stdout.strip()
+    yield _known(f"{chip} {memory >> 30}GB", "Apple", memory, "sysctl")
+
+
+def _known(name: str, vendor: str, total: int, source: str) -> DeviceSpec:
+    """Return the catalogue's device of that name with the driver's memory, or one of that memory alone."""
+    try:
+        device = find_device(name)
+    except UsageError:
+        device = DeviceSpec(name=name, vendor=vendor, memory_bytes=total, usable_bytes=total)
+    if vendor == "Apple":  # what the system leaves to its GPU is the catalogue's to know
+        return device
+    return replace(
+        device, usable_bytes=total, usable_basis="measured", source=f"{source}; {device.source}".rstrip("; ")
+    )
