@@ -110,6 +110,10 @@ class WebServer:
         server = self
 
         class Handler(BaseHTTPRequestHandler):
+            def handle(self) -> None:
+                with contextlib.suppress(OSError):  # a client that hangs up
+                    super().handle()
+
             protocol_version = "HTTP/1.1"
             disable_nagle_algorithm = True
 

@@ -156,9 +156,9 @@ def _read_tensors(files: Files, sizes: Mapping[str, int]) -> Checkpoint:
         )  # fmt: skip
     names = sorted(name for name in sizes if name.endswith(".npz"))
     if not names:
-        pickles = sorted(name for name in sizes if name.endswith(PICKLES))
-        note = (f"{pickles[0]} and its like are pickles, which are never opened: sizes are the config's",)
-        return Checkpoint(name="", where="", notes=note if pickles else ())
+        pickle = next((name for name in sorted(sizes) if name.endswith(PICKLES)), "")
+        note = f"{pickle} and its like are pickles, which are never opened: sizes are the config's"
+        return Checkpoint(name="", where="", notes=(note,) if pickle else ())
     from hwledger.library.npz.reader import read_npz  # noqa: PLC0415 - rare
 
     headers = files.each(lambda name: read_npz(files, name), names)

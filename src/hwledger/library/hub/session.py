@@ -1,5 +1,6 @@
 """One conversation with the hub: ``huggingface_hub`` on our guarded client, its refusals as sentences."""
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -62,8 +63,6 @@ class Hub:
             except HFValidationError as error:
                 raise UsageError(f"{about} is no name of a model on the hub: {error}") from None
             except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
-                if isinstance(error, httpx2.InvalidURL):
-                    raise
                 what = f"its answer about {about} cannot be understood ({type(error).__name__})"
                 raise MalformedError(f"{endpoint()}: {what}") from None
 
@@ -120,6 +119,7 @@ def hub_session(access: Access) -> Iterator[Hub]:
         hooks = http.client.event_hooks
         http.client.event_hooks = {**hooks, "request": [_refuse_unasked, *hooks["request"]]}
         set_client_factory(lambda: http.client)
+        logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # what goes wrong is said once, by us
         try:
             yield Hub(
                 http, HfApi(endpoint=endpoint(), token=False, library_name="hwledger"), signed_in=bool(token)

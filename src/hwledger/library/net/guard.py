@@ -41,7 +41,7 @@ def check_scheme(response: httpx2.Response) -> None:
     location = response.headers["location"]
     try:
         target = response.request.url.join(location)
-    except (httpx2.InvalidURL, ValueError):
+    except (httpx2.InvalidURL, ValueError, UnicodeError):
         raise UnreachableError(
             f"{_host(response)} redirects to {location[:200]!r}, which is no address"
         ) from None

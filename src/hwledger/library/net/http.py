@@ -37,6 +37,8 @@ CONNECT_S: Final = 10.0
 READ_S: Final = 30.0
 BUSY: Final = frozenset({429, 502, 503, 504})
 Result = TypeVar("Result")
+PASSING: Final = (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.ReadTimeout)
+"""Failures that another try may not meet: a connection that broke off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,28 @@ class Credential:
 
     url: str
     token: str
+
+
+class LostError(Exception):
+    """A request that never got a whole reply; ``error`` is the client's own.
+
+    It is no kind of the client's errors, so that no library on top of the client tries again by itself: one
+    place decides on that.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class _Client(httpx2.Client):
+    """A client whose failures are all ``LostError``."""
+
+    def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
+        try:
+            return super().send(request, **options)
+        except (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, ssl.SSLError, UnicodeError) as error:
+            raise LostError(error) from None
 
 
 class Http:
@@ -140,11 +164,10 @@ class Http:
                 return ask()
             except BusyError as busy:
                 self._wait(busy, attempt)
-            except (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.ReadTimeout) as error:
-                if attempt > 1 or self._deadline.passed:
-                    raise self._failed(what, error) from None
-            except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, ssl.SSLError) as error:
-                raise self._failed(what, error) from None
+            except (LostError, httpx2.HTTPError, httpx2.StreamError) as error:
+                lost = error.error if isinstance(error, LostError) else error
+                if attempt > 1 or self._deadline.passed or not isinstance(lost, PASSING):
+                    raise self._failed(what, lost) from None
         raise UnreachableError(f"{plain(what)} is busy; {TRIES} tries did not get through, ask again later")
 
     def _wait(self, busy: BusyError, attempt: int) -> None:
@@ -176,7 +199,7 @@ class Http:
 
     def _make_client(self) -> httpx2.Client:
         try:
-            return httpx2.Client(
+            return _Client(
                 verify=certificates(),
                 follow_redirects=True,
                 max_redirects=MOST_REDIRECTS,
