@@ -1,0 +1,37 @@
+"""One reader per program; ``READERS`` names them as ``data/programs.csv`` does."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from hwledger.library.commands.draft import Call
+from hwledger.library.commands.programs import (
+    git,
+    hub,
+    llama_bench,
+    llama_cpp,
+    llama_cpp_python,
+    lmstudio,
+    mistralrs,
+    mlx,
+    ollama,
+    sglang,
+    tgi,
+    vllm,
+)
+from hwledger.library.deployment import Deployment
+
+READERS: Final[Mapping[str, Callable[[Call], Deployment]]] = {
+    "vllm": vllm.read,
+    "sglang": sglang.read,
+    "tgi": tgi.read,
+    "llama_server": llama_cpp.read_server,
+    "llama_cli": llama_cpp.read_tool,
+    "llama_bench": llama_bench.read,
+    "llama_cpp_python": llama_cpp_python.read,
+    "ollama": ollama.read,
+    "lmstudio": lmstudio.read,
+    "mistralrs": mistralrs.read,
+    "mlx": mlx.read,
+    "hub": hub.read,
+    "git": git.read,
+}

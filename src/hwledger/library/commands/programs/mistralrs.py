@@ -1,0 +1,55 @@
+"""mistral.rs, planned with the engine of the model's format."""
+
+import re
+from typing import Final
+
+from hwledger.library.commands.draft import Call, Draft
+from hwledger.library.commands.table import Parsed, table
+from hwledger.library.deployment import Deployment
+
+_ISQ: Final = re.compile(r"q(\d)(?:_?(k|[01]))?", re.IGNORECASE)
+_LEGACY: Final = {"4": "q4_k", "2": "q2_k", "3": "q3_k", "5": "q5_k", "6": "q6_k", "8": "q8_0"}
+
+
+def read(call: Call) -> Deployment:
+    """Return what a command of mistral.rs runs.
+
+    Raises:
+        UsageError: it names no model.
+    """
+    draft = Draft(call, None)
+    draft.note(
+        "mistral.rs has no profile of its own yet: it is planned with the engine of the model's format"
+    )
+    parsed = table("mistralrs").read(call.words)
+    for item in parsed.items:
+        draft.take(item)
+    _settle(draft, parsed)
+    return draft.deployment()
+
+
+def _settle(draft: Draft, parsed: Parsed) -> None:
+    values = draft.values
+    if repo := values.get("gguf_repo"):
+        draft.model = repo
+    if file := values.get("gguf_file"):
+        draft.engine = "llama.cpp"
+        draft.model = _in(draft.model, re.split("[; ]", file, maxsplit=1)[0])
+    if draft.model == "" and parsed.loose:
+        draft.model = next((word for word in parsed.loose if "/" in word), "")
+    if packed := values.get("weights"):
+        values["weights"] = _packed(packed)
+
+
+def _in(place: str, file: str) -> str:
+    if not place:
+        return file
+    return f"{place.rstrip('/')}/{file}" if place[:1] in {".", "/", "~"} else f"hf:{place}/{file}"
+
+
+def _packed(text: str) -> str:
+    """Return the weight type that an ``--isq`` level stands for: ``Q4K`` is ``q4_k``, ``8`` is ``q8_0``."""
+    found = _ISQ.fullmatch(text)
+    if text in _LEGACY:
+        return _LEGACY[text]
+    return f"q{found[1]}_{(found[2] or 'k').lower()}" if found else text.lower()

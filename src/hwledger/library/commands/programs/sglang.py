@@ -1,0 +1,39 @@
+"""SGLang, planned by the rules of vLLM."""
+
+from hwledger.library.commands.draft import Call, Draft, whole
+from hwledger.library.commands.programs import vllm
+from hwledger.library.commands.table import Item, table
+from hwledger.library.deployment import Deployment
+
+
+def read(call: Call) -> Deployment:
+    """Return what a command of SGLang runs.
+
+    Raises:
+        UsageError: it names no model.
+    """
+    draft = Draft(call, "vllm", whole)
+    draft.note("SGLang has no profile of its own yet: it is planned by the rules of vLLM")
+    parsed = table("sglang").read(call.words)
+    for item in parsed.items:
+        enter(draft, item)
+    if parsed.loose:
+        draft.model = draft.model or parsed.loose[0]
+    return draft.deployment()
+
+
+def enter(draft: Draft, item: Item) -> None:
+    """Enter one flag of SGLang."""
+    name = item.flag.option if item.flag else ""
+    if name == "enable_expert_parallel" and item.value:
+        if (whole(item.value) or 1) > 1:
+            draft.option(name, "on", item.said)
+    elif name == "gpu_memory_utilization":
+        draft.note(f"{item.said} holds weights and caches in SGLang; planned as gpu_memory_utilization")
+        draft.take(item)
+    elif name == "max_num_batched_tokens" and item.value.startswith("-"):
+        draft.note(f"{item.said} switches chunked prefill off: not planned")
+    elif name == "quantization":
+        vllm.enter(draft, item)
+    else:
+        draft.take(item)

@@ -1,0 +1,32 @@
+"""Text Generation Inference, planned by the rules of vLLM."""
+
+from typing import Final
+
+from hwledger.library.commands.draft import Call, Draft
+from hwledger.library.commands.programs import vllm
+from hwledger.library.commands.table import table
+from hwledger.library.deployment import Deployment
+
+_BY_ENV: Final = {
+    "MODEL_ID": "--model-id", "NUM_SHARD": "--num-shard", "QUANTIZE": "--quantize", "REVISION": "--revision",
+    "MAX_TOTAL_TOKENS": "--max-total-tokens", "MAX_BATCH_PREFILL_TOKENS": "--max-batch-prefill-tokens",
+    "CUDA_MEMORY_FRACTION": "--cuda-memory-fraction", "KV_CACHE_DTYPE": "--kv-cache-dtype",
+}  # fmt: skip
+
+
+def read(call: Call) -> Deployment:
+    """Return what a command of TGI runs; its own variables count below its flags.
+
+    Raises:
+        UsageError: it names no model.
+    """
+    draft = Draft(call, "vllm")
+    draft.note("Text Generation Inference has no profile of its own yet: it is planned by the rules of vLLM")
+    told = [word for name, flag in _BY_ENV.items() if name in call.env for word in (flag, call.env[name])]
+    for item in table("tgi").read([*told, *call.words]).items:
+        if item.flag and item.flag.option == "quantization":
+            item.value = item.value.replace("bitsandbytes-nf4", "bitsandbytes")
+            vllm.enter(draft, item)
+        else:
+            draft.take(item)
+    return draft.deployment()

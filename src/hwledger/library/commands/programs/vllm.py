@@ -1,0 +1,81 @@
+"""vLLM: ``vllm serve``, its server module and its image."""
+
+import json
+import re
+from typing import Final
+
+from hwledger.library.commands.draft import Call, Draft
+from hwledger.library.commands.table import Item, table
+from hwledger.library.deployment import Deployment
+
+_NUMBER: Final = re.compile(r"(\d{1,18}(?:\.\d{1,12})?)([kKmMgGtT]?)")
+_LOADED: Final = frozenset({"fp8", "bitsandbytes", "experts_int8"})
+_POWERS: Final = "kmgt"
+
+
+def number(text: str) -> int | None:
+    """Return the number as vLLM reads it: ``32k`` is 32,000, ``32K`` is 32,768; ``None``: it is none.
+
+    vLLM 0.33.0 ``vllm/utils/argparse_utils.py`` ``human_readable_int``.
+    """
+    found = _NUMBER.fullmatch(text.strip().replace("_", ""))
+    if found is None:
+        return None
+    digits, unit = found.groups()
+    power = _POWERS.find(unit.lower()) + 1 if unit else 0
+    if not unit.islower():
+        return int(digits) << 10 * power if digits.isdigit() else None
+    return round(float(digits) * 1000**power)
+
+
+def read(call: Call) -> Deployment:
+    """Return what a command of vLLM runs.
+
+    Raises:
+        UsageError: it names no model.
+    """
+    draft = Draft(call, "vllm", number)
+    parsed = table("vllm").read(call.words)
+    for item in parsed.items:
+        enter(draft, item)
+    if parsed.loose:
+        draft.model = parsed.loose[0]
+    return draft.deployment()
+
+
+def enter(draft: Draft, item: Item) -> None:
+    """Enter one flag of vLLM; the values that vLLM settles itself are left out, with a note."""
+    name = item.flag.option if item.flag else ""
+    if name == "json":
+        _speculative(draft, item)
+    elif item.value.strip().lower() in {"auto", "-1"} and name in {
+        "max_model_len",
+        "num_gpu_blocks_override",
+    }:
+        draft.note(
+            f"{item.said} leaves {name} to vLLM: it takes what fits, at most what the model was trained with"
+        )
+    elif name == "quantization" and item.value.lower() not in _LOADED:
+        draft.note(f"{item.said} names how the files are packed already: their own sizes are planned")
+    else:
+        draft.take(item)
+
+
+def _speculative(draft: Draft, item: Item) -> None:
+    given = {item.key: item.value} if item.key else _object(item.value)
+    tokens = given.get("num_speculative_tokens")
+    if isinstance(tokens, int | str) and number(str(tokens)):
+        draft.option("num_speculative_tokens", str(tokens), item.said)
+    if isinstance(model := given.get("model"), str):
+        draft.note(f"the draft model {model[:80]!r} is not planned")
+    method = given.get("method")
+    if not given or (item.key and tokens is None and model is None and method is None):
+        draft.note(f"{item.said[:80]} can change the memory and is not planned")
+
+
+def _object(text: str) -> dict[str, object]:
+    try:
+        given = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return given if isinstance(given, dict) else {}

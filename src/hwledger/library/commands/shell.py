@@ -1,0 +1,198 @@
+"""Text as people paste it, taken apart into the commands that a shell would run."""
+
+import re
+from dataclasses import dataclass, field
+from typing import Final
+
+_MENDED: Final = str.maketrans(
+    {
+        **dict.fromkeys("\u201c\u201d\u201e\u201f\u2033", '"'),
+        **dict.fromkeys("\u2018\u2019\u201a\u201b\u2032", "'"),
+        **dict.fromkeys("\u00a0\u2002\u2003\u2007\u2009\u202f\u3000\t", " "),
+        **dict.fromkeys("\u200b\u200c\u200d\u2060\ufeff\r", None),
+    }
+)
+_DASHES: Final = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"
+_DASHED: Final = re.compile(
+    rf"(?<![^\s'\"])[-{_DASHES}]*[{_DASHES}][-{_DASHES}]*(?=[A-Za-z])([A-Za-z](?![\w-]))?"
+)
+_PROMPT: Final = re.compile(
+    r"(?:\([\w.-]{1,40}\) )?(?:[\w.-]{1,40}@[^\s$#>]{1,80}[$#>] ?|PS [^\s>]{0,80}> ?)?"
+)
+_MARKS: Final = ("$ ", "> ", "% ", "!", "%%bash", "%%sh", "%sx ")
+_FLAG: Final = re.compile(r"\s*-{1,2}[A-Za-z]")
+_CONTINUED: Final = re.compile(r"(?: +|(?<=\s)|^)[\\^`] *$|\\ *$")
+_ESCAPABLE: Final = frozenset(" \"'\\$&|;<>()#*?!`{}[]\n")
+_VARIABLE: Final = re.compile(r"\$(?:\{(\w{1,60})(?::?-([^{}]{0,200}))?\}|(\w{1,60}))")
+
+
+@dataclass(slots=True)
+class Command:
+    """One command of a line.
+
+    Attributes:
+        words: its words, quotes removed.
+        whole: no quote in it is left open.
+    """
+
+    words: list[str] = field(default_factory=list)
+    whole: bool = True
+
+
+def mend(text: str) -> str:
+    """Return ``text`` with the quotes, spaces and dashes of web pages turned into those of a shell."""
+    return _DASHED.sub(lambda found: ("-" if found[1] else "--") + (found[1] or ""), text.translate(_MENDED))
+
+
+def join_lines(text: str) -> str:
+    """Return ``text`` without prompts and fences, continued lines in one.
+
+    A line goes on after a backslash, a caret or a backtick, and where the next one begins with a flag.
+    """
+    lines: list[str] = []
+    goes_on = False
+    for raw in text.split("\n"):
+        line = raw if goes_on and not raw.startswith("> ") else _unprompted(raw)
+        if line.lstrip().startswith("```"):
+            goes_on = False
+            continue
+        held = _CONTINUED.sub("", line)
+        if lines and (goes_on or _FLAG.match(line)):
+            lines[-1] += " " + held
+        else:
+            lines.append(held)
+        goes_on = held != line
+    return "\n".join(line.replace(" \\ ", "  ") for line in lines)
+
+
+def _unprompted(line: str) -> str:
+    text = line.lstrip()
+    found = _PROMPT.match(text)
+    text = text[found.end() :] if found else text
+    for mark in _MARKS:
+        if text.startswith(mark):
+            return text[len(mark) :]
+    return text if len(text) < len(line.lstrip()) else line
+
+
+def expand(word: str, known: dict[str, str]) -> str:
+    """Return ``word`` with the variables that are ``known``, or that bring a default, in place."""
+
+    def value(found: re.Match[str]) -> str:
+        name = found[1] or found[3]
+        return known.get(name, found[2] if found[2] is not None else found[0])
+
+    return _VARIABLE.sub(value, word) if "$" in word else word
+
+
+def split(text: str) -> list[Command]:
+    """Return the commands of ``text`` in order; operators, redirections and comments are left out."""
+    return _Scanner(text).run()
+
+
+class _Scanner:
+    """Goes over a text once, character by character."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.at = 0
+        self.word: list[str] | None = None
+        self.commands = [Command()]
+        self.dropped = False  # the word being read is the target of a redirection
+
+    def run(self) -> list[Command]:
+        while self.at < len(self.text):
+            self._step(self.text[self.at])
+        self._end_word()
+        return [command for command in self.commands if command.words]
+
+    def _step(self, char: str) -> None:
+        if char in "\"'":
+            self._quoted(char)
+        elif char == "\\":
+            self._escaped()
+        elif char.isspace():
+            self._space(char)
+        elif char in ";|&":
+            self._operator(char)
+        elif char in "<>":
+            self._redirection()
+        elif char == "#" and self.word is None:
+            self._skip_line()
+        elif self.text.startswith("$(", self.at):
+            self._substitution()
+        else:
+            self._add(char)
+            self.at += 1
+
+    def _add(self, text: str) -> None:
+        if self.word is None:
+            self.word = []
+        self.word.append(text)
+
+    def _end_word(self) -> None:
+        if self.word is not None and not self.dropped:
+            self.commands[-1].words.append("".join(self.word))
+        if self.word is not None:
+            self.dropped = False
+        self.word = None
+
+    def _space(self, char: str) -> None:
+        self._end_word()
+        if char == "\n":
+            self._end_command()
+        self.at += 1
+
+    def _end_command(self) -> None:
+        self.dropped = False
+        if self.commands[-1].words:
+            self.commands.append(Command())
+
+    def _operator(self, char: str) -> None:
+        if char == "&" and self.text.startswith("&>", self.at):
+            self._end_word()
+            self.at += 1
+            return
+        self._end_word()
+        self._end_command()
+        self.at += 1
+
+    def _redirection(self) -> None:
+        if self.word is not None and "".join(self.word).isdigit():
+            self.word = None  # the 2 of 2>
+        self._end_word()
+        while self.at < len(self.text) and self.text[self.at] in "<>&":
+            self.at += 1
+        self.dropped = True
+
+    def _skip_line(self) -> None:
+        end = self.text.find("\n", self.at)
+        self.at = len(self.text) if end < 0 else end
+
+    def _substitution(self) -> None:
+        end, line = self.text.find(")", self.at), self.text.find("\n", self.at)
+        if end < 0 or 0 <= line < end:
+            end = self.at + 1
+        self._add(self.text[self.at : end + 1])
+        self.at = end + 1
+
+    def _escaped(self) -> None:
+        following = self.text[self.at + 1 : self.at + 2]
+        if following in _ESCAPABLE and following:
+            self._add("" if following == "\n" else following)
+            self.at += 2
+        else:
+            self._add("\\")
+            self.at += 1
+
+    def _quoted(self, quote: str) -> None:
+        self._add("")
+        at = self.at + 1
+        while at < len(self.text) and self.text[at] != quote:
+            if quote == '"' and self.text[at] == "\\" and self.text[at + 1 : at + 2] in {'"', "\\", "$", "`"}:
+                at += 1
+            self._add(self.text[at : at + 1])
+            at += 1
+        if at >= len(self.text):
+            self.commands[-1].whole = False
+        self.at = at + 1
