@@ -1,48 +1,162 @@
 """The use cases, and the one place where the rooms are wired together."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from hwledger.device.catalogue import parse_devices
+from hwledger.library.access import Access
+from hwledger.library.deployment import Deployment
 from hwledger.library.source import open_model
 from hwledger.model.spec import ModelSpec
+from hwledger.planner.engine import engine_profile
 from hwledger.planner.plan import Plan
 from hwledger.planner.plan import plan as plan_spec
+from hwledger.telemetry.machine import Machine
 
-__all__ = ["open_model", "plan"]
+__all__ = ["fit_here", "open_model", "plan", "show"]
+
+CONTEXT_OPTIONS = frozenset({"max_model_len", "n_ctx", "max_kv_size", "max_length", "max_cache_len"})
+CONCURRENCY_OPTIONS = frozenset({"max_num_seqs", "n_parallel", "num_concurrent", "batch_size"})
 
 
 def plan(  # noqa: PLR0913 - the planner's public knobs
-    ref: str | ModelSpec,
+    ref: str | ModelSpec | Deployment,
     *,
     engine: str | None = None,
     engine_version: str | None = None,
     context: int | None = None,
-    concurrency: int = 1,
+    concurrency: int | None = None,
     weights: str | None = None,
     kv_cache: str | None = None,
     device: str | None = None,
     options: Mapping[str, object] | Sequence[str] = (),
+    access: Access | None = None,
 ) -> Plan:
     """Return the memory plan of a model on an engine.
 
     Args:
-        ref: a path, a catalogue name, or a model that ``open_model`` returned.
+        ref: a path, a catalogue name, a model of the hub, an address, a command line that runs a model,
+            a deployment that was read from one, or a model that ``open_model`` returned.
         engine: ``vllm``, ``llama.cpp``, ``mlx`` or ``transformers``; by the model's format where ``None``.
         engine_version: version of the engine; its newest known one where ``None``.
         context: tokens of one request; 4096 or the model's limit where ``None``.
-        concurrency: requests at once.
+        concurrency: requests at once; 1 where ``None``.
         weights: number type or quantisation to plan the weights in; as stored where ``None``.
         kv_cache: number type of the KV cache; the engine's default where ``None``.
         device: the accelerators as people write them: ``"RTX 4090"``, ``"2x H100 SXM"``.
         options: the engine's own options, ``{"max_num_batched_tokens": 8192}`` or ``["n_ctx=8192"]``;
             they win over ``context`` and ``concurrency``.
+        access: how the model may be read: offline, fresh, which revision.
+
+    What is given here wins over what a command line or a running server says.
 
     Raises:
         UsageError: the request is wrong: an unknown engine, option, type or device, or a bad value.
         InputError: the model cannot be read.
+        UnreachableError: a server does not answer, or the network is not to be used.
     """
-    spec = ref if isinstance(ref, ModelSpec) else open_model(ref)
-    return plan_spec(
-        spec, engine=engine, engine_version=engine_version, context=context, concurrency=concurrency,
-        weights=weights, kv_cache=kv_cache, devices=parse_devices(device) if device else (), options=options,
-    )  # fmt: skip
+    access = access or Access()
+    told = _deployment(ref, access)
+    if told is None:
+        return plan_spec(
+            _model(ref, access), engine=engine, engine_version=engine_version, context=context,
+            concurrency=concurrency or 1, weights=weights, kv_cache=kv_cache,
+            devices=parse_devices(device) if device else (), options=options,
+        )  # fmt: skip
+    spec = open_model(told.model, access=replace(access, revision=access.revision or told.revision))
+    same = engine is None or (
+        told.engine is not None and engine_profile(engine) is engine_profile(told.engine)
+    )
+    kept = _told_options(told, options, context=context, concurrency=concurrency, kv_cache=kv_cache)
+    wanted = device or told.device
+    made = plan_spec(
+        spec,
+        engine=engine or told.engine,
+        engine_version=engine_version or (told.engine_version if same else None),
+        context=context or told.context,
+        concurrency=concurrency or told.concurrency or 1,
+        weights=weights or told.weights,
+        kv_cache=kv_cache or told.kv_cache,
+        devices=parse_devices(wanted) if wanted else (),
+        options=[*(kept if same else ()), *_texts(options)],
+    )
+    return _with_notes(made, told)
+
+
+def show(ref: str, *, access: Access | None = None) -> ModelSpec:
+    """Return the model that a reference, a command line or a running engine means.
+
+    Raises:
+        UsageError, InputError, UnreachableError: as ``plan``.
+    """
+    access = access or Access()
+    told = _deployment(ref, access)
+    if told is None:
+        return open_model(ref, access=access)
+    return open_model(told.model, access=replace(access, revision=access.revision or told.revision))
+
+
+def fit_here(spec: ModelSpec, machine: Machine) -> Plan:
+    """Return the plan of a model on a machine at 4096 tokens and one request, by the model's format.
+
+    Without an accelerator the host's memory is what counts, and transformers stands in for vLLM.
+
+    Raises:
+        UsageError: the engine cannot run the model.
+    """
+    engine = None
+    if not machine.accelerators and spec.format not in {"gguf", "mlx"}:
+        engine = "transformers"
+    return plan_spec(spec, engine=engine, devices=machine.devices)
+
+
+def _model(ref: str | ModelSpec | Deployment, access: Access) -> ModelSpec:
+    if isinstance(ref, ModelSpec):
+        return ref
+    return open_model(ref.model if isinstance(ref, Deployment) else ref, access=access)
+
+
+def _deployment(ref: str | ModelSpec | Deployment, access: Access) -> Deployment | None:
+    if isinstance(ref, ModelSpec) or (isinstance(ref, str) and not _may_tell(ref)):
+        return None
+    from hwledger.library.deploy import deployment_of  # noqa: PLC0415 - start-up time
+
+    return deployment_of(ref, access)
+
+
+def _may_tell(ref: str) -> bool:
+    """Whether a reference can be more than a model's name: a command has spaces, a server a colon."""
+    return " " in ref.strip() or "\n" in ref.strip() or ":" in ref
+
+
+def _told_options(
+    told: Deployment, given: Mapping[str, object] | Sequence[str], **knobs: object
+) -> list[str]:
+    """Return the told options that nothing given here replaces, as ``KEY=VALUE``."""
+    names: dict[str, str] = {}
+    if told.engine:
+        known = engine_profile(told.engine).options
+        names = {alias: name for name, option in known.items() for alias in (name, *option.aliases)}
+    replaced = {text.partition("=")[0].strip().lstrip("-").replace("-", "_") for text in _texts(given)}
+    replaced = {names.get(name, name) for name in replaced}
+    if knobs["context"] is not None:
+        replaced |= CONTEXT_OPTIONS
+    if knobs["concurrency"] is not None:
+        replaced |= CONCURRENCY_OPTIONS
+    if knobs["kv_cache"] is not None:
+        replaced |= {"kv_cache_dtype", "cache_type_k", "cache_type_v"}
+    return [f"{key}={value}" for key, value in told.options.items() if key not in replaced]
+
+
+def _texts(options: Mapping[str, object] | Sequence[str]) -> list[str]:
+    if isinstance(options, Mapping):
+        return [
+            f"{key}={','.join(map(str, value)) if isinstance(value, (list, tuple)) else value}"
+            for key, value in options.items()
+        ]
+    return list(options)
+
+
+def _with_notes(made: Plan, told: Deployment) -> Plan:
+    warnings = (*made.memory.warnings, *told.notes)
+    return replace(made, memory=replace(made.memory, warnings=warnings), program=told.program)

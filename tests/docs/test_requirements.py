@@ -37,12 +37,19 @@ def test_every_requirement_has_a_test_and_no_test_names_another() -> None:
 
 @pytest.mark.requirement("NFR-PURITY")
 def test_every_test_says_what_it_proves() -> None:
-    """Each test function has a docstring and a requirement, its own or its class's."""
+    """Each test function has a docstring and a requirement, its own or its module's."""
     silent = []
     for path in sorted((ROOT / "tests").rglob("test_*.py")):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        module = ast.parse(path.read_text("utf-8"))
+        for_all = any(
+            isinstance(line, ast.Assign)
+            and "pytestmark" in ast.unparse(line)
+            and "requirement" in ast.unparse(line)
+            for line in module.body
+        )
+        for node in ast.walk(module):
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
-                marked = any("requirement" in ast.unparse(mark) for mark in node.decorator_list)
+                marked = for_all or any("requirement" in ast.unparse(mark) for mark in node.decorator_list)
                 if not (marked and ast.get_docstring(node)):
                     silent.append(f"{path.name}::{node.name}")
     assert not silent

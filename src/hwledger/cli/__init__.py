@@ -13,7 +13,7 @@ INTERRUPTED = 130
 COMMANDS = {
     "accuracy": "replay every known measurement and print how right the plans are",
     "catalogue": "keep the catalogue up to date, pinned or as shipped",
-    "models": "list the catalogue in the package",
+    "models": "list models of the catalogue, of this machine or of the hub",
     "plan": "plan the memory of a model on an engine and devices",
     "show": "show what a model is and where each fact came from",
 }
@@ -62,14 +62,24 @@ def run(arguments: list[str]) -> int:
     try:
         code = hwledger.main(arguments, prog_name="hwledger", standalone_mode=False)
     except BrokenPipeError:
-        # the reader (head, less) has what it wanted; closing quietly is what a pipe expects
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return _reader_left()
+    except SystemExit as leaving:
+        # click's own answer to a broken pipe: it wraps the output and leaves with 1
+        if type(sys.stdout).__name__ == "PacifyFlushWrapper":
+            sys.stdout = sys.__stdout__
+            return _reader_left()
+        return leaving.code if isinstance(leaving.code, int) else 1
     except (Exception, KeyboardInterrupt) as error:
         if os.environ.get("HWLEDGER_DEBUG"):
             raise
         return _say(*_sentence(error))
     return code if isinstance(code, int) else 0
+
+
+def _reader_left() -> int:
+    """Close quietly: the reader (head, less) has what it wanted."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno() if sys.__stdout__ else 1)
+    return 0
 
 
 def _sentence(error: BaseException) -> tuple[str, int]:

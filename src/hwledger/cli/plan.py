@@ -4,12 +4,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hwledger.cli.access import access_options
 from hwledger.cli.values import Size
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from hwledger.library.deployment import Deployment
     from hwledger.screens.plan import LayerRow, PlanScreen
 
 DOES_NOT_FIT = 3
@@ -17,7 +19,12 @@ BAR = 12
 
 
 @click.command("plan", context_settings={"show_default": True})
-@click.argument("ref", metavar="PATH_OR_NAME")
+@click.argument("words", metavar="MODEL", nargs=-1)
+@click.option(
+    "--from-command",
+    metavar="TEXT",
+    help='Plan what a command line runs: "vllm serve Qwen/Qwen3-32B --tensor-parallel-size 2".',
+)
 @click.option(
     "--engine",
     metavar="NAME",
@@ -30,7 +37,7 @@ BAR = 12
 )
 @click.option("--context", type=Size(), metavar="TOKENS", help="Tokens of one request: 131072 or 128k.")
 @click.option(
-    "--concurrency", type=click.IntRange(1, 1 << 20), default=1, metavar="N", help="Requests at once."
+    "--concurrency", type=click.IntRange(1, 1 << 20), metavar="N", help="Requests at once; 1 if not given."
 )
 @click.option("--weights", metavar="TYPE", help="Plan the weights in this type: fp8, int4, Q4_K_M …")
 @click.option("--kv-cache", metavar="TYPE", help="Number type of the KV cache: fp8, q8_0 …")
@@ -42,43 +49,53 @@ BAR = 12
     metavar="KEY=VALUE",
     help="An option of the engine, by its own name; wins over --context and --concurrency.",
 )
+@access_options
 @click.option("--layers", is_flag=True, help="Show every layer.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON (hwledger.plan/1).")
 @click.pass_context
 def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     ctx: click.Context,
-    ref: str,
+    words: tuple[str, ...],
+    from_command: str | None,
     engine: str | None,
     engine_version: str | None,
     context: int | None,
-    concurrency: int,
+    concurrency: int | None,
     weights: str | None,
     kv_cache: str | None,
     device: str | None,
     options: tuple[str, ...],
+    revision: str | None,
     *,
+    offline: bool,
+    refresh: bool,
     layers: bool,
     as_json: bool,
 ) -> None:
     """Plan the memory of a model: will it fit, and where does every byte go.
 
-    PATH_OR_NAME is a config.json or its folder, a .gguf file, a folder of safetensors, or a
-    name of the catalogue. Exit code 3 says that it does not fit.
+    MODEL is whatever names one: a file or folder, a name of the catalogue, a model of the hub
+    (org/repo, org/repo@revision, org/repo:Q4_K_M, or its page's address), the address of a GGUF
+    file, ollama:NAME, lmstudio:NAME, the address of a running engine, or a command line that runs
+    a model. Exit code 3 says that it does not fit.
     """
     from hwledger.app import plan
+    from hwledger.cli.access import reading
     from hwledger.planner.fit import Verdict
 
-    made = plan(
-        ref,
-        engine=engine,
-        engine_version=engine_version,
-        context=context,
-        concurrency=concurrency,
-        weights=weights,
-        kv_cache=kv_cache,
-        device=device,
-        options=options,
-    )
+    with reading(revision=revision, offline=offline, refresh=refresh) as access:
+        made = plan(
+            one_reference(words, from_command),
+            engine=engine,
+            engine_version=engine_version,
+            context=context,
+            concurrency=concurrency,
+            weights=weights,
+            kv_cache=kv_cache,
+            device=device,
+            options=options,
+            access=access,
+        )
     if as_json:
         from hwledger.cli.output import write_json
         from hwledger.planner.document import plan_document
@@ -91,6 +108,25 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
         draw(make_console(), plan_screen(made), layers=layers)
     if made.fit and made.fit.verdict is Verdict.DOES_NOT_FIT:
         ctx.exit(DOES_NOT_FIT)
+
+
+def one_reference(words: tuple[str, ...], command_line: str | None = None) -> "str | Deployment":
+    """Return what was named, by words or with ``--from-command``.
+
+    Raises:
+        UsageError: nothing was named, or two things.
+    """
+    from hwledger.errors import UsageError
+
+    if command_line is not None and words:
+        raise UsageError("give a model or --from-command, not both")
+    if command_line is not None:
+        from hwledger.library.commands import read_command
+
+        return read_command(command_line)
+    if not "".join(words).strip():
+        raise UsageError("name a model: a file, a name, an address; or list known ones with: hwledger models")
+    return " ".join(words)
 
 
 def draw(console: "Console", screen: "PlanScreen", *, layers: bool) -> None:
@@ -108,6 +144,8 @@ def draw(console: "Console", screen: "PlanScreen", *, layers: bool) -> None:
     )
     console.print(Text(screen.verdict, colour))
     console.print(Text(screen.engine))
+    if screen.program:
+        console.print(Text(screen.program))
     console.print(component_table(screen))
     console.print(Text(screen.cache))
     if screen.capacity:
@@ -122,6 +160,8 @@ def draw(console: "Console", screen: "PlanScreen", *, layers: bool) -> None:
         console.print(Text(f"Not modelled: {screen.not_modelled}", "dim"))
     for warning in screen.warnings:
         console.print(Text(f"Note: {warning}", "yellow"))
+    if screen.read:
+        console.print(Text(screen.read, "dim"))
 
 
 def component_table(screen: "PlanScreen") -> "Table":

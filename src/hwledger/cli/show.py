@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hwledger.cli.access import access_options
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -11,14 +13,19 @@ if TYPE_CHECKING:
 
 
 @click.command("show")
-@click.argument("ref", metavar="PATH_OR_NAME")
+@click.argument("words", metavar="MODEL", nargs=-1)
+@access_options
 @click.option("--layers", is_flag=True, help="Show every layer.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON (hwledger.show/1).")
-def command(ref: str, *, layers: bool, as_json: bool) -> None:
+def command(  # noqa: PLR0913 - one parameter per option
+    words: tuple[str, ...], revision: str | None, *, offline: bool, refresh: bool, layers: bool, as_json: bool
+) -> None:
     """Show what a model is: parameters, kinds of layers, and where each fact came from."""
-    from hwledger.app import open_model
+    from hwledger.app import show
+    from hwledger.cli.access import reading
 
-    spec = open_model(ref)
+    with reading(revision=revision, offline=offline, refresh=refresh) as access:
+        spec = show(" ".join(words), access=access)
     if as_json:
         from hwledger.cli.output import write_json
         from hwledger.planner.document import show_document
@@ -50,3 +57,5 @@ def draw(console: "Console", spec: "ModelSpec", *, layers: bool) -> None:
         console.print(table)
     for note in screen.notes:
         console.print(Text(f"Note: {note}", "yellow"))
+    if screen.read:
+        console.print(Text(screen.read, "dim"))

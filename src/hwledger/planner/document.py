@@ -5,6 +5,7 @@ Later versions add keys and never change one.
 
 import json
 from collections import Counter
+from dataclasses import asdict
 from importlib.resources import files
 from typing import Any
 
@@ -44,6 +45,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         "capacity": _capacity(plan),
         "fit": _fit(plan),
         "warnings": list(memory.warnings),
+        "program": plan.program or None,
     }
 
 
@@ -94,6 +96,8 @@ def model_document(spec: ModelSpec) -> dict[str, Any]:
             "by_part": {part.value: count for part, count in census.by_part.items()},
         },
         "layer_kinds": dict(Counter(layer.kind for layer in spec.layers)),
+        "revision": spec.revision or None,
+        "reading": None if spec.reading is None else asdict(spec.reading),
     }
 
 

@@ -67,12 +67,14 @@ class Plan:
         engine: name of the engine.
         memory: the engine's answer.
         fit: the verdict over all devices; ``None`` where no device was given.
+        program: the command line or server whose settings were planned; empty where there was none.
     """
 
     request: Request
     engine: str
     memory: EngineMemory
     fit: Fit | None = None
+    program: str = ""
 
     @property
     def spec(self) -> ModelSpec:

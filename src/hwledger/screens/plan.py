@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from hwledger.planner.fit import Change, Verdict
 from hwledger.planner.memory import HOST, Basis, Component
 from hwledger.planner.plan import LayerPlan, Plan
+from hwledger.screens.reading import reading_line
 from hwledger.units import format_bytes, format_gib, format_tokens
 
 VERDICTS = {
@@ -55,6 +56,8 @@ class PlanScreen:
         not_modelled: what is left out, in one line; empty where nothing is.
         warnings: what the user should know.
         layers: the layer table.
+        program: the command or server whose settings these are; empty where there was none.
+        read: what was read to know the model; empty where that is not told.
     """
 
     verdict: str
@@ -69,6 +72,8 @@ class PlanScreen:
     not_modelled: str
     warnings: tuple[str, ...]
     layers: tuple[LayerRow, ...]
+    program: str
+    read: str
 
 
 def plan_screen(plan: Plan) -> PlanScreen:
@@ -87,6 +92,8 @@ def plan_screen(plan: Plan) -> PlanScreen:
         not_modelled="; ".join(plan.memory.not_modelled),
         warnings=(*plan.spec.unknowns, *plan.memory.warnings),
         layers=tuple(_layer_rows(plan.layers)),
+        program=f"As run by: {plan.program}" if plan.program else "",
+        read=reading_line(plan.spec),
     )
 
 

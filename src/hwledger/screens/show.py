@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hwledger.model.spec import ModelSpec
+from hwledger.screens.reading import reading_line
 from hwledger.units import format_count, format_tokens
 
 TableData = tuple[str, tuple[tuple[str, bool], ...], list[tuple[str, ...]]]
@@ -19,12 +20,14 @@ class ShowScreen:
         summary: architecture, format, context and parameters in one line.
         spec: the model, for the tables.
         notes: what could not be read.
+        read: what was read to know the model; empty where that is not told.
     """
 
     title: str
     summary: str
     spec: ModelSpec
     notes: tuple[str, ...]
+    read: str
 
     def tables(self, *, layers: bool) -> Iterator[TableData]:
         """Yield (title, columns with right-alignment, rows) of each table."""
@@ -52,7 +55,7 @@ def show_screen(spec: ModelSpec) -> ShowScreen:
         f"{spec.architecture} ({spec.format}{quantised}): {format_count(census.total)} parameters{active}, "
         f"{len(spec.layers)} layers{context}"
     )
-    return ShowScreen(spec.id, summary, spec, spec.unknowns)
+    return ShowScreen(spec.id, summary, spec, spec.unknowns, reading_line(spec))
 
 
 def _parameter_rows(spec: ModelSpec) -> list[tuple[str, ...]]:
