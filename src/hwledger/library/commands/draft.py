@@ -1,6 +1,6 @@
 """A deployment while the words of a command are read into it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -91,6 +91,13 @@ class Draft:
         else:
             self.note(f"{_short(item.said)} is given without a value: not planned")
 
+    def left_over(self, words: Sequence[str]) -> None:
+        """Say which words belong to no flag."""
+        for word in words[:5]:
+            self.note(
+                f"{_short(word)!r} belongs to no flag of {self.call.program} that is known: not planned"
+            )
+
     def enter(self, name: str, text: str, said: str) -> None:
         """Set a field of the deployment or an option of the engine."""
         if name == "model":
@@ -144,12 +151,26 @@ class Draft:
                 f"the model of {self.call.program} is {_short(model)!r}; write the model's name in its place"
             )
         self._devices()
+        version = self._version()
         return Deployment(
-            model=model, program=self.call.program, engine=self.engine, engine_version=self.call.version,
+            model=model, program=self.call.program, engine=self.engine, engine_version=version,
             revision=self.revision, options=dict(self.options),
             concurrency=_count(self.values.get("concurrency")), context=_count(self.values.get("context")),
             weights=self.values.get("weights"), kv_cache=self.values.get("kv_cache"), notes=tuple(self.notes),
         )  # fmt: skip
+
+    def _version(self) -> str | None:
+        """The version of an image's tag, where the profile reaches it."""
+        if self.call.version is None or self.engine is None:
+            return None
+        from hwledger.planner.engine import engine_profile  # noqa: PLC0415 - start-up time
+
+        try:
+            engine_profile(self.engine).check_version(self.call.version)
+        except UsageError as error:
+            self.note(f"the newest rules are used: {error}")
+            return None
+        return self.call.version
 
     def _outside(self, model: str) -> str:
         for inside, outside in self.call.mounts.items():

@@ -15,6 +15,8 @@ from hwledger.library.commands.table import table
 _ASSIGNED: Final = re.compile(r"([A-Za-z_]\w{0,60})=(.{0,1000})", re.DOTALL)
 _PYTHON: Final = re.compile(r"(?:python|pypy|py)(?:\d(?:\.\d{1,2})?)?")
 _VERSION: Final = re.compile(r"v(\d{1,3}\.\d{1,3}(?:\.\d{1,3})?)(?:[-.+]\w.{0,40})?")
+_BUILD: Final = re.compile(r"[a-z0-9.]{1,20}(?:-[a-z0-9.]{1,20})?-(b\d{4,6})")
+_NONE: Final = re.compile(r"(?!)")
 _CONTAINERS: Final = frozenset({"docker", "podman", "nvidia-docker", "nerdctl"})
 _WRAPPERS: Final = frozenset({
     "sudo", "nohup", "time", "exec", "command", "env", "uv", "uvx", "pixi", "conda", "mamba",
@@ -152,7 +154,7 @@ def _in_container(words: Sequence[str], env: Mapping[str, str]) -> Program | Non
     rest = [*entrypoint, *words[at + 1 :]]
     inner = find(rest, told) if rest else None
     program = inner or _program(found, f"docker run {name}", rest, told)
-    version = _VERSION.fullmatch(tag) if found[0] == "vllm" else None
+    version = {"vllm": _VERSION, "llama_server": _BUILD}.get(found[0], _NONE).fullmatch(tag)
     call = replace(program.call, mounts=mounts, version=version[1] if version else None)
     return replace(program, call=call)
 

@@ -24,7 +24,7 @@ def is_command(ref: str) -> bool:
         return False
     if len(text) > LONGEST:
         return False
-    mended = mend(text)
+    mended = mend(text.strip("`"))
     return bool(_programs(mended)[0]) or snippets.is_snippet(mended)
 
 
@@ -40,7 +40,7 @@ def read_command(text: str) -> Deployment:
     """
     if len(text) > LONGEST:
         raise UsageError(f"the command has {len(text):,} characters; paste the one that runs the model alone")
-    mended = mend(text)
+    mended = mend(text.strip().strip("`"))
     programs, whole = _programs(mended)
     if not whole:
         raise UsageError("a quote in the command is left open; paste the command as a whole")
@@ -71,7 +71,7 @@ def _programs(text: str) -> tuple[list[Program], bool]:
 
 
 def _one(programs: list[Program]) -> Deployment:
-    read: dict[str, Deployment] = {}
+    read: list[Deployment] = []
     errors: list[UsageError] = []
     for program in programs:
         try:
@@ -79,10 +79,20 @@ def _one(programs: list[Program]) -> Deployment:
         except UsageError as error:
             errors.append(error)
         else:
-            read.setdefault(f"{deployment.program} {deployment.model}", deployment)
+            read += [deployment] if deployment not in read else []
     if len(read) > 1:
-        names = ", ".join(name[:100] for name in read)
-        raise UsageError(f"the text runs several models: {names}; paste one of the commands")
+        raise UsageError(f"the text runs a model in several ways: {_listed(read)}; paste one of the commands")
     if not read:
         raise errors[0]
-    return next(iter(read.values()))
+    return read[0]
+
+
+def _listed(read: list[Deployment]) -> str:
+    """Return the commands for a sentence, with their options where nothing else tells them apart."""
+    names = [f"{found.program} {found.model[:80]}" for found in read[:8]]
+    if len(set(names)) < len(names):
+        names = [
+            f"{name} ({', '.join(f'{key}={value}' for key, value in found.options.items())})"
+            for name, found in zip(names, read, strict=False)
+        ]
+    return ", ".join(names)

@@ -14,7 +14,7 @@ _MENDED: Final = str.maketrans(
 )
 _DASHES: Final = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"
 _DASHED: Final = re.compile(
-    rf"(?<![^\s'\"])[-{_DASHES}]*[{_DASHES}][-{_DASHES}]*(?=[A-Za-z])([A-Za-z](?![\w-]))?"
+    rf"(?<![^\s'\"])(?=-{{0,3}}[{_DASHES}])[-{_DASHES}]{{1,4}}(?=[A-Za-z])([A-Za-z](?![\w-]))?"
 )
 _PROMPT: Final = re.compile(
     r"(?:\([\w.-]{1,40}\) )?(?:[\w.-]{1,40}@[^\s$#>]{1,80}[$#>] ?|PS [^\s>]{0,80}> ?)?"
@@ -52,6 +52,8 @@ def join_lines(text: str) -> str:
     lines: list[str] = []
     goes_on = False
     for raw in text.split("\n"):
+        if goes_on and raw.lstrip().startswith("#"):
+            continue  # a flag that somebody switched off
         line = raw if goes_on and not raw.startswith("> ") else _unprompted(raw)
         if line.lstrip().startswith("```"):
             goes_on = False

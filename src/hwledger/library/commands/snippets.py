@@ -4,6 +4,7 @@ import ast
 import re
 import warnings
 from collections.abc import Callable, Mapping
+from itertools import islice
 from typing import Final
 
 from hwledger.errors import UsageError
@@ -60,11 +61,10 @@ def _calls(text: str) -> list[tuple[str, dict[str, object]]]:
     """The calls in ``text`` that may load a model, with the arguments that are plain values."""
     names = {match[1]: match[3] for match in _ASSIGNED.finditer(text)}
     calls: list[tuple[str, dict[str, object]]] = []
-    for match in _CALL.finditer(text):
-        if len(calls) >= _MOST:
-            break
+    matches = (match for match in _CALL.finditer(text) if _reader(match[1], text))
+    for match in islice(matches, _MOST):
         node = _call(text[match.start(1) :], match.end(1) - match.start(1))
-        if node and _reader(match[1], text):
+        if node:
             calls.append((match[1], _arguments(node, names)))
     return calls
 

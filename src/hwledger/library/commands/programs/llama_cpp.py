@@ -73,7 +73,7 @@ def _from_env(call: Call) -> list[str]:
     for name, value in call.env.items():
         if name.startswith(_ENV):
             rest = name.removeprefix(_ENV)
-            words += [_ENV_FLAGS.get(rest, "--" + rest.lower().replace("_", "-")), value]
+            words.append(f"{_ENV_FLAGS.get(rest, '--' + rest.lower().replace('_', '-'))}={value}")
     return words
 
 
@@ -111,7 +111,9 @@ def settle_model(draft: Draft, loose: list[str]) -> None:
             f"{image[:80]} is an image of a container registry; name the model or its file in its place"
         )
     elif not draft.model and loose:
-        draft.model = _positional(draft, loose[0])
+        draft.model = _positional(draft, loose.pop(0))
+    elif draft.model:
+        draft.left_over(loose)
 
 
 def _positional(draft: Draft, word: str) -> str:

@@ -20,6 +20,7 @@ def read(call: Call) -> Deployment:
             draft.take(item)
     if parsed.loose:
         draft.model = f"lmstudio:{parsed.loose[0]}"
+        draft.left_over(parsed.loose[1:])
     return draft.deployment()
 
 

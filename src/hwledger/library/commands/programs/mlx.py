@@ -12,6 +12,8 @@ def read(call: Call) -> Deployment:
         UsageError: it names no model.
     """
     draft = Draft(call, "mlx")
-    for item in table("mlx").read(call.words).items:
+    parsed = table("mlx").read(call.words)
+    for item in parsed.items:
         draft.take(item)
+    draft.left_over(parsed.loose)
     return draft.deployment()

@@ -18,6 +18,7 @@ def read(call: Call) -> Deployment:
     for item in parsed.items:
         enter(draft, item)
     if parsed.loose:
+        draft.left_over(parsed.loose[1:] if not draft.model else parsed.loose)
         draft.model = draft.model or parsed.loose[0]
     return draft.deployment()
 

@@ -21,11 +21,11 @@ def number(text: str) -> int | None:
     found = _NUMBER.fullmatch(text.strip().replace("_", ""))
     if found is None:
         return None
-    digits, unit = found.groups()
+    digits, unit = str(found[1]), str(found[2])
     power = _POWERS.find(unit.lower()) + 1 if unit else 0
     if not unit.islower():
-        return int(digits) << 10 * power if digits.isdigit() else None
-    return round(float(digits) * 1000**power)
+        return int(digits) << (10 * power) if digits.isdigit() else None
+    return round(float(digits) * float(1000**power))
 
 
 def read(call: Call) -> Deployment:
@@ -40,6 +40,7 @@ def read(call: Call) -> Deployment:
         enter(draft, item)
     if parsed.loose:
         draft.model = parsed.loose[0]
+        draft.left_over(parsed.loose[1:])
     return draft.deployment()
 
 
