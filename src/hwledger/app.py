@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from hwledger.device.catalogue import parse_devices
 from hwledger.library.access import Access
@@ -11,7 +12,9 @@ from hwledger.model.spec import ModelSpec
 from hwledger.planner.engine import engine_profile
 from hwledger.planner.plan import Plan
 from hwledger.planner.plan import plan as plan_spec
-from hwledger.telemetry.machine import Machine
+
+if TYPE_CHECKING:
+    from hwledger.telemetry.machine import Machine
 
 __all__ = ["fit_here", "open_model", "plan", "show"]
 
@@ -96,7 +99,7 @@ def show(ref: str, *, access: Access | None = None) -> ModelSpec:
     return open_model(told.model, access=replace(access, revision=access.revision or told.revision))
 
 
-def fit_here(spec: ModelSpec, machine: Machine) -> Plan:
+def fit_here(spec: ModelSpec, machine: "Machine") -> Plan:
     """Return the plan of a model on a machine at 4096 tokens and one request, by the model's format.
 
     Without an accelerator the host's memory is what counts, and transformers stands in for vLLM.
