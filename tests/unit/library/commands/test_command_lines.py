@@ -325,6 +325,12 @@ CASES: dict[str, tuple[str, str, str | None, dict[str, str]]] = {
         "vllm",
         {"tensor_parallel_size": "2", "enable_expert_parallel": "on", "enable_prefix_caching": "off"},
     ),
+    "sglang dp attention": (
+        "python -m sglang.launch_server --model a/b --tp=8 --dp 4 --enable-dp-attention",
+        "a/b",
+        "vllm",
+        {"tensor_parallel_size": "2", "data_parallel_size": "4", "enable_expert_parallel": "on"},
+    ),
     "sglang docker": (
         (
             "docker run --gpus all --shm-size 32g -p 30000:30000 --ipc=host lmsysorg/sglang:latest "
@@ -348,7 +354,7 @@ CASES: dict[str, tuple[str, str, str | None, dict[str, str]]] = {
         "text-generation-launcher --model-id a/b --quantize bitsandbytes",
         "a/b",
         "vllm",
-        {"quantization": "bitsandbytes"},
+        {"quantization": "nf4"},
     ),
     "mistral.rs": ("mistralrs-server --port 1234 --isq Q4K plain -m a/b", "a/b", None, {}),
     "mistral.rs gguf": (

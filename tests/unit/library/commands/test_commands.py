@@ -194,6 +194,7 @@ def test_every_program_has_a_reader(row: dict[str, str]) -> None:
         ("vllm serve a/b --max-model-len auto", "max_model_len to vLLM"),
         ("vllm serve a/b --compilation-config.mode 3", "--compilation-config.mode 3"),
         ("vllm serve a/b --quantization awq", "packed already"),
+        ("vllm serve a/b --kv-cache-dtype q4_0", "no type of a KV cache"),
         ("sglang serve a/b", "SGLang has no profile"),
         ("text-generation-launcher --model-id a/b", "Text Generation Inference has no profile"),
         ("mistralrs run -m a/b", "mistral.rs has no profile"),
@@ -268,6 +269,7 @@ def test_version_context_and_the_rest_have_places_of_their_own() -> None:
     assert read_command("lms load x -c 8192 --parallel 2").context == 8192
     assert read_command("OLLAMA_NUM_PARALLEL=3 ollama run x").concurrency == 3
     assert read_command("mistralrs run -m a/b --isq Q4K").weights == "q4_k"
+    assert read_command("mistralrs run -m a/b --isq hqq4").weights is None
     assert read_command("vllm serve a/b --revision main").revision == "main"
 
 

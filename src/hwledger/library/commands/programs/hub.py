@@ -28,7 +28,9 @@ def read(call: Call) -> Deployment:
 
 def choose(repo: str, wanted: list[str], *, pinned: bool = False) -> str:
     """Return the reference of a repository, or of its one GGUF file that is ``wanted``."""
-    files = [name for name in wanted if name.lower().endswith((".gguf", "*"))]
+    files = [
+        name for name in wanted if name.lower().endswith((".gguf", "*")) and "mmproj" not in name.lower()
+    ]
     if len(files) != 1 or pinned:
         return repo
     plain = files[0].strip("*")

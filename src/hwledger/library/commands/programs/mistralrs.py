@@ -6,6 +6,7 @@ from typing import Final
 from hwledger.library.commands.draft import Call, Draft
 from hwledger.library.commands.table import Parsed, table
 from hwledger.library.deployment import Deployment
+from hwledger.planner.weights import weight_types
 
 _ISQ: Final = re.compile(r"q(\d)(?:_?(k|[01]))?", re.IGNORECASE)
 _LEGACY: Final = {"4": "q4_k", "2": "q2_k", "3": "q3_k", "5": "q5_k", "6": "q6_k", "8": "q8_0"}
@@ -39,6 +40,8 @@ def _settle(draft: Draft, parsed: Parsed) -> None:
         draft.model = next((word for word in parsed.loose if "/" in word), "")
     if packed := values.get("weights"):
         values["weights"] = _packed(packed)
+        if values["weights"] not in {name.lower() for name in weight_types()}:
+            draft.note(f"in-situ quantisation to {values.pop('weights')[:40]} is not planned")
 
 
 def _in(place: str, file: str) -> str:

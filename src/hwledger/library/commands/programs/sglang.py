@@ -20,7 +20,24 @@ def read(call: Call) -> Deployment:
     if parsed.loose:
         draft.left_over(parsed.loose[1:] if not draft.model else parsed.loose)
         draft.model = draft.model or parsed.loose[0]
+    if any(item.flag and item.flag.name == "--enable-dp-attention" for item in parsed.items):
+        _split_attention(draft)
     return draft.deployment()
+
+
+def _split_attention(draft: Draft) -> None:
+    """With ``--enable-dp-attention`` the copies of the attention share the tensor-parallel ranks."""
+    ranks, copies = (
+        whole(draft.options.get(f"{kind}_parallel_size", "1")) or 1 for kind in ("tensor", "data")
+    )
+    if copies < 1 or ranks % copies:
+        return
+    draft.options["tensor_parallel_size"] = str(ranks // copies)
+    draft.options["data_parallel_size"] = str(copies)
+    draft.options["enable_expert_parallel"] = "on"
+    draft.note(
+        f"--enable-dp-attention: {copies} copies of the attention on {ranks} ranks, experts shared out"
+    )
 
 
 def enter(draft: Draft, item: Item) -> None:
@@ -34,7 +51,7 @@ def enter(draft: Draft, item: Item) -> None:
         draft.take(item)
     elif name == "max_num_batched_tokens" and item.value.startswith("-"):
         draft.note(f"{item.said} switches chunked prefill off: not planned")
-    elif name == "quantization":
+    elif name in {"quantization", "kv_cache_dtype"}:
         vllm.enter(draft, item)
     else:
         draft.take(item)

@@ -24,7 +24,7 @@ def read(call: Call) -> Deployment:
     draft.note("Text Generation Inference has no profile of its own yet: it is planned by the rules of vLLM")
     told = [word for name, flag in _BY_ENV.items() if name in call.env for word in (flag, call.env[name])]
     for item in table("tgi").read([*told, *call.words]).items:
-        if item.flag and item.flag.option == "quantization":
+        if item.flag and item.flag.option in {"quantization", "kv_cache_dtype"}:
             item.value = item.value.replace("bitsandbytes-nf4", "bitsandbytes")
             vllm.enter(draft, item)
         else:

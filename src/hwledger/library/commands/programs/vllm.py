@@ -4,12 +4,15 @@ import json
 import re
 from typing import Final
 
+from hwledger.errors import UnknownOptionError
 from hwledger.library.commands.draft import Call, Draft
 from hwledger.library.commands.table import Item, table
 from hwledger.library.deployment import Deployment
+from hwledger.planner.engines.vllm.cache_types import cache_type
 
 _NUMBER: Final = re.compile(r"(\d{1,18}(?:\.\d{1,12})?)([kKmMgGtT]?)")
-_LOADED: Final = frozenset({"fp8", "bitsandbytes", "experts_int8"})
+_LOADED: Final = {"fp8": "fp8", "bitsandbytes": "nf4"}
+_IN_PART: Final = frozenset({"experts_int8", "tpu_int8", "torchao", "fp_quant", "inc", "mxfp8", "online"})
 _POWERS: Final = "kmgt"
 
 
@@ -56,10 +59,34 @@ def enter(draft: Draft, item: Item) -> None:
         draft.note(
             f"{item.said} leaves {name} to vLLM: it takes what fits, at most what the model was trained with"
         )
-    elif name == "quantization" and item.value.lower() not in _LOADED:
-        draft.note(f"{item.said} names how the files are packed already: their own sizes are planned")
+    elif name == "quantization":
+        _packing(draft, item)
+    elif name == "kv_cache_dtype":
+        _cache_type(draft, item)
     else:
         draft.take(item)
+
+
+def _packing(draft: Draft, item: Item) -> None:
+    """Enter how the weights are packed while loading; other names say how the files are packed already."""
+    name = item.value.strip().lower()
+    if name in _LOADED:
+        draft.option("quantization", _LOADED[name], item.said)
+    elif name in _IN_PART:
+        draft.note(f"{item.said} packs weights while loading in a way that is not planned")
+    else:
+        draft.note(f"{item.said} names how the files are packed already: their own sizes are planned")
+
+
+def _cache_type(draft: Draft, item: Item) -> None:
+    """Enter the type of the KV cache where the planner has a rule for it."""
+    name = item.value.strip().lower().removesuffix("nuz").removesuffix("fn")
+    try:
+        cache_type(name)
+    except UnknownOptionError:
+        draft.note(f"{item.said[:80]} is no type of a KV cache that is known: not planned")
+    else:
+        draft.option("kv_cache_dtype", name, item.said)
 
 
 def _speculative(draft: Draft, item: Item) -> None:
