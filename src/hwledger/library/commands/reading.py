@@ -20,8 +20,6 @@ _KNOWN: Final = (
 def is_command(ref: str) -> bool:
     """Return whether ``ref`` is a command line or a snippet that runs a model, and no plain name."""
     text = ref.strip()
-    if not any(char.isspace() or char == "(" for char in text[:LONGEST]):
-        return False
     if len(text) > LONGEST:
         return False
     mended = mend(text.strip("`"))

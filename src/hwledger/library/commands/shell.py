@@ -187,7 +187,17 @@ class _Scanner:
             self._add("\\")
             self.at += 1
 
+    def _apostrophe(self) -> bool:
+        """Whether the quote is that of a word like "don't": in a word, and alone on its line."""
+        end = self.text.find("\n", self.at)
+        line = self.text[self.at + 1 : end if end >= 0 else len(self.text)]
+        return bool(self.word and self.word[-1].isalpha() and line[:1].isalpha() and "'" not in line)
+
     def _quoted(self, quote: str) -> None:
+        if quote == "'" and self._apostrophe():
+            self._add(quote)
+            self.at += 1
+            return
         self._add("")
         at = self.at + 1
         while at < len(self.text) and self.text[at] != quote:

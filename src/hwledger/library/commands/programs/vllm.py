@@ -38,7 +38,8 @@ def read(call: Call) -> Deployment:
         UsageError: it names no model.
     """
     draft = Draft(call, "vllm", number)
-    parsed = table("vllm").read(call.words)
+    inner = call.words[:1] == ("serve",)  # after the name of an image
+    parsed = table("vllm").read(call.words[1:] if inner else call.words)
     for item in parsed.items:
         enter(draft, item)
     if parsed.loose:
