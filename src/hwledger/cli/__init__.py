@@ -64,8 +64,8 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         return _reader_left()
     except SystemExit as leaving:
-        # click's own answer to a broken pipe: it wraps the output and leaves with 1
-        if type(sys.stdout).__name__ == "PacifyFlushWrapper":
+        # click wraps the output and leaves with 1 where a pipe breaks
+        if type(sys.stdout).__name__.endswith("PacifyFlushWrapper"):
             sys.stdout = sys.__stdout__
             return _reader_left()
         return leaving.code if isinstance(leaving.code, int) else 1

@@ -58,7 +58,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
         return
     if author or library or task:
         raise UsageError("--author, --library and --task filter a search of the hub; add --hub")
-    from hwledger.screens.models import CATALOGUE_COLUMNS, LOCAL_COLUMNS, model_rows
+    from hwledger.screens.models import CATALOGUE_COLUMNS, LOCAL_COLUMNS, counted, model_rows
 
     rows = [] if local else model_rows(words)
     here, machine = ([], "") if catalogue else _local(words)
@@ -73,10 +73,10 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
         _table(
             CATALOGUE_COLUMNS,
             (row.cells for row in rows),
-            f"{len(rows)} models of the catalogue" if rows else none,
+            f"{counted(len(rows))} of the catalogue" if rows else none,
         )
     if here or local:
-        found = f"{len(here)} models on this machine: {machine}" if here else _nothing_here(words)
+        found = f"{counted(len(here))} on this machine: {machine}" if here else _nothing_here(words)
         _table(LOCAL_COLUMNS, (row.cells for row in here), found)
 
 

@@ -25,8 +25,15 @@ def make_console() -> "Console":
     """
     from rich.console import Console
 
+    class Piped(Console):
+        """A console that leaves with 0 where the reader (head) has what it wanted; rich's leaves with 1."""
+
+        def on_broken_pipe(self) -> None:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise SystemExit(0)
+
     width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120
-    return Console(highlight=False, width=width)
+    return Piped(highlight=False, width=width)
 
 
 def write_file(path: Path, text: str) -> None:

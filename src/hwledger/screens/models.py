@@ -154,6 +154,11 @@ def local_rows(
     return rows
 
 
+def counted(models: int) -> str:
+    """Return a number of models in words."""
+    return f"{models:,} model{'s' if models != 1 else ''}"
+
+
 def hub_cells(model: "HubModel") -> tuple[str, ...]:
     """Return the cells of one search result."""
     return (
@@ -164,7 +169,7 @@ def hub_cells(model: "HubModel") -> tuple[str, ...]:
 
 def hub_footer(found: "Found") -> str:
     """Return the line under the results: how many, and how old a kept answer is."""
-    line = f"{len(found.models)} models of the hub" if found.models else "the hub has nothing that matches"
+    line = f"{counted(len(found.models))} of the hub" if found.models else "the hub has nothing that matches"
     return line if found.kept_s is None else f"{line}, kept from a search {age(found.kept_s)} ago"
 
 

@@ -1,5 +1,6 @@
 """Models in plain folders and in the hub's cache: what is there, and how large it is."""
 
+import contextlib
 import os
 import re
 import sys
@@ -36,7 +37,7 @@ def llama_cpp_models() -> Iterator[LocalModel]:
     sizes = {path.name: path.stat().st_size for path in _entries(folder) if path.is_file()}
     for model in gguf_models(sizes):
         yield LocalModel(
-            ref=str(folder / model.path), name=model.path.removesuffix(".gguf"), kind="llama.cpp",
+            ref=_typed(folder / model.path), name=model.path.removesuffix(".gguf"), kind="llama.cpp",
             path=folder / model.path, size_bytes=model.size, quantisation=model.label,
         )  # fmt: skip
 
@@ -48,7 +49,7 @@ def mlx_models() -> Iterator[LocalModel]:
             sizes = snapshot_sizes(folder) if folder.is_dir() else {}
             if any(name.endswith(_WEIGHTS) for name in sizes):
                 yield LocalModel(
-                    ref=str(folder), name=f"{publisher.name}/{folder.name}", kind="mlx", path=folder,
+                    ref=_typed(folder), name=f"{publisher.name}/{folder.name}", kind="mlx", path=folder,
                     size_bytes=sum(sizes.values()),
                 )  # fmt: skip
 
@@ -84,6 +85,13 @@ def _llama_cpp_folder() -> Path:
         return Path(os.environ.get("LOCALAPPDATA", str(Path.home()))) / "llama.cpp"
     caches = os.environ.get("XDG_CACHE_HOME")
     return (Path(caches) if caches else Path.home() / ".cache") / "llama.cpp"
+
+
+def _typed(path: Path) -> str:
+    """Return a path as people type it: from their home on."""
+    with contextlib.suppress(ValueError):
+        return f"~/{path.relative_to(Path.home()).as_posix()}"
+    return str(path)
 
 
 def _entries(folder: Path) -> list[Path]:
