@@ -1,0 +1,145 @@
+"""``llama-server`` of llama.cpp: ``/props`` and the facts of the file in ``/v1/models``."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import quote
+
+from hwledger.errors import AmbiguousError, MissingError, UnreachableError
+from hwledger.library.deployment import Deployment
+from hwledger.library.serving.reference import model_reference
+from hwledger.library.serving.replies import (
+    Server,
+    object_of,
+    objects_of,
+    owners,
+    text_of,
+    told_nothing,
+    whole_of,
+)
+from hwledger.library.serving.settings import Settings
+
+NAME: Final = "llama-server"
+_BUILD: Final = re.compile(r"b([1-9]\d{0,7})(?:-|$)")
+_LOADED: Final = frozenset({"loaded", "sleeping"})
+SLOTS_BY_ITSELF: Final = 4
+"""Slots without ``-np``; they share one cache (llama.cpp ``tools/server/server.cpp``, pull 16736)."""
+SHARED_SINCE: Final = 6920
+"""First build that does so: pull 16736 was merged at the beginning of November 2025."""
+
+
+def is_llama_server(server: Server) -> bool:
+    """Whether the models that the server lists are owned by llama.cpp."""
+    return "llamacpp" in owners(server)
+
+
+def is_llama_server_by_props(server: Server) -> bool:
+    """Whether the server has slots as llama.cpp has them."""
+    props = server.json("/props")
+    return "total_slots" in props and bool(object_of(props, "default_generation_settings"))
+
+
+def read(server: Server) -> Deployment:
+    """Return what a llama.cpp server runs.
+
+    Raises:
+        AmbiguousError: it has several models and runs none of them, or more than one.
+        MissingError: it has no model of the name that was asked for.
+        UnreachableError: the model that was asked for is not loaded.
+        MalformedError: it does not say which model.
+    """
+    props, card = _props_and_card(server)
+    settings = Settings("llama.cpp")
+    model = _model(settings, props, card, server)
+    build = text_of(props, "build_info")
+    _enter_context(settings, props, build)
+    _note_file(settings, object_of(card, "meta"))
+    number = _BUILD.match(build or "")
+    return Deployment(
+        model=model, program=f"{NAME} {build}" if build else NAME, engine="llama.cpp",
+        engine_version=f"b{number[1]}" if number else None,
+        options=settings.options, notes=tuple(settings.notes),
+    )  # fmt: skip
+
+
+def _props_and_card(server: Server) -> tuple[dict[str, Any], dict[str, Any]]:
+    props, cards = server.json("/props"), objects_of(server.json("/v1/models"), "data")
+    routes = text_of(props, "role") == "router" or text_of(props, "model_path") == "none" or len(cards) > 1
+    if not routes:
+        return props, cards[0] if cards else {}
+    card = _chosen(server, {text_of(card, "id") or "": card for card in cards})
+    name = text_of(card, "id") or ""
+    return server.json(f"/props?model={quote(name, safe='')}&autoload=false"), card
+
+
+def _chosen(server: Server, cards: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return the one model that a router runs, or the one that was named."""
+    loaded = [name for name, card in cards.items() if text_of(object_of(card, "status"), "value") in _LOADED]
+    if server.wanted is not None and server.wanted not in cards:
+        raise MissingError(f"{server.address} has no model called {server.wanted[:200]!r}")
+    if server.wanted is None and len(loaded) != 1:
+        listed = loaded or list(cards)
+        raise AmbiguousError(
+            server.address, [f"{server.address}/?model={quote(name)}" for name in listed[:20]]
+        )
+    name = loaded[0] if server.wanted is None else server.wanted
+    if name not in loaded:
+        raise UnreachableError(f"{server.address} has not loaded {name[:200]!r}; send it a request first")
+    return cards[name]
+
+
+def _model(settings: Settings, props: Mapping[str, Any], card: Mapping[str, Any], server: Server) -> str:
+    path, alias = text_of(props, "model_path"), text_of(props, "model_alias") or text_of(card, "id")
+    stated = path or alias
+    if not stated:
+        raise told_nothing(NAME, server)
+    model, note = model_reference(stated)
+    if note and model == path and alias and alias != path and alias.count("/") == 1:
+        model, note = model_reference(alias)  # -hf: the name is the repository, the path a file of its cache
+    settings.note(note)
+    return model
+
+
+def _enter_context(settings: Settings, props: Mapping[str, Any], build: str | None) -> None:
+    """Enter context and slots: the server states tokens of one slot, and not whether slots share a cache."""
+    tokens = whole_of(object_of(props, "default_generation_settings"), "n_ctx")
+    slots = whole_of(props, "total_slots") or 1
+    settings.take("n_parallel", slots)
+    if tokens is None:
+        settings.note("the server does not state its context: give --option n_ctx=N")
+    elif slots == SLOTS_BY_ITSELF and _may_share(build):
+        settings.take("n_ctx", tokens)
+        settings.take("kv_unified", "on")
+        settings.note(
+            f"{slots} slots are what llama-server takes by itself, then sharing one cache of {tokens:,}"
+            f" tokens; where it was started with -np {slots}, give --option kv_unified=off"
+            f" --option n_ctx={tokens * slots}"
+        )
+    else:
+        settings.take("n_ctx", tokens * slots)
+        if slots > 1:
+            settings.note(
+                f"{slots} slots of {tokens:,} tokens each; where it was started with --kv-unified they share"
+                f" one cache: give --option kv_unified=on --option n_ctx={tokens}"
+            )
+
+
+def _may_share(build: str | None) -> bool:
+    number = _BUILD.match(build or "")
+    return number is None or int(number[1]) >= SHARED_SINCE
+
+
+def _note_file(settings: Settings, meta: Mapping[str, Any]) -> None:
+    said = [
+        f"{value:,} {unit}"
+        for key, unit in (
+            ("n_params", "parameters"), ("size", "bytes of weights"),
+            ("n_ctx_train", "tokens of trained context"),
+        )
+        if (value := whole_of(meta, key))
+    ]  # fmt: skip
+    if said:
+        settings.note(f"the server states {', '.join(said)}")
+    settings.note(
+        "the server does not state types of its cache, batch or what is offloaded: defaults are planned"
+    )

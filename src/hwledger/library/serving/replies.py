@@ -1,0 +1,125 @@
+"""What a server answers, asked for carefully and taken for hostile."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from hwledger.errors import (
+    DeniedError,
+    HwledgerError,
+    MalformedError,
+    MissingError,
+    OfflineError,
+    UnreachableError,
+)
+
+if TYPE_CHECKING:
+    from hwledger.library.net.http import Http
+
+KEY_VARIABLE: Final = "HWLEDGER_SERVER_KEY"
+LARGEST: Final = 4 << 20
+LARGEST_NUMBER: Final = 1 << 50
+LONGEST_TEXT: Final = 1000
+
+
+class Server:
+    """One server, asked path by path; each path once.
+
+    Attributes:
+        address: scheme, host and port.
+        wanted: model that the user named, where the server has several.
+        asked: paths that were asked, in order.
+    """
+
+    def __init__(self, http: "Http", address: str, wanted: str | None = None) -> None:
+        self.address = address
+        self.wanted = wanted
+        self.asked: list[str] = []
+        self._http = http
+        self._kept: dict[str, Any] = {}
+
+    def json(self, path: str) -> dict[str, Any]:
+        """Return the JSON object at ``path``; empty where the server has none there.
+
+        Raises:
+            DeniedError: it wants a key.
+            UnreachableError: it does not answer at all.
+        """
+        if path not in self._kept:
+            self._kept[path] = self._ask(path, self._http.fetch_json)
+        found = self._kept[path]
+        return found if isinstance(found, dict) else {}
+
+    def text(self, path: str) -> str:
+        """Return the text at ``path``; empty where the server has none there.
+
+        Raises:
+            DeniedError, UnreachableError: as ``json``.
+        """
+        if path not in self._kept:
+            self._kept[path] = self._ask(path, self._http.fetch)
+        found = self._kept[path]
+        return found.decode("utf-8", "replace") if isinstance(found, bytes) else ""
+
+    def _ask(self, path: str, fetch: Any) -> Any:
+        self.asked.append(path)
+        try:
+            return fetch(f"{self.address}{path}", limit=LARGEST)
+        except DeniedError:
+            raise DeniedError(
+                f"{self.address} wants a key: set {KEY_VARIABLE} to the one that the server was started with"
+            ) from None
+        except OfflineError:
+            raise
+        except (MissingError, MalformedError):
+            return None
+        except UnreachableError as error:
+            if len(self.asked) == 1 and not _answers(error):
+                raise
+            return None
+
+
+def _answers(error: UnreachableError) -> bool:
+    """Whether the server did answer, with an error of its own (405, 500, 501)."""
+    return " answers " in str(error)
+
+
+def text_of(found: Mapping[str, Any], key: str) -> str | None:
+    """Return a printable text of sensible length, or ``None``."""
+    value = found.get(key)
+    if not isinstance(value, str) or not 0 < len(value.strip()) <= LONGEST_TEXT:
+        return None
+    return value.strip() if value.isprintable() else None
+
+
+def whole_of(found: Mapping[str, Any], key: str, least: int = 1) -> int | None:
+    """Return a whole number within reason, also where it is written as text, or ``None``."""
+    value = found.get(key)
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:  # noqa: PLR2004
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    return value if least <= value <= LARGEST_NUMBER else None
+
+
+def objects_of(found: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
+    """Return the objects in a list, at most a thousand; everything else is left out."""
+    value = found.get(key)
+    return [item for item in value[:1000] if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def object_of(found: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """Return an object, empty where there is none."""
+    value = found.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def owners(server: Server) -> set[str]:
+    """Return what ``/v1/models`` calls the owners of its models."""
+    return {text_of(item, "owned_by") or "" for item in objects_of(server.json("/v1/models"), "data")}
+
+
+def told_nothing(engine: str, server: Server) -> HwledgerError:
+    """Return the error of an engine that is recognised and does not say what it runs."""
+    return MalformedError(
+        f"{server.address} is {engine} and does not say which model it runs; give the model itself"
+    )

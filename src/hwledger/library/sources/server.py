@@ -1,0 +1,33 @@
+"""Running inference engines at an address: the model that they run."""
+
+from collections.abc import Sequence
+
+from hwledger.library.access import Access
+from hwledger.library.serving.address import is_server
+from hwledger.model.spec import ModelSpec
+
+
+class ServerSource:
+    """``http://localhost:8000``: whatever engine answers there is asked which model it runs."""
+
+    name = "server"
+    precedence = 5
+
+    def candidates(self, ref: str) -> Sequence[str]:
+        """Return the address where it is one of a server rather than of a file."""
+        return [ref] if is_server(ref) else []
+
+    def open(self, ref: str, access: Access) -> ModelSpec:
+        """Read the model that the server says it runs, from where that model is found."""
+        from dataclasses import replace  # noqa: PLC0415 - start-up time
+
+        from hwledger.library.serving.detect import probe  # noqa: PLC0415
+        from hwledger.library.source import open_model  # noqa: PLC0415
+
+        told = probe(ref, access)
+        return open_model(told.model, access=replace(access, revision=access.revision or told.revision))
+
+    def nearest(self, ref: str) -> Sequence[str]:
+        """Return nothing: an address is right or wrong."""
+        del ref
+        return ()
