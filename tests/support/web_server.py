@@ -1,0 +1,324 @@
+"""A web server on loopback whose replies a test decides to the byte, and that logs what it was asked."""
+
+import contextlib
+import re
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from email.message import Message
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+from urllib.parse import parse_qs, unquote, urlsplit
+
+PIECE = 1 << 16
+Pieces = Iterator[tuple[float, bytes]]
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request; ``target`` is the path with its query as sent, ``headers`` know no upper or lower case."""
+
+    method: str
+    target: str
+    headers: Message[str, str]
+    body: bytes = b""
+
+    @property
+    def path(self) -> str:
+        """The path, decoded."""
+        return unquote(urlsplit(self.target).path)
+
+    @property
+    def segments(self) -> list[str]:
+        """The parts of the path between slashes, each decoded on its own."""
+        return [unquote(part) for part in urlsplit(self.target).path.split("/")[1:]]
+
+    @property
+    def query(self) -> dict[str, list[str]]:
+        """The query's values by name, in the order sent."""
+        return parse_qs(urlsplit(self.target).query, keep_blank_values=True)
+
+    def first(self, name: str, default: str = "") -> str:
+        """Return the query's first value of this name."""
+        return self.query.get(name, [default])[0]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One reply.
+
+    Attributes:
+        status, headers: as they are; a length is added unless one is stated, and a stated one may lie.
+        body: bytes, or a function that starts a stream of them.
+        delay_s: seconds before anything is sent.
+        drip: (bytes, seconds): the body is sent in steps of so many bytes, with a pause before each.
+        cut_after: bytes of the body after which the connection is closed, the length still claiming all.
+        chunked: send the body in chunks instead of stating a length.
+        omit_length: state no length; the body ends where the connection does.
+    """
+
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | Callable[[], Iterator[bytes]] = b""
+    delay_s: float = 0
+    drip: tuple[int, float] | None = None
+    cut_after: int | None = None
+    chunked: bool = False
+    omit_length: bool = False
+
+
+@dataclass(frozen=True)
+class RawReply:
+    """Bytes sent as they are, HTTP or not, before the connection is closed."""
+
+    raw: bytes
+    delay_s: float = 0
+
+
+Answer = Reply | RawReply
+Route = Answer | Callable[[Request], Answer]
+
+
+@dataclass(frozen=True)
+class Around:
+    """A fault that alters the ordinary answer: it is given the request and the function that answers it."""
+
+    alter: Callable[[Request, Callable[[Request], Answer]], Answer]
+
+
+Fault = tuple[str, float, Route | Around]
+
+
+@dataclass
+class Logged:
+    """One line of the log; ``sent`` counts the body's bytes."""
+
+    method: str
+    target: str
+    headers: Message[str, str]
+    sent: int = 0
+
+    @property
+    def range(self) -> str | None:
+        """The part asked for, as the request put it."""
+        return self.headers.get("Range")
+
+
+def ranged(content: bytes, request: Request, headers: Mapping[str, str]) -> Reply:
+    """Return the part of a file that the request asks for, or all of it where it asks for no part."""
+    named, size = {"Accept-Ranges": "bytes", **headers}, len(content)
+    found = re.fullmatch(r"bytes=(\d*)-(\d*)", request.headers.get("Range", ""))
+    if not found or found[0] == "bytes=-":
+        return Reply(200, named, content)
+    start = int(found[1]) if found[1] else max(0, size - int(found[2]))
+    end = min(int(found[2]), size - 1) if found[1] and found[2] else size - 1
+    if start > end:
+        return Reply(416, {**named, "Content-Range": f"bytes */{size}"})
+    return Reply(206, {**named, "Content-Range": f"bytes {start}-{end}/{size}"}, content[start : end + 1])
+
+
+class WebServer:
+    """A server of ``routes``, for use as a context manager; other paths are not found.
+
+    Attributes:
+        url: the address, without a slash at its end.
+        faults: (pattern, times, reply): given so many times to targets that hold the pattern.
+        most_at_once: requests that were being answered side by side at most.
+    """
+
+    def __init__(self, routes: Mapping[str, Route] | None = None) -> None:
+        self.routes: dict[str, Route] = dict(routes or {})
+        self.faults: list[Fault] = []
+        self.most_at_once = 0
+        self.stopping = threading.Event()
+        self.errors: list[BaseException] = []
+        self._log: list[Logged] = []
+        self._now = 0
+        self._lock = threading.Lock()
+        self._listener = _Listener(self)
+        self.url = f"http://127.0.0.1:{self._listener.server_address[1]}"
+        self._thread = threading.Thread(target=self._listener.serve_forever, args=(0.02,), daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        self.stopping.set()
+        self._listener.shutdown()
+        self._listener.hang_up()
+        self._listener.server_close()
+        self._thread.join()
+        if self.errors and kind is None:
+            raise self.errors[0]
+
+    @property
+    def log(self) -> list[Logged]:
+        """Every request so far, in order of arrival."""
+        with self._lock:
+            return list(self._log)
+
+    @property
+    def sent(self) -> int:
+        """Bytes of all bodies so far."""
+        return sum(line.sent for line in self.log)
+
+    def answer(self, request: Request) -> Answer:
+        """Return the ordinary answer."""
+        return settle(self.routes.get(request.path, Reply(404, body=b"not found")), request)
+
+    def settled(self, request: Request) -> Answer:
+        """Return the fault that is due, else the ordinary answer."""
+        due = self._due(request)
+        if due is None:
+            return self.answer(request)
+        return due.alter(request, self.answer) if isinstance(due, Around) else settle(due, request)
+
+    def _due(self, request: Request) -> Route | Around | None:
+        with self._lock:
+            for at, (pattern, times, reply) in enumerate(self.faults):
+                if times > 0 and re.search(pattern, request.target):
+                    self.faults[at] = (pattern, times - 1, reply)
+                    return reply
+        return None
+
+    def arrived(self, request: Request) -> Logged:
+        """Write a request down and count it as being answered."""
+        line = Logged(request.method, request.target, request.headers)
+        with self._lock:
+            self._log.append(line)
+            self._now += 1
+            self.most_at_once = max(self.most_at_once, self._now)
+        return line
+
+    def answered(self) -> None:
+        """Count one request less as being answered."""
+        with self._lock:
+            self._now -= 1
+
+
+def settle(route: Route, request: Request) -> Answer:
+    """Return the reply that a route is or makes."""
+    return route(request) if callable(route) else route
+
+
+class _Listener(ThreadingHTTPServer):
+    daemon_threads = False  # joined on closing: no socket outlives its test
+    request_queue_size = 64
+
+    def __init__(self, site: WebServer) -> None:
+        self.site = site
+        self._open: set[socket.socket] = set()
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self._open.discard(request)
+        super().shutdown_request(request)
+
+    def hang_up(self) -> None:
+        for connection in list(self._open):
+            with contextlib.suppress(OSError):  # the other side may have gone first
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        del request, client_address  # the handler has kept the error
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: _Listener
+
+    def handle(self) -> None:
+        try:
+            super().handle()
+        except OSError:
+            return  # a client that hangs up
+        except Exception as error:
+            self.server.site.errors.append(error)
+            raise
+
+    def _serve(self) -> None:
+        length = int(self.headers.get("Content-Length") or 0)
+        request = Request(self.command, self.path, self.headers, self.rfile.read(length) if length else b"")
+        line = self.server.site.arrived(request)
+        with contextlib.ExitStack() as counted:
+            counted.callback(self.server.site.answered)
+            reply = self.server.site.settled(request)
+            self.server.site.stopping.wait(reply.delay_s)
+            self._write(line, _pieces(reply, request), counted)
+            self.close_connection = self.close_connection or _closes(reply)
+
+    def _write(self, line: Logged, pieces: Pieces, counted: contextlib.ExitStack) -> None:
+        head, ahead = True, next(pieces, None)
+        while ahead and not self.server.site.stopping.is_set():
+            (pause, raw), ahead = ahead, next(pieces, None)
+            self.server.site.stopping.wait(pause)
+            line.sent += 0 if head else len(raw)
+            head = False
+            if ahead is None:
+                counted.close()  # before the last bytes: whoever has them all may ask anew at once
+            self.wfile.write(raw)
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815
+
+    def log_message(self, *args: object) -> None:
+        del args  # the log is the server's
+
+
+def _closes(reply: Answer) -> bool:
+    if isinstance(reply, RawReply) or reply.cut_after is not None or reply.omit_length:
+        return True
+    stated = {key.lower(): value for key, value in reply.headers.items()}.get("content-length")
+    if not isinstance(reply.body, bytes):
+        return stated is None and not reply.chunked
+    return stated not in {None, str(len(reply.body))}
+
+
+def _pieces(reply: Answer, request: Request) -> Pieces:
+    if isinstance(reply, RawReply):
+        yield 0, reply.raw
+        return
+    yield 0, _head(reply)
+    if request.method == "HEAD":
+        return
+    for pause, raw in _steps(reply):
+        yield pause, b"%x\r\n%b\r\n" % (len(raw), raw) if reply.chunked else raw
+    if reply.chunked and reply.cut_after is None:
+        yield 0, b"0\r\n\r\n"
+
+
+def _head(reply: Reply) -> bytes:
+    headers = {"Date": "Sun, 01 Nov 2026 10:00:00 GMT", **reply.headers}
+    if reply.chunked:
+        headers["Transfer-Encoding"] = "chunked"
+    elif not reply.omit_length and isinstance(reply.body, bytes):
+        headers |= {} if _stated(reply) else {"Content-Length": str(len(reply.body))}
+    if _closes(reply) and reply.cut_after is None:
+        headers["Connection"] = "close"
+    phrase = HTTPStatus(reply.status).phrase if reply.status in set(HTTPStatus) else "Unknown"
+    lines = [f"HTTP/1.1 {reply.status} {phrase}", *(f"{key}: {value}" for key, value in headers.items())]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+
+def _stated(reply: Reply) -> bool:
+    return "content-length" in {key.lower() for key in reply.headers}
+
+
+def _steps(reply: Reply) -> Pieces:
+    size, pause = reply.drip or (PIECE, 0.0)
+    left = reply.cut_after
+    for part in [reply.body] if isinstance(reply.body, bytes) else reply.body():
+        for start in range(0, len(part), size):
+            raw = part[start : start + size][:left]
+            left = None if left is None else left - len(raw)
+            if raw:
+                yield pause, raw
+            if left == 0:
+                return
