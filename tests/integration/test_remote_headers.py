@@ -44,10 +44,9 @@ def large_header(*, scores: bool = False) -> bytes:
 
 
 @pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[ExitStack]:
-    """Give hubs that HF_ENDPOINT names, closed at the end."""
+def hub() -> Iterator[ExitStack]:
+    """Close the servers of a test at its end."""
     with ExitStack() as stack:
-        stack.callback(monkeypatch.undo)
         yield stack
 
 

@@ -79,11 +79,9 @@ def test_a_local_model_is_read_anew_when_its_file_changes(
     path.write_bytes(tiny.gguf_file())
     first = open_model(str(path))
     document = only_file("local").read_text()
-    monkeypatch.setattr("hwledger.library.gguf.shards.read_gguf_model", None)
-    assert open_model(str(path)).tensors == first.tensors
-    monkeypatch.undo()
-    monkeypatch.setattr("hwledger.library.sources.local.WORTH_KEEPING_BYTES", 0)
-    monkeypatch.setenv("HWLEDGER_CACHE_DIR", str(cache_dir()))
+    with monkeypatch.context() as patch:
+        patch.setattr("hwledger.library.gguf.shards.read_gguf_model", None)
+        assert open_model(str(path)).tensors == first.tensors
     path.write_bytes(tiny.gguf_file(**{"general.name": "another"}))
     assert open_model(str(path)).id == "another"
     assert json.loads(document)["schema"] == kept.SCHEMA
