@@ -22,7 +22,7 @@ class Request:
 
     method: str
     target: str
-    headers: Message[str, str]
+    headers: Message
     body: bytes = b""
 
     @property
@@ -97,7 +97,7 @@ class Logged:
 
     method: str
     target: str
-    headers: Message[str, str]
+    headers: Message
     sent: int = 0
 
     @property
