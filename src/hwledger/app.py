@@ -72,11 +72,12 @@ def plan(  # noqa: PLR0913 - the planner's public knobs
     )
     kept = _told_options(told, options, context=context, concurrency=concurrency, kv_cache=kv_cache)
     wanted = device or told.device
+    whole = spec.context_length if told.whole_context else None
     made = plan_spec(
         spec,
         engine=engine or told.engine,
         engine_version=engine_version or (told.engine_version if same else None),
-        context=context or told.context,
+        context=context or told.context or whole,
         concurrency=concurrency or told.concurrency or 1,
         weights=weights or told.weights,
         kv_cache=kv_cache or told.kv_cache,

@@ -17,6 +17,7 @@ class Deployment:
         options: options of the engine profile by their own names, as text.
         concurrency: requests at once, where the program is told.
         context: tokens of one request, where the program is told outside ``options``.
+        whole_context: it runs the model's whole context, as it does where it is told none.
         weights: type that the program packs the weights in while loading, where it does.
         kv_cache: number type of the KV cache, where it is no option.
         device: accelerators, as ``parse_devices`` reads them, where they are told.
@@ -31,6 +32,7 @@ class Deployment:
     options: Mapping[str, str] = field(default_factory=dict)
     concurrency: int | None = None
     context: int | None = None
+    whole_context: bool = False
     weights: str | None = None
     kv_cache: str | None = None
     device: str | None = None

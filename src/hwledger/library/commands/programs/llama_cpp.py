@@ -62,9 +62,8 @@ def _read(call: Call) -> Draft:
         enter(draft, item)
     settle_model(draft, parsed.loose)
     if "n_ctx" not in draft.options:
-        draft.note(
-            f"{call.program} is told no context (-c): by itself it takes what the model was trained with"
-        )
+        draft.whole_context = True
+        draft.note(f"{call.program} is told no context (-c): it takes what the model was trained with")
     return draft
 
 

@@ -22,6 +22,7 @@ def read(call: Call) -> Deployment:
         draft.model = draft.model or parsed.loose[0]
     if any(item.flag and item.flag.name == "--enable-dp-attention" for item in parsed.items):
         _split_attention(draft)
+    vllm.settle(draft)
     return draft.deployment()
 
 

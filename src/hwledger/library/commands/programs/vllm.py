@@ -45,7 +45,14 @@ def read(call: Call) -> Deployment:
     if parsed.loose:
         draft.model = parsed.loose[0]
         draft.left_over(parsed.loose[1:])
+    settle(draft)
     return draft.deployment()
+
+
+def settle(draft: Draft) -> None:
+    """Enter what a server does without being told: one rank, and the model's whole context."""
+    draft.options.setdefault("tensor_parallel_size", "1")
+    draft.whole_context = "max_model_len" not in draft.options
 
 
 def enter(draft: Draft, item: Item) -> None:
