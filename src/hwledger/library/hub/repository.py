@@ -17,6 +17,7 @@ from hwledger.library.net.remote_file import RemoteFile
 from hwledger.library.net.remote_files import Counter
 
 LARGEST_FILE = 1 << 50
+LONGEST_COMMIT = 64
 Result = TypeVar("Result")
 
 
@@ -44,7 +45,7 @@ def read_repository(hub: Hub, ref: HubReference) -> Repository:
 
     def question(api: HfApi) -> Repository:
         info = api.model_info(ref.repo, revision=ref.revision, files_metadata=True, timeout=TIMEOUT_S)
-        if not isinstance(info.sha, str) or not info.sha.isalnum():
+        if not isinstance(info.sha, str) or not info.sha.isalnum() or len(info.sha) > LONGEST_COMMIT:
             raise ValueError("no commit")
         files = {str(file.rfilename): _size(file.size) for file in info.siblings or ()}
         return Repository(ref.repo, info.sha, {path: size for path, size in files.items() if _inside(path)})

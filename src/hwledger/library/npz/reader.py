@@ -56,7 +56,7 @@ def read_npz(files: Files, name: str) -> NpzHeader:
                     raise MalformedError(f"{file.where}: {len(members):,} arrays are more than a model has")
                 return NpzHeader(tuple(_read(archive, member, file.where) for member in members))
         except BROKEN as error:
-            raise MalformedError(f"{file.where}: this is no usable npz file ({error})") from None
+            raise MalformedError(f"{file.where}: this is no usable npz file ({str(error)[:160]})") from None
 
 
 class _Seekable(io.RawIOBase):

@@ -332,7 +332,7 @@ def test_hostile_text_is_read_in_bounded_time(piece: str) -> None:
 
 @pytest.mark.requirement("FR-SRC-COMMANDS")
 def test_what_a_server_does_untold_is_part_of_what_it_runs() -> None:
-    """vLLM takes one rank and the whole context, llama-server the trained one; a stated context is kept."""
+    """VLLM takes one rank and the whole context, llama-server the trained one; a stated context is kept."""
     untold, told = read_command("vllm serve a/b"), read_command("vllm serve a/b --max-model-len 8k -tp 4")
     assert (untold.options["tensor_parallel_size"], untold.whole_context) == ("1", True)
     assert (told.options["tensor_parallel_size"], told.whole_context) == ("4", False)
