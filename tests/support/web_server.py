@@ -125,12 +125,14 @@ class WebServer:
     Attributes:
         url: the address, without a slash at its end.
         faults: (pattern, times, reply): given so many times to targets that hold the pattern.
+        faults_of: the server whose faults are given: this one, unless two share theirs.
         most_at_once: requests that were being answered side by side at most.
     """
 
     def __init__(self, routes: Mapping[str, Route] | None = None) -> None:
         self.routes: dict[str, Route] = dict(routes or {})
         self.faults: list[Fault] = []
+        self.faults_of: WebServer = self
         self.most_at_once = 0
         self.stopping = threading.Event()
         self.errors: list[BaseException] = []
@@ -177,10 +179,10 @@ class WebServer:
         return due.alter(request, self.answer) if isinstance(due, Around) else settle(due, request)
 
     def _due(self, request: Request) -> Route | Around | None:
-        with self._lock:
-            for at, (pattern, times, reply) in enumerate(self.faults):
+        with self.faults_of._lock:
+            for at, (pattern, times, reply) in enumerate(self.faults_of.faults):
                 if times > 0 and re.search(pattern, request.target):
-                    self.faults[at] = (pattern, times - 1, reply)
+                    self.faults_of.faults[at] = (pattern, times - 1, reply)
                     return reply
         return None
 
