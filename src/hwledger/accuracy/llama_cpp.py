@@ -9,7 +9,7 @@ from hwledger.accuracy.result import Result
 from hwledger.errors import HwledgerError
 from hwledger.library.gguf.reader import GgufHeader
 from hwledger.library.gguf.spec import gguf_spec
-from hwledger.library.source import open_model
+from hwledger.library.sources.catalogue import shipped_model
 from hwledger.model.spec import ModelSpec
 from hwledger.planner.memory import Category
 from hwledger.planner.plan import Plan, plan
@@ -57,7 +57,7 @@ def replay_logs(table: Iterable[dict[str, str]]) -> Iterator[Result]:
     for row in table:
         predicted = 0.0
         try:
-            spec = open_model(f"catalogue:{row['model']}")
+            spec = shipped_model(row["model"])
             made = plan(
                 spec, engine="llama.cpp", engine_version=row["version"], options=row["options"].split()
             )

@@ -4,14 +4,14 @@ from collections.abc import Iterable, Iterator
 
 from hwledger.accuracy.result import Result
 from hwledger.errors import HwledgerError
-from hwledger.library.source import open_model
+from hwledger.library.sources.catalogue import shipped_model
 
 
 def replay_parameters(table: Iterable[dict[str, str]]) -> Iterator[Result]:
     """Yield total and active parameters of every catalogue model that transformers could build."""
     for row in table:
         try:
-            census = open_model(f"catalogue:{row['model']}").census
+            census = shipped_model(row["model"]).census
         except HwledgerError:  # a count that cannot be made is a wrong one
             counts = {"total": 0, "active": 0}
         else:

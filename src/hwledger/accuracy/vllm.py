@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from hwledger.accuracy.result import Result
 from hwledger.errors import HwledgerError
-from hwledger.library.source import open_model
+from hwledger.library.sources.catalogue import shipped_model
 from hwledger.planner.memory import Capacity, Category
 from hwledger.planner.plan import Plan, plan
 from hwledger.units import GIB
@@ -61,7 +61,7 @@ def _plan(row: dict[str, str], more: dict[str, object]) -> Plan | None:
     options = dict(pair.split("=", 1) for pair in row["options"].split())
     try:
         return plan(
-            open_model(f"catalogue:{row['model']}"), engine="vllm", engine_version=row["version"],
+            shipped_model(row["model"]), engine="vllm", engine_version=row["version"],
             weights=row["weights"] or None, options={**options, **more},
         )  # fmt: skip
     except HwledgerError:  # a plan that cannot be made is a wrong one

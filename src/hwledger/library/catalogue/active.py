@@ -28,7 +28,7 @@ def in_force() -> Table:
     try:
         found = (folder / STATE).stat()
     except (FileNotFoundError, NotADirectoryError):
-        return _shipped()
+        return shipped()
     except OSError as error:
         raise InputError(
             f"{folder}: installed catalogues cannot be looked up ({error.strerror}); "
@@ -57,7 +57,8 @@ def _packaged() -> Traversable:
 
 
 @cache
-def _shipped() -> Table:
+def shipped() -> Table:
+    """Return the catalogue in the package, whichever is in force."""
     return Table(read_rows(shipped_bytes()))
 
 
@@ -68,7 +69,7 @@ def _recorded(folder: Path, written: tuple[int, int, int]) -> Table:
 
     del written
     active = read_state(folder).active_one
-    return _shipped() if active is None else Table(read_rows(read_installed(folder, active)))
+    return shipped() if active is None else Table(read_rows(read_installed(folder, active)))
 
 
 def forget() -> None:

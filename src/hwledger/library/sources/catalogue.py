@@ -2,12 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from hwledger.errors import AmbiguousError, MissingError
 from hwledger.library.access import Access
 from hwledger.library.config import read_config
 from hwledger.model.reading import Reading
 from hwledger.model.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from hwledger.library.catalogue.rows import Entry
 
 
 class CatalogueSource:
@@ -32,10 +36,7 @@ class CatalogueSource:
         del access
         from hwledger.library.catalogue import lookup  # noqa: PLC0415 - start-up time
 
-        entry = lookup(ref)
-        where = f"catalogue: {entry.id}"
-        spec = read_config(entry.config, where=where, name=entry.id, file_format="catalogue")
-        return replace(spec, reading=Reading(where))
+        return _spec(lookup(ref))
 
     def nearest(self, ref: str) -> Sequence[str]:
         """Return catalogue names that look like ``ref``."""
@@ -47,3 +48,20 @@ class CatalogueSource:
             name.lower(): entry.id for entry in entries() for name in (entry.id, entry.id.split("/")[-1])
         }
         return list(dict.fromkeys(names[n] for n in get_close_matches(ref.lower(), names, 3, 0.6)))
+
+
+def shipped_model(name: str) -> ModelSpec:
+    """Return a model of the catalogue in the package, whichever is in force: measurements are held to that.
+
+    Raises:
+        MissingError, AmbiguousError: as ``lookup``.
+    """
+    from hwledger.library.catalogue.active import shipped  # noqa: PLC0415 - start-up time
+
+    return _spec(shipped().lookup(name))
+
+
+def _spec(entry: "Entry") -> ModelSpec:
+    where = f"catalogue: {entry.id}"
+    spec = read_config(entry.config, where=where, name=entry.id, file_format="catalogue")
+    return replace(spec, reading=Reading(where))
