@@ -62,9 +62,11 @@ class Sglang(EngineServer):
     def __init__(self, info: Answers | None = None, *, old: bool = False) -> None:
         arguments = {
             "model_path": "org/tiny", "revision": None, "tp_size": 2, "dp_size": 1, "pp_size": 1,
-            "dtype": "auto", "context_length": None, "mem_fraction_static": 0.85, "kv_cache_dtype": "fp8_e4m3",
+            "dtype": "auto", "context_length": None, "mem_fraction_static": 0.85,
+            "kv_cache_dtype": "fp8_e4m3",
             "max_running_requests": 64, "chunked_prefill_size": 8192, "quantization": None,
-            "version": "0.5.3", "disable_radix_cache": True, "internal_states": [{"max_total_num_tokens": 60000}],
+            "version": "0.5.3", "disable_radix_cache": True,
+            "internal_states": [{"max_total_num_tokens": 60000}],
             "max_prefill_tokens": 16384, **(info or {}),
         }  # fmt: skip
         model = {"model_path": arguments["model_path"], "tokenizer_path": "org/tiny", "is_generation": True,
@@ -85,7 +87,8 @@ class Tgi(EngineServer):
         told = {
             "model_id": "org/tiny", "model_sha": COMMIT, "model_pipeline_tag": "text-generation",
             "max_concurrent_requests": 128, "max_best_of": 2, "max_stop_sequences": 4,
-            "max_input_tokens": 4095, "max_total_tokens": 4096, "validation_workers": 2, "max_client_batch_size": 4,
+            "max_input_tokens": 4095, "max_total_tokens": 4096, "validation_workers": 2,
+            "max_client_batch_size": 4,
             "router": "text-generation-router", "version": "3.3.5", "sha": None, "docker_label": "sha-1",
         } if info is None else dict(info)  # fmt: skip
         card = {"id": told.get("model_id"), "object": "model", "created": 0, "owned_by": told.get("model_id")}

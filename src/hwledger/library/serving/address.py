@@ -12,32 +12,13 @@ _SCHEMES: Final = ("http://", "https://")
 _BARE: Final = re.compile(
     r"(localhost|\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-f:.]{2,45}\]):\d{1,5}(?=[/?#]|$)", re.IGNORECASE
 )
-_PAGES: Final = frozenset(
-    [
-        "api",
-        "docs",
-        "redoc",
-        "metrics",
-        "health",
-        "healthz",
-        "ping",
-        "ready",
-        "version",
-        "info",
-        "props",
-        "slots",
-        "models",
-        "model_info",
-        "get_model_info",
-        "server_info",
-        "get_server_info",
-        "openapi.json",
-        "completion",
-        "completions",
-        "generate",
-        "chat",
-    ]
-)
+_PREFIXES: Final = frozenset({"v1", "api"})
+_FILES: Final = (".gguf", ".json", ".safetensors", ".bin", ".npz", ".pt", ".pth")
+_PAGES: Final = frozenset({
+    "docs", "redoc", "metrics", "health", "healthz", "ping", "ready", "version", "info",
+    "props", "slots", "models", "model_info", "get_model_info", "server_info", "get_server_info",
+    "openapi.json", "completion", "completions", "generate", "chat",
+})  # fmt: skip
 _LONGEST: Final = 2000
 
 
@@ -59,8 +40,14 @@ def is_server(ref: str) -> bool:
         usable = bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:
         return False
-    first = parts.path.strip("/").partition("/")[0].lower()
-    return usable and (first in {"", "v1"} or first in _PAGES)
+    return usable and _is_page(parts.path.strip("/").lower())
+
+
+def _is_page(path: str) -> bool:
+    first, _, rest = path.partition("/")
+    if first in _PREFIXES:
+        return not rest.endswith(_FILES)
+    return not path or path in _PAGES
 
 
 def server_address(ref: str) -> tuple[str, str | None]:

@@ -13,7 +13,7 @@ from hwledger.library.serving.address import server_address
 from hwledger.library.serving.replies import KEY_VARIABLE, Server
 
 TIME_LIMIT_S: Final = 60.0
-KNOWN: Final = "vLLM, SGLang, Text Generation Inference, llama.cpp, mistral.rs, Ollama and LM Studio"
+NAMES: Final = "vLLM, SGLang, Text Generation Inference, llama.cpp, mistral.rs, Ollama and LM Studio"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Known:
     read: Callable[[Server], Deployment]
 
 
-_KNOWN: Final = (
+KNOWN: Final = (
     # by /v1/models, which every engine answers and signs in its own way
     Known(vllm.is_vllm, vllm.read),
     Known(sglang.is_sglang, sglang.read),
@@ -64,10 +64,26 @@ def probe(ref: str, access: Access) -> Deployment:
     credential = Credential(address, key) if key else None
     limited = replace(access, time_limit_s=min(access.time_limit_s, TIME_LIMIT_S))
     with Http(limited, credential) as http:
-        server = Server(http, address, wanted)
-        for known in _KNOWN:
-            if known.matches(server):
-                return known.read(server)
+        return read_server(Server(http, address, wanted, has_key=bool(key)))
+
+
+def read_server(server: Server) -> Deployment:
+    """Return what a server runs, by the first of the known engines that it is.
+
+    Raises:
+        HwledgerError: as ``probe``.
+    """
+    for known in KNOWN:
+        if known.matches(server):
+            told = known.read(server)
+            return replace(told, notes=(*told.notes, *_lost(server)))
     raise UnreachableError(
-        f"{address} answers and is none of {KNOWN} (asked: {', '.join(server.asked)}); give the model itself"
+        f"{server.address} answers and is none of {NAMES}; give the model itself"
+        f" (asked: {', '.join(server.asked)})"
     )
+
+
+def _lost(server: Server) -> list[str]:
+    if not server.lost:
+        return []
+    return [f"the server did not answer {', '.join(server.lost)}: what it states there is missing here"]

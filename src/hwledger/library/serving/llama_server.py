@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from hwledger.errors import AmbiguousError, MissingError, UnreachableError
 from hwledger.library.deployment import Deployment
-from hwledger.library.serving.reference import model_reference
+from hwledger.library.serving.reference import best_reference
 from hwledger.library.serving.replies import (
     Server,
     object_of,
@@ -18,6 +18,7 @@ from hwledger.library.serving.replies import (
     whole_of,
 )
 from hwledger.library.serving.settings import Settings
+from hwledger.planner.engines.llama_cpp.settings import OLDEST
 
 NAME: Final = "llama-server"
 _BUILD: Final = re.compile(r"b([1-9]\d{0,7})(?:-|$)")
@@ -54,10 +55,9 @@ def read(server: Server) -> Deployment:
     build = text_of(props, "build_info")
     _enter_context(settings, props, build)
     _note_file(settings, object_of(card, "meta"))
-    number = _BUILD.match(build or "")
     return Deployment(
         model=model, program=f"{NAME} {build}" if build else NAME, engine="llama.cpp",
-        engine_version=f"b{number[1]}" if number else None,
+        engine_version=_version(build),
         options=settings.options, notes=tuple(settings.notes),
     )  # fmt: skip
 
@@ -90,14 +90,11 @@ def _chosen(server: Server, cards: Mapping[str, dict[str, Any]]) -> dict[str, An
 
 def _model(settings: Settings, props: Mapping[str, Any], card: Mapping[str, Any], server: Server) -> str:
     path, alias = text_of(props, "model_path"), text_of(props, "model_alias") or text_of(card, "id")
-    stated = path or alias
-    if not stated:
+    found = best_reference(path, alias)  # -hf: the name is the repository, the path a file of its cache
+    if found is None:
         raise told_nothing(NAME, server)
-    model, note = model_reference(stated)
-    if note and model == path and alias and alias != path and alias.count("/") == 1:
-        model, note = model_reference(alias)  # -hf: the name is the repository, the path a file of its cache
-    settings.note(note)
-    return model
+    settings.note(found[1])
+    return found[0]
 
 
 def _enter_context(settings: Settings, props: Mapping[str, Any], build: str | None) -> None:
@@ -124,9 +121,20 @@ def _enter_context(settings: Settings, props: Mapping[str, Any], build: str | No
             )
 
 
+def _number(build: str | None) -> int | None:
+    found = _BUILD.match(build or "")
+    return int(found[1]) if found else None
+
+
+def _version(build: str | None) -> str | None:
+    """Return the build where the planner has rules for it; builds of one's own call themselves b0 or b1."""
+    number = _number(build)
+    return f"b{number}" if number is not None and number >= OLDEST else None
+
+
 def _may_share(build: str | None) -> bool:
-    number = _BUILD.match(build or "")
-    return number is None or int(number[1]) >= SHARED_SINCE
+    number = _number(build)
+    return number is None or number < OLDEST or number >= SHARED_SINCE
 
 
 def _note_file(settings: Settings, meta: Mapping[str, Any]) -> None:

@@ -17,7 +17,7 @@ _STATES: Final = frozenset({"loaded", "unloaded", "reloading"})
 
 
 def is_mistral_rs(server: Server) -> bool:
-    """Whether the list begins with ``default`` of ``local``, or the machine is described as mistral.rs does."""
+    """Whether the list begins with ``default`` of ``local``, or the machine is described as there."""
     if owners(server) != {"local"}:
         return False
     cards = objects_of(server.json("/v1/models"), "data")
@@ -39,7 +39,7 @@ def read(server: Server) -> Deployment:
     notes = [
         note,
         "mistral.rs has no profile of its own yet: it is planned with the engine of the model's format",
-        "mistral.rs states neither its context nor how it packed the weights (--isq): give --context, --weights",
+        "mistral.rs states neither its context nor how it packed weights: give --context, --weights",
     ]
     return Deployment(
         model=model,

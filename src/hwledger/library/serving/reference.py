@@ -15,57 +15,13 @@ _CACHED: Final = re.compile(
     re.ASCII,
 )
 _PREFIX: Final = re.compile(r"[A-Za-z][\w.+-]+:", re.ASCII)
-_FOLDERS: Final = frozenset(
-    [
-        "app",
-        "cache",
-        "checkpoint",
-        "checkpoints",
-        "ckpt",
-        "ckpts",
-        "content",
-        "data",
-        "dev",
-        "disk",
-        "gguf",
-        "hf",
-        "home",
-        "hub",
-        "huggingface",
-        "llm",
-        "llms",
-        "local",
-        "media",
-        "mnt",
-        "model",
-        "model-store",
-        "models",
-        "mount",
-        "nas",
-        "nfs",
-        "opt",
-        "pretrained",
-        "raid",
-        "repo",
-        "repository",
-        "root",
-        "scratch",
-        "share",
-        "shared",
-        "snapshots",
-        "srv",
-        "storage",
-        "tmp",
-        "users",
-        "usr",
-        "var",
-        "volume",
-        "volumes",
-        "weights",
-        "work",
-        "workspace",
-    ]
-)
+_FOLDERS: Final = frozenset({
+    "app", "cache", "checkpoint", "checkpoints", "ckpt", "ckpts", "content", "data", "dev", "disk",
+    "gguf", "hf", "home", "hub", "huggingface", "llm", "llms", "local", "media", "mnt", "model",
+    "model-store", "models", "mount", "nas", "nfs", "opt", "pretrained", "raid", "repo",
+    "repository", "root", "scratch", "share", "shared", "snapshots", "srv", "storage", "tmp",
+    "users", "usr", "var", "volume", "volumes", "weights", "work", "workspace",
+})  # fmt: skip
 _WEIGHTS: Final = (".gguf", ".safetensors", ".bin", ".json")
 _LEAST_PARTS: Final = 3
 
@@ -93,6 +49,22 @@ def model_reference(stated: str) -> tuple[str, str | None]:
     return _from_path(text, slashed)
 
 
+def best_reference(path: str | None, name: str | None) -> tuple[str, str | None] | None:
+    """Return the best reference to a model that a server states by path and by name; ``None``: by neither.
+
+    The name counts where it looks like one of the hub and the path leads nowhere from here.
+
+    Raises:
+        MalformedError: as ``model_reference``.
+    """
+    found = model_reference(path) if path else None
+    if path and found and (found[1] is None or found[0] != path or _is_here(path)):
+        return found
+    if path and name and name != path and _REPO.fullmatch(name):
+        return name, f"{name} is what the server calls the model that it runs from {path}"
+    return found or (model_reference(name) if name else None)
+
+
 def revision_of(model: str, stated: str | None) -> str | None:
     """Return the revision that a server states, where ``model`` is a repository that names none itself."""
     usable = stated and _REVISION.fullmatch(stated) and "@" not in model and _REPO.fullmatch(model)
@@ -100,10 +72,10 @@ def revision_of(model: str, stated: str | None) -> str | None:
 
 
 def _is_here(text: str) -> bool:
-    rooted = text.startswith(("/", "~", ".")) or text.lower().endswith(".gguf") or text[1:3] == ":\\"
+    rooted = text.startswith(("/", ".")) or text.lower().endswith(".gguf") or text[1:3] == ":\\"
     try:
-        return rooted and Path(text).expanduser().exists()
-    except (OSError, ValueError, RuntimeError):
+        return rooted and Path(text).exists()
+    except (OSError, ValueError):
         return False
 
 

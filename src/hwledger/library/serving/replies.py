@@ -11,8 +11,11 @@ from hwledger.errors import (
     OfflineError,
     UnreachableError,
 )
+from hwledger.library.json_file import parse_json
 
 if TYPE_CHECKING:
+    from httpx2 import Response
+
     from hwledger.library.net.http import Http
 
 KEY_VARIABLE: Final = "HWLEDGER_SERVER_KEY"
@@ -27,13 +30,19 @@ class Server:
     Attributes:
         address: scheme, host and port.
         wanted: model that the user named, where the server has several.
+        has_key: a key is shown to it.
         asked: paths that were asked, in order.
+        lost: paths that got no answer although earlier ones did.
     """
 
-    def __init__(self, http: "Http", address: str, wanted: str | None = None) -> None:
+    def __init__(
+        self, http: "Http", address: str, wanted: str | None = None, *, has_key: bool = False
+    ) -> None:
         self.address = address
         self.wanted = wanted
+        self.has_key = has_key
         self.asked: list[str] = []
+        self.lost: list[str] = []
         self._http = http
         self._kept: dict[str, Any] = {}
 
@@ -45,7 +54,7 @@ class Server:
             UnreachableError: it does not answer at all.
         """
         if path not in self._kept:
-            self._kept[path] = self._ask(path, self._http.fetch_json)
+            self._kept[path] = self._parsed(path)
         found = self._kept[path]
         return found if isinstance(found, dict) else {}
 
@@ -56,31 +65,44 @@ class Server:
             DeniedError, UnreachableError: as ``json``.
         """
         if path not in self._kept:
-            self._kept[path] = self._ask(path, self._http.fetch)
+            self._kept[path] = self._ask(path)
         found = self._kept[path]
         return found.decode("utf-8", "replace") if isinstance(found, bytes) else ""
 
-    def _ask(self, path: str, fetch: Any) -> Any:
+    def _parsed(self, path: str) -> Any:
+        found = self._ask(path)
+        try:
+            return None if found is None else parse_json(found, f"{self.address}{path}")
+        except MalformedError:
+            return None
+
+    def _ask(self, path: str) -> bytes | None:
         self.asked.append(path)
         try:
-            return fetch(f"{self.address}{path}", limit=LARGEST)
+            return self._http.fetch(f"{self.address}{path}", limit=LARGEST, explain=_nothing_there)
         except DeniedError:
-            raise DeniedError(
-                f"{self.address} wants a key: set {KEY_VARIABLE} to the one that the server was started with"
-            ) from None
+            raise DeniedError(self._wants_key()) from None
         except OfflineError:
             raise
-        except (MissingError, MalformedError):
+        except MissingError:
             return None
-        except UnreachableError as error:
-            if len(self.asked) == 1 and not _answers(error):
+        except UnreachableError:
+            if len(self.asked) == 1:
                 raise
+            self.lost.append(path)
             return None
 
+    def _wants_key(self) -> str:
+        if self.has_key:
+            return f"{self.address} refuses the key in {KEY_VARIABLE}; is it the one of this server?"
+        return f"{self.address} wants a key: set {KEY_VARIABLE} to the one that the server was started with"
 
-def _answers(error: UnreachableError) -> bool:
-    """Whether the server did answer, with an error of its own (405, 500, 501)."""
-    return " answers " in str(error)
+
+def _nothing_there(response: "Response") -> HwledgerError | None:
+    """Take every refusal (405, 500, 501) but that of a right for "nothing there"."""
+    if response.status_code in {401, 403, 407}:
+        return None
+    return MissingError(f"the server answers {response.status_code}")
 
 
 def text_of(found: Mapping[str, Any], key: str) -> str | None:

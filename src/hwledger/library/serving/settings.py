@@ -7,7 +7,7 @@ from hwledger.library.serving.replies import LARGEST_NUMBER
 from hwledger.planner.engine import engine_profile
 from hwledger.planner.engines.vllm.cache_types import cache_type
 
-_UNSET: Final = frozenset({"", "none", "null", "auto", "default"})
+_UNSET: Final = frozenset({"", "None", "null", "auto", "default"})
 _LONGEST: Final = 60
 
 
@@ -27,7 +27,7 @@ class Settings:
     def take(self, name: str, value: Any) -> None:
         """Set an option where the server states one that the profile can use; ``None`` states nothing."""
         text = _text(value)
-        if text is None or text.lower() in _UNSET or name not in self._known:
+        if text is None or text in _UNSET or name not in self._known:
             return
         try:
             if name == "kv_cache_dtype":
@@ -41,7 +41,7 @@ class Settings:
 
     def quantised(self, name: str | None) -> None:
         """Say how a server names the packing of its weights: the files' own, or done while loading."""
-        if name and name.lower() not in _UNSET:
+        if name and name not in _UNSET:
             self.note(
                 f"the server names {name} as its quantisation: the sizes of the files are planned; where it"
                 " packs them while loading, give --option quantization"

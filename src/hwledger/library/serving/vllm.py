@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from hwledger.library.deployment import Deployment
 from hwledger.library.serving.metrics import labels_of
-from hwledger.library.serving.reference import model_reference
+from hwledger.library.serving.reference import best_reference
 from hwledger.library.serving.replies import (
     Server,
     object_of,
@@ -17,6 +17,8 @@ from hwledger.library.serving.replies import (
     whole_of,
 )
 from hwledger.library.serving.settings import Settings
+from hwledger.planner.engines.versions import dotted
+from hwledger.planner.engines.vllm.versions import OLDEST
 
 NAME: Final = "vLLM"
 _METRIC: Final = "vllm:cache_config_info"
@@ -61,22 +63,30 @@ def read(server: Server) -> Deployment:
     """
     cards = objects_of(server.json("/v1/models"), "data")
     card = next((card for card in cards if not text_of(card, "parent")), {})
-    stated = text_of(card, "root") or text_of(card, "id")
-    if not stated:
+    found = best_reference(text_of(card, "root"), text_of(card, "id"))
+    if found is None:
         raise told_nothing(NAME, server)
     settings = Settings("vllm")
-    model, note = model_reference(stated)
+    model, note = found
     settings.note(note)
     settings.take("max_model_len", whole_of(card, "max_model_len"))
     _enter_adapters(settings, cards)
     _enter_cache(settings, labels_of(server.text("/metrics"), _METRIC))
     _enter_config(settings, server.json("/server_info?config_format=json"))
     version = text_of(server.json("/version"), "version")
-    release = _RELEASE.match(version or "")
     return Deployment(
         model=model, program=f"{NAME} {version}" if version else NAME, engine="vllm",
-        engine_version=release[1] if release else None, options=settings.options, notes=tuple(settings.notes),
+        engine_version=_release(settings, version), options=settings.options, notes=tuple(settings.notes),
     )  # fmt: skip
+
+
+def _release(settings: Settings, version: str | None) -> str | None:
+    """Return the release without its decoration; builds without a tag call themselves 0.1."""
+    found = _RELEASE.match(version or "")
+    if found is None or (dotted(found[1]) or ()) >= (dotted(OLDEST) or ()):
+        return found[1] if found else None
+    settings.note(f"vLLM {version} has no rules of its own here: it is planned by the newest")
+    return None
 
 
 def _enter_adapters(settings: Settings, cards: list[dict[str, Any]]) -> None:

@@ -17,6 +17,10 @@ class ServerSource:
         """Return the address where it is one of a server rather than of a file."""
         return [ref] if is_server(ref) else []
 
+    def named(self, ref: str) -> Sequence[str]:
+        """Return the same: an address is an address."""
+        return self.candidates(ref)
+
     def open(self, ref: str, access: Access) -> ModelSpec:
         """Read the model that the server says it runs, from where that model is found."""
         from dataclasses import replace  # noqa: PLC0415 - start-up time

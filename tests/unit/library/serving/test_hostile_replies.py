@@ -1,0 +1,127 @@
+"""Replies that no engine gives: every one becomes a deployment or one of hwledger's own errors."""
+
+import copy
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hwledger.errors import HwledgerError, MalformedError, MissingError
+from hwledger.library.serving.detect import read_server
+from hwledger.library.serving.replies import Server, object_of, objects_of, text_of, whole_of
+from hwledger.planner.engine import engine_profile
+from support import engine_servers as engines
+
+pytestmark = pytest.mark.requirement("FR-SRC-ENGINE")
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=30) | st.sampled_from(["org/name", "/models/a/b", "http://h:1", "x" * 3000, 10**400]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)  # fmt: skip
+METRICS = 'vllm:cache_config_info{block_size="16",num_gpu_blocks="9"} 1\n'
+PROPS = {"default_generation_settings": {"n_ctx": 2048}, "total_slots": 4, "model_path": "/m/x.gguf",
+         "build_info": "b7000-a"}  # fmt: skip
+LISTED = {"data": [{"id": "x", "owned_by": "llamacpp", "meta": {"n_params": 7}}]}
+CARD = {"owned_by": "", "id": "org/tiny"}
+ANSWERS: tuple[dict[str, Any], ...] = (
+    {"/v1/models": {"data": [{**CARD, "owned_by": "vllm", "root": "org/tiny", "max_model_len": 9}]},
+     "/version": {"version": "0.11.0"}, "/metrics": METRICS,
+     "/server_info?config_format=json": {"vllm_config": {"parallel_config": {"tensor_parallel_size": 2}}}},
+    {"/v1/models": {"data": [{**CARD, "owned_by": "sglang"}]},
+     "/server_info": {"model_path": "org/tiny", "tp_size": 2, "version": "0.5", "chunked_prefill_size": 1,
+                      "quantization": "fp8", "dp_size": 2, "internal_states": [{"max_total_num_tokens": 5}]}},
+    {"/info": {"model_id": "org/tiny", "router": "text-generation-router", "max_total_tokens": 9,
+               "model_sha": "a" * 40, "version": "3"}},
+    {"/v1/models": LISTED, "/props": PROPS},
+    {"/v1/models": {"data": [{"id": "default", "owned_by": "local"},
+                             {"id": "org/tiny", "owned_by": "local", "status": "loaded"}]}},
+    {"/api/ps": {"models": [{"name": "a:1b", "context_length": 9}]}, "/api/version": {"version": "0.13"}},
+    {"/api/v1/models": {"models": [{"type": "llm", "key": "a/b", "format": "gguf", "loaded_instances": [
+        {"config": {"context_length": 9, "parallel": 2, "flash_attention": True}}]}]}},
+)  # fmt: skip
+
+
+class FakeHttp:
+    """Answers from a table, as ``Http.fetch`` does."""
+
+    def __init__(self, answers: dict[str, Any]) -> None:
+        self.answers = answers
+
+    def fetch(self, url: str, **_: Any) -> bytes:
+        """Return the answer at a path.
+
+        Raises:
+            MissingError: there is none.
+        """
+        path = url.removeprefix("http://h")
+        if path not in self.answers:
+            raise MissingError(f"{path} is not there")
+        found = self.answers[path]
+        return found.encode("utf-8", "replace") if isinstance(found, str) else json.dumps(found).encode()
+
+
+def served(answers: dict[str, Any]) -> Server:
+    """Return a server that answers from a table."""
+    return Server(FakeHttp(answers), "http://h")  # type: ignore[arg-type]
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Return the way to every value within a value."""
+    inner: list[tuple[Any, ...]] = [path] if path else []
+    for key in value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ():
+        inner += places(value[key], (*path, key))
+    return inner
+
+
+@given(st.data())
+@settings(max_examples=400, deadline=None)
+def test_broken_replies_are_errors_of_ours_or_harmless(data: st.DataObject) -> None:
+    """One to three values of a right set of answers turn to junk: a usable answer or an error of ours."""
+    answers = copy.deepcopy(data.draw(st.sampled_from(ANSWERS)))
+    for _ in range(data.draw(st.integers(1, 3))):
+        way = data.draw(st.sampled_from(places(answers)))
+        holder: Any = answers
+        for key in way[:-1]:
+            holder = holder[key]
+        holder[way[-1]] = data.draw(JUNK)
+    try:
+        told = read_server(served(answers))
+    except HwledgerError:
+        return
+    assert told.model
+    assert told.model.isprintable()
+    assert "://" not in told.model
+    known = engine_profile(told.engine).options if told.engine else {}
+    for name, text in told.options.items():
+        known[name].parse(text)
+
+
+@pytest.mark.parametrize("answers", ANSWERS, ids=lambda answers: next(iter(answers)))
+def test_the_right_answers_are_read(answers: dict[str, Any]) -> None:
+    """The answers that the test above breaks are right ones."""
+    assert read_server(served(answers)).model in {"org/tiny", "/m/x.gguf", "ollama:a:1b", "lmstudio:a/b"}
+
+
+def test_an_engine_that_does_not_say_what_it_runs() -> None:
+    """An engine that is known and names no model is told so."""
+    for owner in ("vllm", "sglang", "llamacpp"):
+        with pytest.raises(MalformedError, match="does not say which model"):
+            read_server(served({"/v1/models": {"data": [{"owned_by": owner, "id": 7}]}}))
+
+
+def test_values_that_are_no_values() -> None:
+    """Texts, numbers and lists of other types, sizes and signs are taken for absent."""
+    found = {"a": True, "b": -1, "c": 10**30, "d": "12", "e": "x\x00", "f": " y ", "g": [1, {}], "h": "²"}
+    assert [whole_of(found, key) for key in "abcdh"] == [None, None, None, 12, None]
+    assert [text_of(found, key) for key in "aef"] == [None, None, "y"]
+    assert objects_of(found, "g") == [{}]
+    assert object_of(found, "g") == {}
+
+
+def test_support_servers_have_a_name_each() -> None:
+    """The servers of the integration tests are all there: one for each engine that is known."""
+    names = {"Vllm", "Sglang", "Tgi", "LlamaServer", "LlamaRouter", "MistralRs", "Ollama", "LmStudio"}
+    assert names <= set(vars(engines))
