@@ -35,6 +35,14 @@ class Source(Protocol):
         """
         ...
 
+    def named(self, ref: str) -> Sequence[str]:
+        """Return every reference that ``ref`` could mean where this source was named outright.
+
+        Raises:
+            HwledgerError: as ``candidates``.
+        """
+        ...
+
     def open(self, ref: str, access: Access) -> ModelSpec:
         """Read the model behind one of the ``candidates``: headers only, never the weights.
 
@@ -85,7 +93,7 @@ def _open(ref: str, asked: Sequence[Source], access: Access) -> ModelSpec:
         rest = ref
     wanted = rest if named else ref
     for source in named or asked:
-        found = list(source.candidates(wanted))
+        found = list(source.named(wanted) if named else source.candidates(wanted))
         if len(found) > 1:
             raise AmbiguousError(ref, found)
         if found:

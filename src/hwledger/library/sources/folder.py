@@ -33,6 +33,10 @@ class FolderSource:
             raise MissingError(f"{ref}: there is no such file or folder")
         return []
 
+    def named(self, ref: str) -> Sequence[str]:
+        """Return the same: a path is a path."""
+        return self.candidates(ref)
+
     def open(self, ref: str, access: Access) -> ModelSpec:
         """Read the config and the headers of the weights beside it."""
         from hwledger.library.checkpoint import read_checkpoint  # noqa: PLC0415

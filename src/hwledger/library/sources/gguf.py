@@ -32,6 +32,10 @@ class GgufSource:
             return [*found, str(config)] if found and config.is_file() else found
         return []
 
+    def named(self, ref: str) -> Sequence[str]:
+        """Return the same: a path is a path."""
+        return self.candidates(ref)
+
     def open(self, ref: str, access: Access) -> ModelSpec:
         """Read the header; the weights stay on disk."""
         from hwledger.library.checkpoint import read_gguf_checkpoint  # noqa: PLC0415

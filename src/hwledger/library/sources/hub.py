@@ -34,7 +34,11 @@ class HubSource:
 
     def candidates(self, ref: str) -> Sequence[str]:
         """Return the reference where it has the shape of one; whether it exists, the hub says on opening."""
-        return [ref] if parse_reference(ref) or (parse_reference(ref, short=True) and _named(ref)) else []
+        return [ref] if parse_reference(ref) else []
+
+    def named(self, ref: str) -> Sequence[str]:
+        """Return the reference, which then may also be a name without a publisher, or lead to a file."""
+        return [ref] if parse_reference(ref, short=True) else []
 
     def open(self, ref: str, access: Access) -> ModelSpec:
         """Read config and headers by range requests, or what is remembered, or the hub's cache offline."""
@@ -51,11 +55,6 @@ class HubSource:
         """Return nothing: only a search of the hub could know."""
         del ref
         return ()
-
-
-def _named(ref: str) -> bool:
-    """Whether a reference that is no plain ``org/repo`` still can be meant for the hub: it has a path."""
-    return ref.count("/") > 1 and not ref.startswith(("/", ".", "~"))
 
 
 def _read(ref: HubReference, access: Access) -> "Read":

@@ -28,6 +28,10 @@ class WebSource:
         path = rest.partition("#")[0].partition("?")[0]
         return [ref.partition("#")[0]] if path.lower().endswith(ENDINGS) and "/" in path else []
 
+    def named(self, ref: str) -> Sequence[str]:
+        """Return the same: an address is an address."""
+        return self.candidates(ref)
+
     def open(self, ref: str, access: Access) -> ModelSpec:
         """Read the header, or what is remembered of it."""
         from hwledger.library.remembered import remembered  # noqa: PLC0415 - start-up time
