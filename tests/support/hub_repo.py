@@ -11,6 +11,13 @@ LARGE = 10 << 20
 LARGE_KINDS = {".safetensors", ".gguf", ".bin", ".pt", ".pth", ".npz", ".onnx"}
 POINTER_SIZE = 135
 Row = dict[str, object]
+EXPANDABLE = {
+    "author", "baseModels", "cardData", "childrenModelCount", "config", "createdAt", "disabled", "downloads",
+    "downloadsAllTime", "evalResults", "gated", "gguf", "inference", "inferenceProviderMapping",
+    "lastModified", "library_name", "likes", "mask_token", "model-index", "pipeline_tag", "private",
+    "resourceGroup", "safetensors", "sha", "siblings", "spaces", "tags", "transformersInfo", "trendingScore",
+    "usedStorage", "widgetData",
+}  # fmt: skip
 
 
 @dataclass

@@ -8,18 +8,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Self
 from urllib.parse import quote, urlencode
 
-from support.hub_repo import Repo, Row, digest, is_large, oid, tree_rows
+from support.hub_repo import EXPANDABLE, Repo, Row, digest, is_large, oid, tree_rows
 from support.web_server import Answer, Reply, Request, WebServer, ranged
 
 PAGE = 1000
 SIGNATURE = "X-Amz-Signature"
-EXPANDABLE = {
-    "author", "baseModels", "cardData", "childrenModelCount", "config", "createdAt", "disabled", "downloads",
-    "downloadsAllTime", "evalResults", "gated", "gguf", "inference", "inferenceProviderMapping",
-    "lastModified", "library_name", "likes", "mask_token", "model-index", "pipeline_tag", "private",
-    "resourceGroup", "safetensors", "sha", "siblings", "spaces", "tags", "transformersInfo", "trendingScore",
-    "usedStorage", "widgetData",
-}  # fmt: skip
 LISTED = {
     "_id", "id", "modelId", "likes", "trendingScore", "private", "downloads", "tags", "pipeline_tag",
     "library_name", "createdAt",
