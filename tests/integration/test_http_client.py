@@ -60,8 +60,9 @@ def test_a_bundle_of_ones_own_is_trusted(
 ) -> None:
     """A server with a private certificate is refused, and read once its bundle is named."""
     made = subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", tmp_path / "key.pem", "-out",
-         tmp_path / "cert.pem", "-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"],
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", tmp_path / "key.pem",
+         "-out", tmp_path / "cert.pem", "-days", "2", "-subj", "/CN=127.0.0.1",
+         "-addext", "subjectAltName=IP:127.0.0.1"],
         capture_output=True, check=False,
     )  # fmt: skip
     if made.returncode:

@@ -1,19 +1,24 @@
 """What a reference says beyond the model: commands and servers come with an engine and its options."""
 
+from dataclasses import replace
+
 from hwledger.library.access import Access
 from hwledger.library.deployment import Deployment
 
 
 def deployment_of(ref: str | Deployment, access: Access) -> Deployment | None:
-    """Return how the model behind ``ref`` is run, where ``ref`` is a command line.
+    """Return how the model behind ``ref`` is run, where ``ref`` is a command line or a running server's.
+
+    Names of Ollama and LM Studio models count where their server has the model loaded or configured.
 
     Raises:
         UsageError: a command line that names no model, or that cannot be read.
+        UnreachableError: a server does not answer.
     """
-    del access
-    if isinstance(ref, Deployment):
-        return ref
-    return _command(ref)
+    told = ref if isinstance(ref, Deployment) else _command(ref)
+    if told is not None:
+        return _served(told, access) or told
+    return _served(Deployment(model=str(ref), program=""), access)
 
 
 def _command(ref: str) -> Deployment | None:
@@ -22,3 +27,36 @@ def _command(ref: str) -> Deployment | None:
     from hwledger.library.commands import is_command, read_command  # noqa: PLC0415 - start-up time
 
     return read_command(ref) if is_command(ref) else None
+
+
+def _served(told: Deployment, access: Access) -> Deployment | None:
+    """Return what a server says of the model, below what a command states."""
+    if told.model.startswith("ollama:"):
+        from hwledger.library.ollama.running import deployment  # noqa: PLC0415 - start-up time
+
+        return _over(deployment(told.model, access), told)
+    if told.model.startswith("lmstudio:"):
+        from hwledger.library.lmstudio.running import deployment as loaded  # noqa: PLC0415 - start-up time
+
+        return _over(loaded(told.model, access), told)
+    from hwledger.library.serving.address import is_server  # noqa: PLC0415 - start-up time
+
+    if not is_server(told.model):
+        return None
+    from hwledger.library.serving.detect import probe  # noqa: PLC0415 - start-up time
+
+    return probe(told.model, access)
+
+
+def _over(served: Deployment | None, told: Deployment) -> Deployment | None:
+    """Return what a server says with what a command states laid over it."""
+    if served is None:
+        return None
+    return replace(
+        served,
+        program=told.program or served.program,
+        options={**served.options, **told.options},
+        context=told.context or served.context,
+        concurrency=told.concurrency or served.concurrency,
+        notes=(*served.notes, *told.notes),
+    )

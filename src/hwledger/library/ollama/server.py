@@ -3,9 +3,9 @@
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
-from hwledger.errors import MalformedError, UsageError
+from hwledger.errors import MalformedError
+from hwledger.library.ollama.address import spelled_address
 from hwledger.library.ollama.fields import mapping, rows, text
 from hwledger.library.ollama.reference import parse_name
 
@@ -13,37 +13,15 @@ if TYPE_CHECKING:
     from hwledger.library.net.http import Http
 
 PORT: Final = 11434
-LARGEST_PORT: Final = 65535
-_USUAL: Final = {"http": 80, "https": 443}
-_ANYWHERE: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where a server listens
 
 
-def base_url(said: str | None = None) -> str:
-    """Return the address of the server, as ``OLLAMA_HOST`` (or ``said``) spells it.
-
-    An address that a server listens on everywhere is asked on this machine; ports are 11434, or those of a
-    scheme that is named (ollama ``envconfig/config.go`` ``Host``).
+def base_url() -> str:
+    """Return the address of the server, as ``OLLAMA_HOST`` spells it.
 
     Raises:
         UsageError: it is no address.
     """
-    given = (os.environ.get("OLLAMA_HOST", "") if said is None else said).strip().strip("\"'").strip()
-    scheme, named, rest = given.partition("://")
-    scheme, rest = (scheme.lower(), rest) if named else ("http", given)
-    authority, _, path = rest.partition("/")
-    if authority.count(":") > 1 and "[" not in authority:  # a bare IPv6 address
-        authority = f"[{authority}]"
-    try:
-        parts = urlsplit(f"{scheme}://{authority}")
-        host, port = parts.hostname or "", parts.port
-    except ValueError:
-        raise UsageError(f"OLLAMA_HOST is {given[:100]!r}, which is no address; write host:port") from None
-    if scheme not in _USUAL or any(c.isspace() for c in authority):
-        raise UsageError(f"OLLAMA_HOST is {given[:100]!r}, which is no http address; write host:port")
-    host = _ANYWHERE.get(host, host)
-    shown = f"[{host}]" if ":" in host else host
-    tail = f"/{path.rstrip('/')}" if path.strip("/") else ""
-    return f"{scheme}://{shown}:{port or (_USUAL[scheme] if named else PORT)}{tail}"
+    return spelled_address("OLLAMA_HOST", os.environ.get("OLLAMA_HOST", ""), PORT)
 
 
 class Server:

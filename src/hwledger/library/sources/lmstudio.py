@@ -104,8 +104,8 @@ def _through_server(ref: str, access: Access) -> list["Stored"]:
             raise MissingError(f"{_no_such(ref, _near(ref, known))} ({error})") from None
         looked = ", ".join(map(str, models_folders()))
         raise UnreachableError(
-            f"LM Studio is not to be found for {ref}: no models in {looked}, and {error}; start its server, or"
-            " say where it is with LMSTUDIO_BASE_URL"
+            f"LM Studio is not to be found for {ref}: no models in {looked}, and {error}; start its server,"
+            " or say where it is with LMSTUDIO_BASE_URL"
         ) from None
     model = named(listed, ref)
     if model is None:

@@ -1,0 +1,1 @@
+"""LM Studio: the folder that it keeps models in, and what its server says."""
