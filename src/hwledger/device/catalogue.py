@@ -11,13 +11,24 @@ from functools import cache
 from importlib.resources import files
 from typing import Final
 
-from hwledger.device.spec import DeviceSpec
+from hwledger.device.pcie import pcie_bandwidth
+from hwledger.device.spec import RATE_TYPES, DeviceSpec
 from hwledger.errors import AmbiguousError, UnknownOptionError, UsageError
 from hwledger.units import GIB, MIB, TIB, format_bytes, parse_size
 
 MOST_DEVICES: Final = 1024
 MOST_LISTED: Final = 12
 NEAREST: Final = 5
+
+# Columns of the table that are fields as they stand.
+_TEXTS: Final = (
+    "name", "vendor", "category", "architecture", "compute_capability", "memory_type", "usable_basis",
+    "context_basis", "link", "bridge", "pcie", "source", "usable_source", "context_source",
+)  # fmt: skip
+_NUMBERS: Final = (
+    "units", "memory_bytes", "usable_bytes", "context_bytes", "bandwidth_bytes_per_second",
+    "link_bytes_per_second", "bridge_bytes_per_second", "tdp_watts", "released",
+)  # fmt: skip
 
 _VENDOR_WORDS: Final = frozenset(
     {
@@ -139,13 +150,11 @@ def _rows() -> tuple[tuple[DeviceSpec, tuple[str, ...]], ...]:
 
 
 def _device(row: dict[str, str]) -> DeviceSpec:
-    bandwidth = row["bandwidth_bytes_per_second"]
     return DeviceSpec(
-        name=row["name"], vendor=row["vendor"], memory_bytes=int(row["memory_bytes"]),
-        usable_bytes=int(row["usable_bytes"]), context_bytes=int(row["context_bytes"]),
-        unified=row["unified"] == "yes", architecture=row["architecture"],
-        bandwidth_bytes_per_second=int(bandwidth) if bandwidth else None,
-        usable_basis=row["usable_basis"], source=row["source"],
+        **{column: row[column] for column in _TEXTS},  # type: ignore[arg-type] # the columns are the fields
+        **{column: int(row[column]) for column in _NUMBERS if row[column]},  # type: ignore[arg-type]
+        unified=row["unified"] == "yes", pcie_bytes_per_second=pcie_bandwidth(row["pcie"]),
+        rates={kind: float(row[f"{kind}_tera"]) * 1e12 for kind in RATE_TYPES if row[f"{kind}_tera"]},
     )  # fmt: skip
 
 
