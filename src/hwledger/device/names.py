@@ -14,7 +14,7 @@ from typing import Final
 
 from hwledger.device.spec import DeviceSpec
 from hwledger.device.table import Entry, entries
-from hwledger.device.words import words_of
+from hwledger.device.words import INTEGRATED, words_of
 from hwledger.errors import AmbiguousError, UnknownOptionError, UsageError
 from hwledger.units import GIB
 
@@ -130,6 +130,11 @@ class Names:
             typed = frozenset(reading) - set(sizes)
             if sizes and (there := self._fitting(typed, rare=True)):
                 return _other_size(sizes, there, self._sized(frozenset(reading)))
+        if INTEGRATED.search(name.lower()):
+            return UsageError(
+                f"{name[:MOST_SHOWN]!r} uses the system's memory, so what it has depends on the machine; "
+                "give the memory that it may use, like 16GiB, or describe it in devices.toml"
+            )
         return UnknownOptionError("device", name[:MOST_SHOWN], self._nearest("".join(words)))
 
     def _sized(self, typed: frozenset[str]) -> list[str]:

@@ -60,7 +60,8 @@ class DeviceRow:
         return {
             "name": device.name, "own": self.own, "vendor": device.vendor,
             "category": device.category or None, "architecture": device.architecture or None,
-            "units": device.units, "parts": device.parts, "compute_capability": device.compute_capability or None,
+            "units": device.units, "parts": device.parts,
+            "compute_capability": device.compute_capability or None,
             "unified": device.unified,
             "memory_bytes": device.memory_bytes, "memory_type": device.memory_type or None,
             "usable": {"bytes": device.usable_bytes, "basis": device.usable_basis,
