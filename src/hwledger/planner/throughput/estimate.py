@@ -5,16 +5,24 @@ from dataclasses import replace
 from hwledger.device.node import Node, node_of
 from hwledger.errors import UsageError
 from hwledger.planner.plan import Plan
+from hwledger.planner.throughput.calibration import Calibration
 from hwledger.planner.throughput.figure import Throughput, Traffic, traffic_of
 from hwledger.planner.throughput.single import estimate_single
+from hwledger.planner.throughput.speculation import Speculation
 from hwledger.planner.throughput.traps import traps
 
 SINGLE = frozenset({"llama.cpp", "mlx"})
 """Engines whose speed is that of single requests."""
 
 
-def estimate(
-    plan: Plan, traffic: Traffic | None = None, *, node: Node | None = None, power_share: float = 1.0
+def estimate(  # noqa: PLR0913 - what speed depends on
+    plan: Plan,
+    traffic: Traffic | None = None,
+    *,
+    node: Node | None = None,
+    calibration: Calibration | None = None,
+    power_share: float = 1.0,
+    speculation: Speculation | None = None,
 ) -> Throughput:
     """Return the speed of a plan; a figure that is not known is ``None`` and ``unknown`` says why.
 
@@ -22,7 +30,9 @@ def estimate(
         plan: the memory plan; its devices, engine, options, weights and cache types are what is timed.
         traffic: who asks what; the plan's context, full when an answer ends, where ``None``.
         node: the host and the links; what is known of the devices alone where ``None``.
+        calibration: measured runs of the user's own, which correct the figures; none where ``None``.
         power_share: power limit of the devices as a share of the board power that they ship with.
+        speculation: drafting, with its acceptance; none where ``None``.
 
     Raises:
         UsageError: a power limit outside 20 to 150 %.
@@ -35,10 +45,15 @@ def estimate(
     if not plan.request.devices:
         return Throughput(traffic=wanted, unknown=("No figure of speed: no device was given.",))
     host = node or node_of(plan.request.devices)
-    return replace(_estimated(plan, wanted, host, power_share), warnings=traps(plan, host))
+    answer = _estimated(plan, wanted, host, power_share, speculation)
+    if calibration is not None:
+        answer = calibration.corrected(answer, plan)
+    return replace(answer, warnings=(*answer.warnings, *traps(plan, host)))
 
 
-def _estimated(plan: Plan, wanted: Traffic, node: Node, power_share: float) -> Throughput:
+def _estimated(
+    plan: Plan, wanted: Traffic, node: Node, power_share: float, speculation: Speculation | None
+) -> Throughput:
     if plan.engine in SINGLE:
-        return estimate_single(plan, wanted, node, power_share)
+        return estimate_single(plan, wanted, node, power_share, speculation)
     return Throughput(traffic=wanted, unknown=(f"No figure of speed: {plan.engine} is not measured.",))
