@@ -4,7 +4,7 @@ from dataclasses import replace
 from math import log
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwledger.device.catalogue import parse_devices
@@ -85,6 +85,7 @@ def test_other_engines_and_figures_are_not_touched() -> None:
 
 
 @pytest.mark.requirement("FR-SPEED-CALIBRATION")
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.floats(0.3, 3.0), min_size=1, max_size=20))
 def test_the_correction_stays_among_the_runs(factors: list[float]) -> None:
     """Whatever was measured, the figure moves no further than the runs lie, and stays a figure."""
