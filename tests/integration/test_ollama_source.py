@@ -18,6 +18,7 @@ from hwledger.library.source import open_model
 from hwledger.library.sources.ollama import OllamaSource
 from hwledger.planner.plan import plan as plan_spec
 from support import tiny
+from support.mutations import mutated
 from support.ollama import from_json5, json_server, put_manifest, put_model
 
 pytestmark = [pytest.mark.enable_socket, pytest.mark.requirement("FR-SRC-OLLAMA")]
@@ -237,23 +238,6 @@ def test_without_a_server_the_model_says_its_context(store: Path, monkeypatch: p
     assert deployment("gpt2", Access()) is None
 
 
-JUNK = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
-    max_leaves=8,
-)
-
-
-def mutated(draw: st.DrawFn, value: Any) -> Any:
-    """Return the value with one place of it replaced by junk."""
-    if isinstance(value, dict | list) and value and draw(st.integers(0, 4)):
-        key = draw(st.sampled_from(sorted(value) if isinstance(value, dict) else range(len(value))))
-        copy: Any = dict(value) if isinstance(value, dict) else list(value)
-        copy[key] = mutated(draw, value[key])
-        return copy
-    return draw(JUNK)
-
-
 @pytest.mark.requirement("NFR-SRC-SAFE")
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
@@ -262,7 +246,7 @@ def test_hostile_replies_end_in_sentences(
 ) -> None:
     """Whatever a server says, a model comes out or one of our own errors."""
     path = data.draw(st.sampled_from(sorted(recorded)))
-    replies = {**recorded, path: data.draw(st.composite(mutated)(recorded[path]))}
+    replies = {**recorded, path: data.draw(mutated(recorded[path]))}
     with json_server(replies) as server:
         monkeypatch.setenv("OLLAMA_HOST", server.url)
         for ask in (open_model, lambda ref: deployment(ref, Access())):
@@ -279,7 +263,7 @@ def test_hostile_manifests_end_in_sentences(data: st.DataObject, store: Path) ->
     """Whatever a manifest says, a model comes out or one of our own errors."""
     file = store / "manifests" / TINY
     good = json.loads(file.read_text())
-    file.write_text(json.dumps(data.draw(st.composite(mutated)(good))))
+    file.write_text(json.dumps(data.draw(mutated(good))))
     try:
         assert open_model("ollama:tiny:1b")
     except HwledgerError as error:

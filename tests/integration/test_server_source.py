@@ -251,7 +251,9 @@ def test_a_server_that_is_no_engine() -> None:
     with pytest.raises(UnreachableError, match="cannot be reached"):
         asked(server)
     with pytest.raises(OfflineError):
-        probe("http://localhost:1", Access(offline=True))
+        probe("http://gpu.example.com:1", Access(offline=True))
+    with Vllm() as server:  # one on this machine is no network
+        assert probe(server.url, Access(offline=True)).engine == "vllm"
     with pytest.raises(UsageError):
         probe("org/tiny", Access())
 

@@ -95,7 +95,7 @@ def _open(ref: str, asked: Sequence[Source], access: Access) -> ModelSpec:
     for source in named or asked:
         found = list(source.named(wanted) if named else source.candidates(wanted))
         if len(found) > 1:
-            raise AmbiguousError(ref, found)
+            raise AmbiguousError(ref, [f"{source.name}:{each}" for each in found] if named else found)
         if found:
             return source.open(found[0], access)
     raise MissingError(_not_found(ref, wanted, named or asked))
