@@ -280,6 +280,15 @@ def test_the_model_behind_an_address_is_opened_and_planned(tmp_path: Path) -> No
     assert (made.program, made.engine) == ("vLLM 0.11.0", "vllm")
 
 
+def test_a_model_that_only_the_server_has_is_said() -> None:
+    """A path that leads nowhere from here names the engine, the address and what to do instead."""
+    with Vllm(METRICS) as server:
+        server.answers["/v1/models"]["data"][0] |= {"root": "/models/mine-f16.gguf", "id": "mine"}
+        with pytest.raises(MissingError, match=r"vLLM 0.11.0 at http://.*cannot be read from here") as caught:
+            plan(server.url)
+    assert server.url in str(caught.value)
+
+
 def test_recorded_answers_of_vllm(shared_data: Path) -> None:
     """Every recorded form of the metric is read: order, blanks, None, escapes and unknown labels."""
     expected = {
