@@ -18,8 +18,7 @@ from hwledger.errors import (
 from hwledger.library.access import Access
 from hwledger.library.deployment import Deployment
 from hwledger.library.net.http import Http
-from hwledger.library.serving import probe
-from hwledger.library.serving.detect import KNOWN
+from hwledger.library.serving.detect import KNOWN, probe
 from hwledger.library.serving.replies import Server
 from hwledger.library.source import open_model
 from support import tiny
