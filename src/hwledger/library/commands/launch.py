@@ -14,6 +14,10 @@ from hwledger.library.commands.table import table
 
 _ASSIGNED: Final = re.compile(r"([A-Za-z_]\w{0,60})=(.{0,1000})", re.DOTALL)
 _PYTHON: Final = re.compile(r"(?:python|pypy|py)(?:\d(?:\.\d{1,2})?)?")
+_OLD_NAMES: Final = {"main": "llama-cli", "server": "llama-server"}
+"""Names of llama.cpp's programs before June 2024 (pull request 7809)."""
+
+_MODEL_FLAGS: Final = frozenset({"-m", "--model", "-hf", "-hfr", "--hf-repo", "-mu", "--model-url"})
 _VERSION: Final = re.compile(r"v(\d{1,3}\.\d{1,3}(?:\.\d{1,3})?)(?:[-.+]\w.{0,40})?")
 _BUILD: Final = re.compile(r"[a-z0-9.]{1,20}(?:-[a-z0-9.]{1,20})?-(b\d{4,6})")
 _NONE: Final = re.compile(r"(?!)")
@@ -22,7 +26,8 @@ _WRAPPERS: Final = frozenset({
     "sudo", "nohup", "time", "exec", "command", "env", "uv", "uvx", "pixi", "conda", "mamba",
     "micromamba", "poetry", "pipx", "nice", "numactl", "taskset", "stdbuf", "srun", "screen", "tmux",
     "setsid", "timeout", "winpty", "start", "caffeinate", "mpirun", "ray", "proxychains4",
-    "proxychains", "rye", "hatch", "doas", "apptainer", "singularity", "kubectl",
+    "proxychains", "rye", "hatch", "doas", "apptainer", "singularity", "kubectl", "torchrun", "accelerate",
+    "mlx.launch", "parallel", "xargs", "then", "do", "cargo",
 })  # fmt: skip
 _SHELLS: Final = frozenset({"bash", "sh", "zsh", "dash"})
 _INSTALLERS: Final = frozenset(
@@ -66,7 +71,7 @@ def find(words: Sequence[str], env: Mapping[str, str], depth: int = 0) -> Progra
     if first in _CONTAINERS and (found := _in_container(rest, told)):
         return found
     if first in _SHELLS and depth < 2:  # noqa: PLR2004 - a shell in a shell
-        return _in_shell(rest, told, depth)
+        return _in_shell(rest, told, depth) or _direct(rest[1:], told)
     if first in _WRAPPERS or first in _CONTAINERS:
         return _wrapped(rest, told, depth)
     return _direct(rest, told)
@@ -80,9 +85,15 @@ def assignments(words: Sequence[str]) -> dict[str, str]:
 
 
 def _direct(words: Sequence[str], env: Mapping[str, str]) -> Program | None:
+    if not words:
+        return None
     first = _base(words[0])
     if _PYTHON.fullmatch(first):
-        return _module(words, env)
+        return _module(words, env) or _script(words, env)
+    if first.endswith(".llamafile"):
+        return _program(("llamafile", True), words[0][-100:], words[1:], env)
+    if first in _OLD_NAMES and first != words[0].lower() and _MODEL_FLAGS.intersection(words[:_FAR]):
+        first = _OLD_NAMES[first]
     for count in (3, 2, 1):
         name = " ".join([first, *words[1:count]])
         found = _programs().get(("command", name)) if len(words) >= count else None
@@ -108,6 +119,18 @@ def _module(words: Sequence[str], env: Mapping[str, str]) -> Program | None:
     return None
 
 
+def _script(words: Sequence[str], env: Mapping[str, str]) -> Program | None:
+    """``python path/to/benchmark_throughput.py``: the first word that is no flag names a script."""
+    at = next((at for at in range(1, min(len(words), 8)) if not words[at].startswith("-")), 0)
+    path = "/" + words[at].replace("\\", "/").lower()
+    if not at or not path.endswith(".py"):
+        return None
+    for (kind, name), found in _programs().items():
+        if kind == "script" and path.endswith("/" + name):
+            return _program(found, f"python {name}", words[at + 1 :], env)
+    return _direct(words[at:], env)
+
+
 def _base(word: str) -> str:
     return word.replace("\\", "/").rpartition("/")[2].lower().removesuffix(".exe").removesuffix(".py")
 
@@ -123,10 +146,20 @@ def _wrapped(words: Sequence[str], env: Mapping[str, str], depth: int) -> Progra
             continue
         base = _base(words[at])
         if base in _CONTAINERS or base in _SHELLS:
-            return find(words[at:], told, depth + 1) if depth < 4 else None  # noqa: PLR2004 - wrappers of wrappers
-        if found := _direct(words[at:], told):
-            return found
+            found = find(words[at:], told, depth + 1) if depth < 4 else None  # noqa: PLR2004 - wrappers of wrappers
+        else:
+            found = _direct(words[at:], told)
+        if found:
+            return _mounted(found, words[1:at]) if _base(words[0]) in _CONTAINERS else found
+        if base in _CONTAINERS or base in _SHELLS:
+            return None
     return None
+
+
+def _mounted(program: Program, flags: Sequence[str]) -> Program:
+    """Return a program in a container whose image is not known, with the container's variables and folders."""
+    told, mounts, _ = _container(flags, program.call.env)
+    return replace(program, call=replace(program.call, env=told, mounts={**mounts, **program.call.mounts}))
 
 
 def _in_shell(words: Sequence[str], env: Mapping[str, str], depth: int) -> Program | None:

@@ -1,17 +1,22 @@
 """The one command of a pasted text that runs a model."""
 
+import re
 from typing import Final
 
 from hwledger.errors import UsageError
 from hwledger.library.commands import snippets
+from hwledger.library.commands.documents import containers
 from hwledger.library.commands.launch import Program, assignments, find
-from hwledger.library.commands.programs import READERS
+from hwledger.library.commands.programs import READERS, fetch, ollama
 from hwledger.library.commands.shell import join_lines, mend, split
 from hwledger.library.deployment import Deployment
 
 LONGEST: Final = 20_000
 """Characters of the longest text that is read."""
 
+_INSTRUCTION: Final = re.compile(
+    r"^(FROM|PARAMETER|TEMPLATE|SYSTEM|ADAPTER|LICENSE|MESSAGE)[ \t]+([^\n]{1,500})", re.MULTILINE | re.IGNORECASE
+)
 _KNOWN: Final = (
     "vllm serve, llama-server, ollama run, lms load, sglang, mlx_lm.server, hf download and their like"
 )
@@ -19,11 +24,10 @@ _KNOWN: Final = (
 
 def is_command(ref: str) -> bool:
     """Return whether ``ref`` is a command line or a snippet that runs a model, and no plain name."""
-    text = ref.strip()
-    if len(text) > LONGEST:
+    if len(ref) > LONGEST:
         return False
-    mended = mend(text.strip("`"))
-    return bool(_programs(mended)[0]) or snippets.is_snippet(mended)
+    mended = mend(_bare(ref))
+    return bool(_programs(mended)[0] or _modelfile(mended)) or snippets.is_snippet(mended)
 
 
 def read_command(text: str) -> Deployment:
@@ -38,11 +42,13 @@ def read_command(text: str) -> Deployment:
     """
     if len(text) > LONGEST:
         raise UsageError(f"the command has {len(text):,} characters; paste the one that runs the model alone")
-    mended = mend(text.strip().strip("`"))
+    mended = mend(_bare(text))
     programs, whole = _programs(mended)
     if not whole:
         raise UsageError("a quote in the command is left open; paste the command as a whole")
     if not programs:
+        if lines := _modelfile(mended):
+            return ollama.read_modelfile(lines)
         snippet = snippets.read(mended)
         if snippet:
             return snippet
@@ -51,8 +57,26 @@ def read_command(text: str) -> Deployment:
     return _one(running)
 
 
+def _bare(text: str) -> str:
+    """Return ``text`` without the backticks around it; the first line keeps its indentation."""
+    return text.rstrip().lstrip("\r\n").strip("`")
+
+
 def _programs(text: str) -> tuple[list[Program], bool]:
     """The known programs of a text, and whether all of their quotes are closed."""
+    described = [program for words in containers(text) if (program := find(words, {}))]
+    return (described, True) if described else _typed(text)
+
+
+def _modelfile(text: str) -> list[tuple[str, str]]:
+    """Instructions of an Ollama Modelfile; empty where the text is none."""
+    lines = [(found[1].upper(), found[2].strip()) for found in _INSTRUCTION.finditer(text)]
+    names = [name for name, _ in lines]
+    return lines if names.count("FROM") == 1 and len(set(names)) > 1 else []
+
+
+def _typed(text: str) -> tuple[list[Program], bool]:
+    """The known programs of lines that are typed into a shell."""
     found: list[Program] = []
     told: dict[str, str] = {}
     whole, anything = True, True
@@ -60,6 +84,8 @@ def _programs(text: str) -> tuple[list[Program], bool]:
         told |= assignments(command.words)
         anything = anything and command.whole
         program = find(command.words, told)
+        if program and program.reader == "fetch" and not fetch.wanted(program.call):
+            continue
         if program:
             found.append(program)
             whole = whole and command.whole

@@ -1,5 +1,6 @@
 """Text as people paste it, taken apart into the commands that a shell would run."""
 
+import html
 import re
 from dataclasses import dataclass, field
 from typing import Final
@@ -16,14 +17,22 @@ _DASHES: Final = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"
 _DASHED: Final = re.compile(
     rf"(?<![^\s'\"])(?=-{{0,3}}[{_DASHES}])[-{_DASHES}]{{1,4}}(?=[A-Za-z])([A-Za-z](?![\w-]))?"
 )
+_ENTITY: Final = re.compile(r"&(?:#\d{1,6}|#[xX][0-9a-fA-F]{1,5}|[a-zA-Z]{2,8});")
+_POWERSHELL: Final = re.compile(r"\$env:(\w{1,60}) {0,3}= {0,3}", re.IGNORECASE)
 _PROMPT: Final = re.compile(
-    r"(?:\([\w.-]{1,40}\) )?(?:[\w.-]{1,40}@[^\s$#>]{1,80}[$#>] ?|PS [^\s>]{0,80}> ?)?"
+    r"(?:\([\w.-]{1,40}\) ?)?"
+    r"(?:[\w.-]{1,40}@[^\s$#>]{1,80}(?: [^\s$#>]{1,80})?[$#>%] ?|\[[\w.-]{1,40}@[^\]\n]{1,120}\][$#%] ?"
+    r"|PS(?: [^>\n]{0,120})?> ?"
+    r"|[A-Za-z]:\\(?![^>\n]{0,120}(?:\.exe| -))[^>\n|&\"]{0,120}> ?|(?:ba|z)?sh-\d[\d.]{0,8}[$#] ?"
+    r"|\u279c {2,3}[~\w./-]{1,60} {1,2}(?:git:\([^)\n]{1,60}\) )?(?:\u2717 )?|[\u279c\u276f\u03bb\u25b6] {1,2})?"
 )
 _MARKS: Final = ("$ ", "> ", "% ", "!", "%%bash", "%%sh", "%sx ")
+_MORE: Final = re.compile(r"(?:>>? |More\? ?)")
+_UNIT: Final = re.compile(r"(?:ExecStart=[-@:+!|]{0,3}|Environment=(?=\"?\w{1,60}=)|command=)")
 _FLAG: Final = re.compile(r"\s*-{1,2}[A-Za-z]")
 _CONTINUED: Final = re.compile(r"(?: +|(?<=\s)|^)[\\^`] *$|\\ *$")
 _ESCAPABLE: Final = frozenset(" \"'\\$&|;<>()#*?!`{}[]\n")
-_VARIABLE: Final = re.compile(r"\$(?:\{(\w{1,60})(?::?-([^{}]{0,200}))?\}|(\w{1,60}))")
+_VARIABLE: Final = re.compile(r"\$(?:\{(\w{1,60})(?::?-([^{}]{0,200}))?\}|(\w{1,60})|\((\w{1,60})\))")
 
 
 @dataclass(slots=True)
@@ -40,8 +49,11 @@ class Command:
 
 
 def mend(text: str) -> str:
-    """Return ``text`` with the quotes, spaces and dashes of web pages turned into those of a shell."""
-    return _DASHED.sub(lambda found: ("-" if found[1] else "--") + (found[1] or ""), text.translate(_MENDED))
+    """Return ``text`` with the quotes, spaces, dashes and entities of web pages turned into those of a shell."""
+    if "&" in text:
+        text = _ENTITY.sub(lambda found: html.unescape(found[0]), text)
+    text = _POWERSHELL.sub(r"\1=", text.translate(_MENDED))
+    return _DASHED.sub(lambda found: ("-" if found[1] else "--") + (found[1] or ""), text)
 
 
 def join_lines(text: str) -> str:
@@ -54,7 +66,8 @@ def join_lines(text: str) -> str:
     for raw in text.split("\n"):
         if goes_on and raw.lstrip().startswith("#"):
             continue  # a flag that somebody switched off
-        line = raw if goes_on and not raw.startswith("> ") else _unprompted(raw)
+        line = _MORE.sub("", raw, count=1) if goes_on and _MORE.match(raw) else raw
+        line = line if goes_on else _unprompted(raw)
         if line.lstrip().startswith("```"):
             goes_on = False
             continue
@@ -71,6 +84,7 @@ def _unprompted(line: str) -> str:
     text = line.lstrip()
     found = _PROMPT.match(text)
     text = text[found.end() :] if found else text
+    text = _UNIT.sub("", text, count=1) if _UNIT.match(text) else text
     for mark in _MARKS:
         if text.startswith(mark):
             return text[len(mark) :]
@@ -81,7 +95,7 @@ def expand(word: str, known: dict[str, str]) -> str:
     """Return ``word`` with the variables that are ``known``, or that bring a default, in place."""
 
     def value(found: re.Match[str]) -> str:
-        name = found[1] or found[3]
+        name = found[1] or found[3] or found[4]
         return known.get(name, found[2] if found[2] is not None else found[0])
 
     return _VARIABLE.sub(value, word) if "$" in word else word

@@ -5,18 +5,27 @@ from typing import Final
 
 from hwledger.library.commands.draft import Call
 from hwledger.library.commands.programs import (
+    aphrodite,
+    fetch,
     git,
     hub,
+    koboldcpp,
     llama_bench,
     llama_cpp,
     llama_cpp_python,
+    llamafile,
     lmstudio,
     mistralrs,
     mlx,
+    modelscope,
     ollama,
+    others,
+    ramalama,
     sglang,
     tgi,
+    transformers,
     vllm,
+    vllm_bench,
 )
 from hwledger.library.deployment import Deployment
 
@@ -34,4 +43,15 @@ READERS: Final[Mapping[str, Callable[[Call], Deployment]]] = {
     "mlx": mlx.read,
     "hub": hub.read,
     "git": git.read,
+    "aphrodite": aphrodite.read,
+    "fetch": fetch.read,
+    "koboldcpp": koboldcpp.read,
+    "llamafile": llamafile.read,
+    "lmdeploy": others.read_lmdeploy,
+    "model_runner": ramalama.read_runner,
+    "modelscope": modelscope.read,
+    "ramalama": ramalama.read,
+    "transformers": transformers.read,
+    "trtllm": others.read_trtllm,
+    "vllm_bench": vllm_bench.read,
 }

@@ -25,7 +25,7 @@ _ENV_FLAGS: Final = {
     "BATCH": "--batch-size",
     "HF_REPO": "-hf",
 }
-DEFAULT_QUANT: Final = "Q4_K_M"
+ANY_QUANT: Final = "latest"
 
 
 def read_server(call: Call) -> Deployment:
@@ -36,7 +36,7 @@ def read_server(call: Call) -> Deployment:
     Raises:
         UsageError: it names no model.
     """
-    draft = _read(call)
+    draft = read_flags(call)
     if "n_parallel" not in draft.options:
         draft.options["n_parallel"] = "4"
         draft.options.setdefault("kv_unified", "on")
@@ -50,12 +50,13 @@ def read_tool(call: Call) -> Deployment:
     Raises:
         UsageError: it names no model.
     """
-    draft = _read(call)
+    draft = read_flags(call)
     draft.options.setdefault("n_parallel", "1")
     return draft.deployment()
 
 
-def _read(call: Call) -> Draft:
+def read_flags(call: Call) -> Draft:
+    """Return what the flags of llama.cpp say, before a program's own defaults."""
     draft = Draft(call, "llama.cpp")
     parsed = table("llama_cpp").read([*_from_env(call), *call.words])
     for item in parsed.items:
@@ -131,14 +132,18 @@ def _positional(draft: Draft, word: str) -> str:
 def hub_model(draft: Draft, repo: str, file: str | None) -> str:
     """Return the reference of a repository of the hub as llama.cpp chooses its file.
 
-    llama.cpp ``common/download.cpp``: without a tag Q4_K_M first, then Q8_0, then the first file.
+    llama.cpp ``common/download.cpp``: without a tag Q4_K_M first, then Q8_0, then the first file. A tag may
+    be a file's whole name, as on Ollama's side of the hub.
     """
-    name, _, quant = repo.partition(":")
+    name, _, quant = repo.removeprefix("hf://").partition(":")
     if file:
         return f"hf:{name}/{file}"
-    if quant and quant.lower() != "latest":
+    if quant.lower().endswith(".gguf"):
+        return f"hf:{name}/{quant}"
+    if quant and quant.lower() != ANY_QUANT:
         return f"hf:{name}:{quant}"
     draft.note(
-        f"{name[:80]} is given without a quantisation: {DEFAULT_QUANT} is taken, as the program does first"
+        f"{name[:80]} is given without a quantisation: Q4_K_M is taken, else Q8_0, else its first file,"
+        " as the program does"
     )
-    return f"hf:{name}:{DEFAULT_QUANT}"
+    return f"hf:{name}:{ANY_QUANT}"

@@ -42,11 +42,16 @@ def read(call: Call) -> Deployment:
     parsed = table("vllm").read(call.words[1:] if inner else call.words)
     for item in parsed.items:
         enter(draft, item)
-    if parsed.loose:
-        draft.model = parsed.loose[0]
-        draft.left_over(parsed.loose[1:])
+    settle_model(draft, parsed.loose)
     settle(draft)
     return draft.deployment()
+
+
+def settle_model(draft: Draft, loose: list[str]) -> None:
+    """Take the model from the words that belong to no flag."""
+    if loose:
+        draft.model = loose[0]
+        draft.left_over(loose[1:])
 
 
 def settle(draft: Draft) -> None:
