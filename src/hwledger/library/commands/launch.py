@@ -68,7 +68,7 @@ def find(words: Sequence[str], env: Mapping[str, str], depth: int = 0) -> Progra
     if not rest:
         return None
     first = _base(rest[0])
-    if first in _CONTAINERS and (found := _in_container(rest, told)):
+    if first in _CONTAINERS and (found := _direct(rest, told) or _in_container(rest, told)):
         return found
     if first in _SHELLS and depth < 2:  # noqa: PLR2004 - a shell in a shell
         return _in_shell(rest, told, depth) or _direct(rest[1:], told)
