@@ -24,6 +24,7 @@ _IMAGE_FILE: Final = re.compile(r"(FROM|ENTRYPOINT|CMD|ENV)\s+(.*)")
 _SHIPPED_STAGE: Final = re.compile(r"^(?:--platform=\S+ +)?(\S+)(?: +[Aa][Ss] +\S+)?$")
 _STARTING: Final = frozenset({"image", "command", "args", "entrypoint", "cmd"})
 _MOST: Final = 50
+_LONGEST_LIST: Final = 500
 
 
 @dataclass(slots=True)
@@ -106,7 +107,9 @@ def _enter(one: Container, key: str, lines: Sequence[str], at: int, column: int)
     elif key in {"environment", "env"}:
         one.env += _variables(value)
     elif key == "volumes":
-        one.volumes += [text for text in _listed(value) if ":" in text and not text.startswith(("name:", "type:"))]
+        one.volumes += [
+            text for text in _listed(value) if ":" in text and not text.startswith(("name:", "type:"))
+        ]
     else:
         words = _words(value)
         target = "command" if key == "cmd" else key
@@ -145,7 +148,7 @@ def _variables(value: str | list[str]) -> list[str]:
 
 
 def _value(lines: Sequence[str], at: int, column: int) -> tuple[str | list[str], int]:
-    """The value of the key on line ``at`` and the line after it: a text, or the texts of a list or mapping."""
+    """The value of the key on line ``at``, a text or those of a list or mapping, and the line after it."""
     found = _KEY.fullmatch(lines[at].rstrip())
     rest = (found[3] or "").strip() if found else ""
     if rest.startswith("["):
@@ -160,7 +163,11 @@ def _value(lines: Sequence[str], at: int, column: int) -> tuple[str | list[str],
 def _flow(lines: Sequence[str], at: int, rest: str) -> tuple[list[str], int]:
     """``[a, "b", 'c']``, which may go over several lines."""
     texts = [rest]
-    while "]" not in _COMMENT.sub("", texts[-1]).rstrip()[-1:] and at + 1 < len(lines) and len(texts) < 500:
+    while (
+        "]" not in _COMMENT.sub("", texts[-1]).rstrip()[-1:]
+        and at + 1 < len(lines)
+        and len(texts) < _LONGEST_LIST
+    ):
         at += 1
         texts.append(lines[at].strip())
     inner = "\n".join(text if '"' in text or "'" in text else _COMMENT.sub("", text) for text in texts)

@@ -14,8 +14,10 @@ from hwledger.library.commands.table import table
 
 _ASSIGNED: Final = re.compile(r"([A-Za-z_]\w{0,60})=(.{0,1000})", re.DOTALL)
 _PYTHON: Final = re.compile(r"(?:python|pypy|py)(?:\d(?:\.\d{1,2})?)?")
-_OLD_NAMES: Final = {"main": "llama-cli", "server": "llama-server"}
+_OLD_NAMES: Final = frozenset({"main", "server"})
 """Names of llama.cpp's programs before June 2024 (pull request 7809)."""
+
+_SHARING: Final = {"mlx.launch": "mlx.launch shares a model among hosts: it is planned as on one"}
 
 _MODEL_FLAGS: Final = frozenset({"-m", "--model", "-hf", "-hfr", "--hf-repo", "-mu", "--model-url"})
 _VERSION: Final = re.compile(r"v(\d{1,3}\.\d{1,3}(?:\.\d{1,3})?)(?:[-.+]\w.{0,40})?")
@@ -93,7 +95,7 @@ def _direct(words: Sequence[str], env: Mapping[str, str]) -> Program | None:
     if first.endswith(".llamafile"):
         return _program(("llamafile", True), words[0][-100:], words[1:], env)
     if first in _OLD_NAMES and first != words[0].lower() and _MODEL_FLAGS.intersection(words[:_FAR]):
-        first = _OLD_NAMES[first]
+        return _program(("llama_old", True), words[0][-100:], words[1:], env)
     for count in (3, 2, 1):
         name = " ".join([first, *words[1:count]])
         found = _programs().get(("command", name)) if len(words) >= count else None
@@ -150,14 +152,23 @@ def _wrapped(words: Sequence[str], env: Mapping[str, str], depth: int) -> Progra
         else:
             found = _direct(words[at:], told)
         if found:
-            return _mounted(found, words[1:at]) if _base(words[0]) in _CONTAINERS else found
+            return _noted(found, words[:at])
         if base in _CONTAINERS or base in _SHELLS:
             return None
     return None
 
 
+def _noted(program: Program, wrapper: Sequence[str]) -> Program:
+    """Return a program with what its wrapper adds: folders of a container, or a word on sharing."""
+    name = _base(wrapper[0])
+    if name in _CONTAINERS:
+        return _mounted(program, wrapper[1:])
+    notes = (*program.call.notes, *((_SHARING[name],) if name in _SHARING else ()))
+    return replace(program, call=replace(program.call, notes=notes))
+
+
 def _mounted(program: Program, flags: Sequence[str]) -> Program:
-    """Return a program in a container whose image is not known, with the container's variables and folders."""
+    """Return a program in a container of an unknown image, with the container's variables and folders."""
     told, mounts, _ = _container(flags, program.call.env)
     return replace(program, call=replace(program.call, env=told, mounts={**mounts, **program.call.mounts}))
 

@@ -6,6 +6,7 @@ from typing import Final
 from hwledger.errors import UsageError
 from hwledger.library.commands import snippets
 from hwledger.library.commands.documents import containers
+from hwledger.library.commands.fetched import from_where
 from hwledger.library.commands.launch import Program, assignments, find
 from hwledger.library.commands.programs import READERS, fetch, ollama
 from hwledger.library.commands.shell import join_lines, mend, split
@@ -15,7 +16,8 @@ LONGEST: Final = 20_000
 """Characters of the longest text that is read."""
 
 _INSTRUCTION: Final = re.compile(
-    r"^(FROM|PARAMETER|TEMPLATE|SYSTEM|ADAPTER|LICENSE|MESSAGE)[ \t]+([^\n]{1,500})", re.MULTILINE | re.IGNORECASE
+    r"^(FROM|PARAMETER|TEMPLATE|SYSTEM|ADAPTER|LICENSE|MESSAGE)[ \t]+([^\n]{1,500})",
+    re.MULTILINE | re.IGNORECASE,
 )
 _KNOWN: Final = (
     "vllm serve, llama-server, ollama run, lms load, sglang, mlx_lm.server, hf download and their like"
@@ -53,8 +55,10 @@ def read_command(text: str) -> Deployment:
         if snippet:
             return snippet
         raise UsageError(f"no command that runs a model is in the text; known: {_KNOWN}")
-    running = [program for program in programs if program.runs] or programs
-    return _one(running)
+    running = [program for program in programs if program.runs]
+    if not running:
+        return _one(programs, by_model=True)
+    return from_where(_one(running), [program for program in programs if not program.runs])
 
 
 def _bare(text: str) -> str:
@@ -64,7 +68,8 @@ def _bare(text: str) -> str:
 
 def _programs(text: str) -> tuple[list[Program], bool]:
     """The known programs of a text, and whether all of their quotes are closed."""
-    described = [program for words in containers(text) if (program := find(words, {}))]
+    words = [*containers(text), *snippets.listed_words(text)]
+    described = [program for command in words if (program := find(command, {}))]
     return (described, True) if described else _typed(text)
 
 
@@ -89,12 +94,13 @@ def _typed(text: str) -> tuple[list[Program], bool]:
         if program:
             found.append(program)
             whole = whole and command.whole
-        elif command.words[-2:] == ["ollama", "serve"]:
+        elif " ".join(command.words[-2:]).endswith("ollama serve"):
             told |= assignments(command.words[:-2])
     return found, whole if found else anything or snippets.is_snippet(text)
 
 
-def _one(programs: list[Program]) -> Deployment:
+def _one(programs: list[Program], *, by_model: bool = False) -> Deployment:
+    """The one deployment of all programs; ``by_model``: those that only fetch the same model are one."""
     read: list[Deployment] = []
     errors: list[UsageError] = []
     for program in programs:
@@ -103,7 +109,8 @@ def _one(programs: list[Program]) -> Deployment:
         except UsageError as error:
             errors.append(error)
         else:
-            read += [deployment] if deployment not in read else []
+            known = [one.model for one in read] if by_model else read
+            read += [deployment] if (deployment.model if by_model else deployment) not in known else []
     if len(read) > 1:
         raise UsageError(f"the text runs a model in several ways: {_listed(read)}; paste one of the commands")
     if not read:

@@ -24,13 +24,13 @@ _PROMPT: Final = re.compile(
     r"(?:[\w.-]{1,40}@[^\s$#>]{1,80}(?: [^\s$#>]{1,80})?[$#>%] ?|\[[\w.-]{1,40}@[^\]\n]{1,120}\][$#%] ?"
     r"|PS(?: [^>\n]{0,120})?> ?"
     r"|[A-Za-z]:\\(?![^>\n]{0,120}(?:\.exe| -))[^>\n|&\"]{0,120}> ?|(?:ba|z)?sh-\d[\d.]{0,8}[$#] ?"
-    r"|\u279c {2,3}[~\w./-]{1,60} {1,2}(?:git:\([^)\n]{1,60}\) )?(?:\u2717 )?|[\u279c\u276f\u03bb\u25b6] {1,2})?"
+    r"|\u279c {2,3}[~\w./-]{1,60} {1,2}(?:git:\([^)\n]{1,60}\) )?(?:\u2717 )?"
+    r"|[\u279c\u276f\u03bb\u25b6] {1,2})?"
 )
 _MARKS: Final = ("$ ", "> ", "% ", "!", "%%bash", "%%sh", "%sx ")
 _MORE: Final = re.compile(r"(?:>>? |More\? ?)")
 _UNIT: Final = re.compile(r"(?:ExecStart=[-@:+!|]{0,3}|Environment=(?=\"?\w{1,60}=)|command=)")
 _FLAG: Final = re.compile(r"\s*-{1,2}[A-Za-z]")
-_CONTINUED: Final = re.compile(r"(?: +|(?<=\s)|^)[\\^`] *$|\\ *$")
 _ESCAPABLE: Final = frozenset(" \"'\\$&|;<>()#*?!`{}[]\n")
 _VARIABLE: Final = re.compile(r"\$(?:\{(\w{1,60})(?::?-([^{}]{0,200}))?\}|(\w{1,60})|\((\w{1,60})\))")
 
@@ -49,7 +49,7 @@ class Command:
 
 
 def mend(text: str) -> str:
-    """Return ``text`` with the quotes, spaces, dashes and entities of web pages turned into those of a shell."""
+    """Return ``text`` with quotes, spaces, dashes and entities of web pages turned into a shell's."""
     if "&" in text:
         text = _ENTITY.sub(lambda found: html.unescape(found[0]), text)
     text = _POWERSHELL.sub(r"\1=", text.translate(_MENDED))
@@ -71,13 +71,22 @@ def join_lines(text: str) -> str:
         if line.lstrip().startswith("```"):
             goes_on = False
             continue
-        held = _CONTINUED.sub("", line)
+        held = _held(line)
         if lines and (goes_on or _FLAG.match(line)):
             lines[-1] += " " + held
         else:
             lines.append(held)
         goes_on = held != line
     return "\n".join(line.replace(" \\ ", "  ") for line in lines)
+
+
+def _held(line: str) -> str:
+    """Return ``line`` without the mark at its end that it goes on; a caret or backtick stands alone."""
+    text = line.rstrip()
+    alone = len(text) == 1 or text[-2:-1].isspace()
+    if text.endswith("\\") or (text.endswith(("^", "`")) and alone):
+        return text[:-1].rstrip()
+    return line
 
 
 def _unprompted(line: str) -> str:

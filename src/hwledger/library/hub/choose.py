@@ -10,8 +10,8 @@ from hwledger.library.hub.reference import HubReference
 from hwledger.units import format_bytes
 
 USUAL_QUANTS: Final = ("Q4_K_M", "Q8_0")
-"""What a program takes of a repository where it is told no quantisation, or ``latest``: the first of these that
-is there, else the first file (llama.cpp b11434 ``common/download.cpp``)."""
+"""What ``latest`` means: the first of these that is there, else the first file (llama.cpp b11434
+``common/download.cpp``)."""
 
 _SHARD: Final = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$", re.IGNORECASE)
 _BESIDE: Final = re.compile(r"(^|/)(mmproj|[^/]*imatrix|ggml-vocab)[^/]*$|mmproj[^/]*$", re.IGNORECASE)

@@ -35,6 +35,7 @@ READERS: Final[Mapping[str, Callable[[Call], Deployment]]] = {
     "tgi": tgi.read,
     "llama_server": llama_cpp.read_server,
     "llama_cli": llama_cpp.read_tool,
+    "llama_old": llama_cpp.read_old,
     "llama_bench": llama_bench.read,
     "llama_cpp_python": llama_cpp_python.read,
     "ollama": ollama.read,

@@ -11,7 +11,9 @@ from hwledger.library.deployment import Deployment
 
 _ADDRESS: Final = re.compile(r"https?://\S{1,2000}")
 _FILE: Final = re.compile(r"https?://[^?#\s]{1,1000}\.gguf(?:[?#]\S{0,1000})?", re.IGNORECASE)
-_ASKED: Final = re.compile(r"(?:https?://)?[\w.:$\{\}-]{1,200}/api/(?:generate|chat|embed|embeddings|pull|show)/?")
+_ASKED: Final = re.compile(
+    r"(?:https?://)?[\w.:$\{\}-]{1,200}/api/(?:generate|chat|embed|embeddings|pull|show)/?"
+)
 _DATA: Final = ("-d", "--data", "--data-raw", "--json", "--data-binary")
 
 

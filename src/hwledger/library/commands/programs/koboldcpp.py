@@ -2,12 +2,20 @@
 
 from typing import Final
 
-from hwledger.library.commands.draft import Call, Draft
+from hwledger.library.commands.draft import Call, Draft, whole
 from hwledger.library.commands.table import Item, table
 from hwledger.library.deployment import Deployment
 
 _CONTEXT: Final = "8192"
-_CACHE: Final = {"0": "f16", "1": "q8_0", "2": "q4_0", "f16": "f16", "q8": "q8_0", "q4": "q4_0", "bf16": "bf16"}
+_CACHE: Final = {
+    "0": "f16",
+    "1": "q8_0",
+    "2": "q4_0",
+    "f16": "f16",
+    "q8": "q8_0",
+    "q4": "q4_0",
+    "bf16": "bf16",
+}
 _BATCH: Final = "512"
 
 
@@ -57,6 +65,6 @@ def _settle(draft: Draft) -> None:
     for name, value in (("n_ctx", _CONTEXT), ("n_batch", _BATCH), ("n_parallel", "1"), ("swa_full", "on")):
         options.setdefault(name, value)
     options["n_ubatch"] = options["n_batch"]
-    if int(options.get("n_gpu_layers", "-1")) < 0:
+    if (layers := whole(options.get("n_gpu_layers", "-1"))) is None or layers < 0:
         draft.note("KoboldCpp is told no --gpulayers: it takes as many as fit, and all are planned")
         options["n_gpu_layers"] = "-1"

@@ -18,6 +18,9 @@ _ENV_FLAGS: Final = {
     "UBATCH": "--ubatch-size",
     "BATCH": "--batch-size",
     "HF_REPO": "-hf",
+    "ENDPOINT_METRICS": "--metrics",
+    "ENDPOINT_SLOTS": "--slots",
+    "ENDPOINT_PROPS": "--props",
 }
 ANY_QUANT: Final = "latest"
 
@@ -53,6 +56,21 @@ def read_tool(call: Call) -> Deployment:
     return draft.deployment()
 
 
+def read_old(call: Call) -> Deployment:
+    """Return what ``main`` and ``server`` ran before June 2024: 512 tokens, nothing on a device untold.
+
+    Source: llama.cpp b3000 ``common/common.h``.
+
+    Raises:
+        UsageError: it names no model.
+    """
+    draft = read_flags(call, old=True)
+    for name, value in (("n_ctx", "512"), ("n_parallel", "1"), ("n_gpu_layers", "0")):
+        draft.options.setdefault(name, value)
+    draft.note(f"{call.program} is llama.cpp's name of before June 2024: its defaults then, today's rules")
+    return draft.deployment()
+
+
 @cache
 def _defaults() -> list[dict[str, str]]:
     text = files("hwledger.library.commands").joinpath("data/llama_cpp_defaults.csv").read_text("utf-8")
@@ -66,7 +84,7 @@ def _default(call: Call, program: str, option: str) -> str:
     return [row["value"] for row in rows if build is None or int(row["since"]) <= build][-1]
 
 
-def read_flags(call: Call) -> Draft:
+def read_flags(call: Call, *, old: bool = False) -> Draft:
     """Return what the flags of llama.cpp say, before a program's own defaults."""
     draft = Draft(call, "llama.cpp")
     parsed = table("llama_cpp").read([*_from_env(call), *call.words])
@@ -74,7 +92,8 @@ def read_flags(call: Call) -> Draft:
         enter(draft, item)
     settle_model(draft, parsed.loose)
     settle_experts(draft)
-    _settle_context(draft)
+    if not old:
+        _settle_context(draft)
     return draft
 
 
@@ -149,7 +168,7 @@ def enter(draft: Draft, item: Item) -> None:
 
 
 def _override(draft: Draft, item: Item) -> None:
-    """Enter what ``--override-kv KEY=TYPE:VALUE`` changes: the trained context counts, a token's use does not."""
+    """Enter what ``--override-kv KEY=TYPE:VALUE`` changes: the trained context counts, tokens do not."""
     for part in item.value.split(","):
         key, _, value = part.partition("=")
         length = whole(value.rpartition(":")[2])

@@ -15,10 +15,13 @@ def read(call: Call) -> Deployment:
     draft = llama_cpp.read_flags(call)
     if not draft.model:
         raise UsageError(
-            f"{call.program} carries its model inside, which hwledger does not read; name the GGUF file in its place"
+            f"{call.program} carries its model inside, which hwledger does not read;"
+            " name the GGUF file in its place"
         )
     draft.note("llamafile is planned by the rules of llama.cpp; its own defaults changed with its versions")
     if "n_gpu_layers" not in draft.options:
-        draft.note("llamafile is told no -ngl: versions before 0.10 keep every layer in host memory, all are planned")
+        draft.note(
+            "llamafile is told no -ngl: versions before 0.10 keep every layer in host memory, all are planned"
+        )
     draft.options.setdefault("n_parallel", "1")
     return draft.deployment()

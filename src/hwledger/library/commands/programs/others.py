@@ -30,13 +30,14 @@ def _read(call: Call, words: tuple[str, ...], name: str, program: str) -> Deploy
     draft.note(f"{program} has no profile of its own yet: it is planned by the rules of vLLM")
     parsed = table(name).read(words)
     for item in parsed.items:
-        _enter(draft, item)
+        enter(draft, item)
     vllm.settle_model(draft, parsed.loose)
     vllm.settle(draft)
     return draft.deployment()
 
 
-def _enter(draft: Draft, item: Item) -> None:
+def enter(draft: Draft, item: Item) -> None:
+    """Enter one flag: more than one share of the experts is expert parallelism."""
     if item.flag and item.flag.option == "experts":
         if (whole(item.value) or 1) > 1:
             draft.option("enable_expert_parallel", "on", item.said)

@@ -8,13 +8,22 @@ from hwledger.library.commands.draft import Draft, whole
 from hwledger.library.commands.table import Item
 
 _LENGTHS: Final = frozenset(
-    {"max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "model_max_length", "max_sequence_length"}
+    {
+        "max_position_embeddings",
+        "n_positions",
+        "max_seq_len",
+        "seq_length",
+        "model_max_length",
+        "max_sequence_length",
+    }
 )
-"""Keys that the length is read from (vLLM 0.33.0 ``vllm/transformers_utils/model_arch_config_convertor.py``)."""
+"""Keys of a config that the length is read from (vLLM 0.33.0 ``vllm/config/model.py``)."""
 
 _ROPE: Final = frozenset({"rope_scaling", "rope_parameters"})
 _NESTED: Final = frozenset({"text_config", "llm_config", "language_config"})
-_HARMLESS: Final = frozenset({"rope_theta", "partial_rotary_factor", "eos_token_id", "bos_token_id", "pad_token_id"})
+_HARMLESS: Final = frozenset(
+    {"rope_theta", "partial_rotary_factor", "eos_token_id", "bos_token_id", "pad_token_id"}
+)
 _UNSCALED: Final = frozenset({"default", "llama3", "longrope", "su", "mrope"})
 TRAINED: Final = "trained"
 """Name of a draft's value: the length that the overridden model has."""

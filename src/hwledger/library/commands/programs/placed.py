@@ -7,11 +7,15 @@ from typing import Final
 _LAYERS: Final = 128
 _EXPERTS: Final = ("ffn_gate_exps", "ffn_down_exps", "ffn_up_exps")
 _OTHERS: Final = (
-    "blk.{}.attn_q.weight", "blk.{}.attn_output.weight", "blk.{}.attn_kv_a_mqa.weight", "blk.{}.ffn_norm.weight",
+    "blk.{}.attn_q.weight", "blk.{}.attn_output.weight", "blk.{}.attn_kv_a_mqa.weight",
+    "blk.{}.ffn_norm.weight",
     "blk.{}.ffn_gate_inp.weight", "blk.{}.ffn_up_shexp.weight", "blk.{}.ffn_down_shexp.weight",
-    "blk.{}.ffn_up.weight", "blk.{}.ffn_down.weight", "blk.{}.ssm_in.weight", "token_embd.weight", "output.weight",
+    "blk.{}.ffn_up.weight", "blk.{}.ffn_down.weight", "blk.{}.ssm_in.weight",
+    "token_embd.weight", "output.weight",
 )  # fmt: skip
-_SAFE: Final = re.compile(r"(?:\\[.dw]|\[[\w-]{1,40}\]|\((?:\?:)?|\)|\||\.|\^|\$|[\w-]|[*+](?![*+?])|\\-){1,300}")
+_SAFE: Final = re.compile(
+    r"(?:\\[.dw]|\[[\w-]{1,40}\]|\((?:\?:)?|\)|\||\.|\^|\$|[\w-]|[*+](?![*+?])|\\-){1,300}"
+)
 _REPEATED_GROUP: Final = re.compile(r"\)[*+?{]")
 _MOST_REPEATS: Final = 3
 
@@ -42,7 +46,12 @@ def _rule(text: str) -> tuple[re.Pattern[str], str] | None:
     """Pattern and buffer; ``None`` where the pattern is more than letters, groups and a few repeats."""
     pattern, equals, place = text.rpartition("=")
     repeats = pattern.count("*") + pattern.count("+")
-    if not equals or repeats > _MOST_REPEATS or not _SAFE.fullmatch(pattern) or _REPEATED_GROUP.search(pattern):
+    if (
+        not equals
+        or repeats > _MOST_REPEATS
+        or not _SAFE.fullmatch(pattern)
+        or _REPEATED_GROUP.search(pattern)
+    ):
         return None
     try:
         return re.compile(pattern), place.strip().lower()

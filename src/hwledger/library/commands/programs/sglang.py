@@ -23,7 +23,9 @@ def read(call: Call) -> Deployment:
     if any(item.flag and item.flag.name == "--enable-dp-attention" for item in parsed.items):
         _split_attention(draft)
     elif said := draft.values.get("copies"):
-        draft.note(f"{said} runs whole copies in SGLang; the rules of vLLM share a mixture's experts among them")
+        draft.note(
+            f"{said} runs whole copies in SGLang; the rules of vLLM share a mixture's experts among them"
+        )
     vllm.settle(draft)
     return draft.deployment()
 

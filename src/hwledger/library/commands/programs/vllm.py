@@ -56,12 +56,23 @@ def settle_model(draft: Draft, loose: list[str]) -> None:
 
 
 def settle(draft: Draft) -> None:
-    """Enter what a server does without being told: one rank, and the model's whole context."""
-    draft.options.setdefault("tensor_parallel_size", "1")
+    """Enter what a server does without being told: one rank, and the model's whole context.
+
+    Ranks that are told in a way that the text does not show are left to the devices.
+
+    Raises:
+        UsageError: the model is named in a file of settings alone.
+    """
+    if "tensor_parallel_size" in draft.unread:
+        draft.note("the ranks are not in the text: the model is planned over all devices that are given")
+    else:
+        draft.options.setdefault("tensor_parallel_size", "1")
     overrides.settle_length(draft)
     draft.whole_context = "max_model_len" not in draft.options
     if (path := draft.values.get("config")) and not draft.model:
-        raise UsageError(f"the model is in {path[:80]}, which is not read; add the model's name to the command")
+        raise UsageError(
+            f"the model is in {path[:80]}, which is not read; add the model's name to the command"
+        )
 
 
 def enter(draft: Draft, item: Item) -> None:
@@ -126,6 +137,8 @@ def _speculative(draft: Draft, item: Item) -> None:
         part = "beyond one layer's cache " if eagle else ""
         draft.note(f"the draft model {model[:80]!r} is not planned {part}".rstrip())
     if str(method) in _WITHOUT_MODEL:
-        draft.note(f"{method} drafts without a model; MTP layers that a model brings are counted all the same")
+        draft.note(
+            f"{method} drafts without a model; MTP layers that a model brings are counted all the same"
+        )
     if not given or (item.key and tokens is None and model is None and method is None):
         draft.note(f"{item.said[:80]} can change the memory and is not planned")
