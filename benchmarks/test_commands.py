@@ -10,9 +10,29 @@ from hwledger.library.commands import is_command, read_command
 from hwledger.library.commands.reading import LONGEST
 
 PIECES = (
-    "'", '"', "\\", " ", "\n", "&amp;", "${", "$(", "[", "(", "A=$A$A\n", "bash -c '", "image: x\n", "args: [\n",
-    "- |\n", "env:\n- name: A\n", "A = 1\n", "LLM(model=", "wget https://x/y.gguf ", "-ot a*=CPU ", "C:\\", ">>> ",
-)  # fmt: skip
+    "'",
+    '"',
+    "\\",
+    " ",
+    "\n",
+    "&amp;",
+    "${",
+    "$(",
+    "[",
+    "(",
+    "A=$A$A\n",
+    "bash -c '",
+    "image: x\n",
+    "args: [\n",
+    "- |\n",
+    "env:\n- name: A\n",
+    "A = 1\n",
+    "LLM(model=",
+    "wget https://x/y.gguf ",
+    "-ot a*=CPU ",
+    "C:\\",
+    ">>> ",
+)
 
 
 def seconds(text: str) -> float:

@@ -22,6 +22,10 @@ _SHARING: Final = {"mlx.launch": "mlx.launch shares a model among hosts: it is p
 _MODEL_FLAGS: Final = frozenset({"-m", "--model", "-hf", "-hfr", "--hf-repo", "-mu", "--model-url"})
 _VERSION: Final = re.compile(r"v(\d{1,3}\.\d{1,3}(?:\.\d{1,3})?)(?:[-.+]\w.{0,40})?")
 _BUILD: Final = re.compile(r"[a-z0-9.]{1,20}(?:-[a-z0-9.]{1,20})?-(b\d{4,6})")
+_WHOLE: Final = re.compile(r"\$\{?(\w{1,60})(?:\[[@*]\])?\}?")
+_REMOTE: Final = frozenset({"tmux", "screen", "ssh", "wsl", "su", "watch"})
+"""Wrappers that are given a command as one word."""
+
 _NONE: Final = re.compile(r"(?!)")
 _CONTAINERS: Final = frozenset({"docker", "podman", "nvidia-docker", "nerdctl"})
 _WRAPPERS: Final = frozenset({
@@ -29,7 +33,7 @@ _WRAPPERS: Final = frozenset({
     "micromamba", "poetry", "pipx", "nice", "numactl", "taskset", "stdbuf", "srun", "screen", "tmux",
     "setsid", "timeout", "winpty", "start", "caffeinate", "mpirun", "ray", "proxychains4",
     "proxychains", "rye", "hatch", "doas", "apptainer", "singularity", "kubectl", "torchrun", "accelerate",
-    "mlx.launch", "parallel", "xargs", "then", "do", "cargo",
+    "mlx.launch", "parallel", "ssh", "wsl", "su", "watch", "xargs", "then", "do", "cargo",
 })  # fmt: skip
 _SHELLS: Final = frozenset({"bash", "sh", "zsh", "dash"})
 _INSTALLERS: Final = frozenset(
@@ -106,7 +110,19 @@ def _direct(words: Sequence[str], env: Mapping[str, str]) -> Program | None:
 
 def _program(found: tuple[str, bool], name: str, words: Sequence[str], env: Mapping[str, str]) -> Program:
     known = dict(env)
-    return Program(*found, Call(program=name, words=tuple(expand(word, known) for word in words), env=known))
+    told = (spread for word in words for spread in _spread(word, known))
+    return Program(*found, Call(program=name, words=tuple(told), env=known))
+
+
+def _spread(word: str, known: dict[str, str]) -> list[str]:
+    """A word with its variables in place; a variable that holds flags becomes several words."""
+    if (
+        (named := _WHOLE.fullmatch(word))
+        and (value := known.get(named[1], "")).startswith("-")
+        and " " in value
+    ):
+        return [inner for command in split(value) for inner in command.words]
+    return [expand(word, known)]
 
 
 def _module(words: Sequence[str], env: Mapping[str, str]) -> Program | None:
@@ -143,12 +159,15 @@ def _wrapped(words: Sequence[str], env: Mapping[str, str], depth: int) -> Progra
     for at in range(1, min(len(words), _FAR)):
         if words[at] in _INSTALLERS:
             return None
-        if assigned := _ASSIGNED.fullmatch(words[at]):
+        remote = _base(words[0]) in _REMOTE and " " in words[at]
+        if (assigned := _ASSIGNED.fullmatch(words[at])) and not remote:
             told[assigned[1]] = assigned[2]
             continue
         base = _base(words[at])
         if base in _CONTAINERS or base in _SHELLS:
             found = find(words[at:], told, depth + 1) if depth < 4 else None  # noqa: PLR2004 - wrappers of wrappers
+        elif remote:
+            found = _text(words[at], told, depth)
         else:
             found = _direct(words[at:], told)
         if found:
@@ -178,6 +197,13 @@ def _in_shell(words: Sequence[str], env: Mapping[str, str], depth: int) -> Progr
     script = next(
         (words[at + 1] for at in range(1, len(words) - 1) if words[at] in {"-c", "-lc", "-ic", "-cl"}), ""
     )
+    return _text(script, env, depth)
+
+
+def _text(script: str, env: Mapping[str, str], depth: int) -> Program | None:
+    """The first program of a text that a shell within the command is given."""
+    if depth > 3:  # noqa: PLR2004 - shells in shells
+        return None
     told = dict(env)
     for command in split(script):
         told |= assignments(command.words)
@@ -196,6 +222,8 @@ def _in_container(words: Sequence[str], env: Mapping[str, str]) -> Program | Non
         return None
     told, mounts, entrypoint = _container(words[1:at], env)
     rest = [*entrypoint, *words[at + 1 :]]
+    if found[0] == "llama_server" and (tag.startswith("light") or rest[:1] in (["--run"], ["-r"])):
+        found = ("llama_cli", found[1])
     inner = find(rest, told) if rest else None
     program = inner or _program(found, f"docker run {name}", rest, told)
     version = {"vllm": _VERSION, "llama_server": _BUILD}.get(found[0], _NONE).fullmatch(tag)

@@ -1,6 +1,8 @@
 """The one command of a pasted text that runs a model."""
 
 import re
+import shlex
+from dataclasses import replace
 from typing import Final
 
 from hwledger.errors import UsageError
@@ -9,7 +11,7 @@ from hwledger.library.commands.documents import containers
 from hwledger.library.commands.fetched import from_where
 from hwledger.library.commands.launch import Program, assignments, find
 from hwledger.library.commands.programs import READERS, fetch, ollama
-from hwledger.library.commands.shell import join_lines, mend, split
+from hwledger.library.commands.shell import arrays, expand, join_lines, marked, mend, split
 from hwledger.library.deployment import Deployment
 
 LONGEST: Final = 20_000
@@ -63,14 +65,29 @@ def read_command(text: str) -> Deployment:
 
 def _bare(text: str) -> str:
     """Return ``text`` without the backticks around it; the first line keeps its indentation."""
-    return text.rstrip().lstrip("\r\n").strip("`")
+    bare = text.rstrip().lstrip("\r\n")
+    return bare.strip("`") if bare.lstrip().startswith("`") else bare
 
 
 def _programs(text: str) -> tuple[list[Program], bool]:
     """The known programs of a text, and whether all of their quotes are closed."""
     words = [*containers(text), *snippets.listed_words(text)]
     described = [program for command in words if (program := find(command, {}))]
-    return (described, True) if described else _typed(text)
+    if described:
+        return described, True
+    typed, whole = _typed(text)
+    if not typed and "`" in text:
+        quoted = _typed(marked(text))
+        return quoted if quoted[0] else (typed, whole)
+    return typed, whole
+
+
+def _with_context(program: Program, said: list[str]) -> Program:
+    """Return a program of Ollama with the context that is set in its prompt."""
+    if program.reader != "ollama" or not said:
+        return program
+    env = {**program.call.env, "OLLAMA_CONTEXT_LENGTH": said[0]}
+    return replace(program, call=replace(program.call, env=env))
 
 
 def _modelfile(text: str) -> list[tuple[str, str]]:
@@ -85,8 +102,12 @@ def _typed(text: str) -> tuple[list[Program], bool]:
     found: list[Program] = []
     told: dict[str, str] = {}
     whole, anything = True, True
+    text, listed = arrays(text)
+    told |= {name: shlex.join(words) for name, words in listed.items()}
     for command in split(join_lines(text)):
-        told |= assignments(command.words)
+        told |= {name: expand(value, told) for name, value in assignments(command.words).items()}
+        if command.words[:3] == ["/set", "parameter", "num_ctx"]:
+            found = [_with_context(program, command.words[3:4]) for program in found]
         anything = anything and command.whole
         program = find(command.words, told)
         if program and program.reader == "fetch" and not fetch.wanted(program.call):

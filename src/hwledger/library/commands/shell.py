@@ -5,6 +5,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Final
 
+from hwledger.library.commands.values import plain_value
+
 _MENDED: Final = str.maketrans(
     {
         **dict.fromkeys("\u201c\u201d\u201e\u201f\u2033", '"'),
@@ -27,7 +29,12 @@ _PROMPT: Final = re.compile(
     r"|\u279c {2,3}[~\w./-]{1,60} {1,2}(?:git:\([^)\n]{1,60}\) )?(?:\u2717 )?"
     r"|[\u279c\u276f\u03bb\u25b6] {1,2})?"
 )
-_MARKS: Final = ("$ ", "> ", "% ", "!", "%%bash", "%%sh", "%sx ")
+_MARKS: Final = ("$ ", ">>> ", "> ", "% ", "!", "%%bash", "%%sh", "%sx ")
+_BULLET: Final = re.compile(r"(?:[-*\u2022]|\d{1,2}[.)]) +(?=[A-Za-z./$`])")
+_ARRAY: Final = re.compile(r"^[ \t]*(?:declare -a )?(\w{1,60})=\(([^()]{0,4000})\)", re.MULTILINE)
+_QUOTED: Final = re.compile(r"`([^`\n]{3,2000})`")
+_SUM: Final = re.compile(r"\$\(\(([\d *+-]{1,40})\)\)")
+_LONGEST_VALUE: Final = 1000
 _MORE: Final = re.compile(r"(?:>>? |More\? ?)")
 _UNIT: Final = re.compile(r"(?:ExecStart=[-@:+!|]{0,3}|Environment=(?=\"?\w{1,60}=)|command=)")
 _FLAG: Final = re.compile(r"\s*-{1,2}[A-Za-z]")
@@ -91,8 +98,9 @@ def _held(line: str) -> str:
 
 def _unprompted(line: str) -> str:
     text = line.lstrip()
-    found = _PROMPT.match(text)
-    text = text[found.end() :] if found else text
+    for start in (_BULLET, _PROMPT):
+        found = start.match(text)
+        text = text[found.end() :] if found else text
     text = _UNIT.sub("", text, count=1) if _UNIT.match(text) else text
     for mark in _MARKS:
         if text.startswith(mark):
@@ -107,7 +115,27 @@ def expand(word: str, known: dict[str, str]) -> str:
         name = found[1] or found[3] or found[4]
         return known.get(name, found[2] if found[2] is not None else found[0])
 
-    return _VARIABLE.sub(value, word) if "$" in word else word
+    if "$" not in word:
+        return word
+    return _VARIABLE.sub(value, _SUM.sub(_sum, word))[: max(_LONGEST_VALUE, len(word))]
+
+
+def _sum(found: re.Match[str]) -> str:
+    """The whole number that ``$((32*1024))`` is; the text itself where it is none."""
+    value = plain_value(found[1].strip())
+    return str(value) if isinstance(value, int) else found[0]
+
+
+def arrays(text: str) -> tuple[str, dict[str, list[str]]]:
+    """Return ``text`` without its arrays, and the words of each: ``ARGS=(--model a/b)``."""
+    found = {name: split(" ".join(inner.split("\n"))) for name, inner in _ARRAY.findall(text)}
+    words = {name: commands[0].words if commands else [] for name, commands in found.items()}
+    return (_ARRAY.sub("", text), words) if words else (text, {})
+
+
+def marked(text: str) -> str:
+    """Return what stands between backticks in a text of prose, one to a line."""
+    return "\n".join(_QUOTED.findall(text))
 
 
 def split(text: str) -> list[Command]:

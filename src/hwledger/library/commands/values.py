@@ -59,6 +59,11 @@ def names_of(text: str) -> dict[str, object]:
     return names
 
 
+def plain_value(text: str) -> object:
+    """Return the value of an expression by itself; ``Unknown`` where it is none."""
+    return _read(text, {})
+
+
 def _read(text: str, names: Mapping[str, object]) -> object:
     try:
         with warnings.catch_warnings():

@@ -259,7 +259,8 @@ def test_patterns_of_experts_are_counted(texts: list[str], layers: int | None) -
 def test_variables_hold_plain_values_only() -> None:
     """Numbers, texts, sums and defaults are values; calls are none."""
     names = names_of(
-        'A = "x"\nB: int = 2\nC = B * 1024\nD = os.environ.get("K", "y")\nE = open("z")\nF = 1 // 0\nG = 2 ** 9**9'
+        'A = "x"\nB: int = 2\nC = B * 1024\nD = os.environ.get("K", "y")\n'
+        'E = open("z")\nF = 1 // 0\nG = 2 ** 9**9'
     )
     assert {key: names.get(key) for key in "ABCD"} == {"A": "x", "B": 2, "C": 2048, "D": "y"}
     assert not {"E", "F"} & set(names)

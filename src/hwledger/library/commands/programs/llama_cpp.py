@@ -160,6 +160,7 @@ def enter(draft: Draft, item: Item) -> None:
     elif name == "fit":
         draft.values["fit"] = item.value.lower()
     elif name == "preset":
+        draft.values["preset"] = item.said
         draft.note(
             f"{item.said} stands for a model and settings that are not planned; name the model with -hf"
         )
@@ -197,6 +198,10 @@ def settle_model(draft: Draft, loose: list[str]) -> None:
         draft.model = _positional(draft, loose.pop(0))
     elif draft.model:
         draft.left_over(loose)
+    if not draft.model and (preset := values.get("preset")):
+        raise UsageError(
+            f"{preset[:80]} stands for a model and settings; name the model with -hf in its place"
+        )
 
 
 def _positional(draft: Draft, word: str) -> str:
