@@ -9,7 +9,10 @@ from hwledger.errors import AmbiguousError, InputError, MissingError
 from hwledger.library.hub.reference import HubReference
 from hwledger.units import format_bytes
 
-USUAL_QUANT: Final = "Q4_K_M"
+USUAL_QUANTS: Final = ("Q4_K_M", "Q8_0")
+"""What ``latest`` means: the first of these that is there, else the first file (llama.cpp b11434
+``common/download.cpp``)."""
+
 _SHARD: Final = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$", re.IGNORECASE)
 _BESIDE: Final = re.compile(r"(^|/)(mmproj|[^/]*imatrix|ggml-vocab)[^/]*$|mmproj[^/]*$", re.IGNORECASE)
 _LABEL: Final = re.compile(
@@ -107,15 +110,20 @@ def _file(sizes: Mapping[str, int], ref: HubReference) -> Choice:
 def _by_quant(models: list[GgufModel], ref: HubReference) -> Choice:
     if not models:
         raise MissingError(f"{ref.repo}: there are no GGUF files, so no {ref.quant}; leave :{ref.quant} away")
-    wanted = ref.quant.upper() if ref.quant.lower() != "latest" else USUAL_QUANT
-    found = [m for m in models if m.label == wanted] or [
-        m for m in models if m.label.removeprefix("UD-") == wanted
-    ]
+    if ref.quant.lower() == "latest":
+        return _gguf(next((model for usual in USUAL_QUANTS for model in _labelled(models, usual)), models[0]))
+    found = _labelled(models, ref.quant.upper())
     if not found:
         raise MissingError(f"{ref.repo}: there is no {ref.quant}; there are {_listed(models, ref)}")
     if len(found) > 1:
         raise AmbiguousError(str(ref), [f"hf:{ref.repo}/{model.path}" for model in found])
     return _gguf(found[0])
+
+
+def _labelled(models: list[GgufModel], label: str) -> list[GgufModel]:
+    return [m for m in models if m.label == label] or [
+        m for m in models if m.label.removeprefix("UD-") == label
+    ]
 
 
 def _only(models: list[GgufModel], ref: HubReference) -> Choice:
