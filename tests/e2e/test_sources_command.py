@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from support import tiny
-from support.hub import HubServer, Repo
+from support.hub_repo import SHA, Repo
+from support.hub_server import HubServer
 
 pytestmark = pytest.mark.enable_socket
 ROOT = Path(__file__).parent.parent.parent
@@ -20,12 +21,12 @@ ISSUE = "vllm serve Qwen/Qwen3-32B --tensor-parallel-size 2 --max-model-len 3276
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
     """A hub that HF_ENDPOINT names."""
-    repos = {
-        "org/tiny": Repo(tiny.plain()),
-        "org/tiny-GGUF": Repo({f"tiny-{q}.gguf": tiny.gguf_file() for q in ("Q4_0", "F16")}, library="gguf"),
-        "org/gated": Repo(tiny.plain(), gated=True),
-    }
-    with HubServer(repos, large=4096) as server:
+    quants = {f"tiny-{quant}.gguf": tiny.gguf_file() for quant in ("Q4_0", "F16")}
+    repos = [
+        Repo("org/tiny", tiny.plain()), Repo("org/tiny-GGUF", quants, library_name="gguf"),
+        Repo("org/gated", tiny.plain(), gated="manual"),
+    ]  # fmt: skip
+    with HubServer(repos) as server:
         monkeypatch.setenv("HF_ENDPOINT", server.url)
         yield server
 
@@ -44,13 +45,13 @@ def test_a_model_of_the_hub_is_planned_and_what_was_read_is_said(hub: HubServer)
     assert first.returncode == 0
     assert f"Read: 127.0.0.1:{hub.url.rpartition(':')[2]}/org/tiny@0123456 (2 files, " in first.stdout
     assert "of headers, 4 requests)" in first.stdout
-    asked = hub.requests
+    asked = hub.all_requests
     second = run("plan", "org/tiny", "--offline")
     assert "remembered from" in second.stdout
     assert "--refresh reads it again" in second.stdout
-    assert hub.requests == asked
+    assert hub.all_requests == asked
     model = json.loads(run("plan", f"{hub.url}/org/tiny/tree/main", "--json").stdout)["model"]
-    assert model["revision"] == hub.repos["org/tiny"].commit
+    assert model["revision"] == SHA
     assert model["reading"]["kept_s"] is not None
 
 

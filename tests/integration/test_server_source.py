@@ -23,6 +23,7 @@ from hwledger.library.serving.detect import KNOWN
 from hwledger.library.serving.replies import Server
 from hwledger.library.source import open_model
 from support import tiny
+from support.checkpoints import put
 from support.engine_servers import (
     COMMIT,
     EngineServer,
@@ -35,7 +36,7 @@ from support.engine_servers import (
     Tgi,
     Vllm,
 )
-from support.web import Reply, WebServer
+from support.web_server import RawReply, Reply, WebServer
 
 ENGINE_SAMPLES = "telemetry_samples/engines"
 pytestmark = [pytest.mark.enable_socket, pytest.mark.requirement("FR-SRC-ENGINE")]
@@ -78,8 +79,8 @@ def test_every_engine_is_known_for_what_it_is(program: str) -> None:
     """Each engine's own answers give its own name, with few requests; no other engine's reader takes it."""
     with ENGINES[program]() as server:
         assert asked(server, "/v1").program == program
-        assert len(server.asked) < 8
-        assert server.paths[0] == "/v1/models"
+        assert len(server.log) < 8
+        assert server.log[0].path == "/v1/models"
 
 
 def test_an_engine_is_known_without_its_signature() -> None:
@@ -238,9 +239,9 @@ def test_a_key_is_shown_to_the_server_alone(monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setenv("HWLEDGER_SERVER_KEY", "secret")
         assert asked(server).model == "org/tiny"
         away = Reply(302, {"Location": f"{server.url}/version"})
-        with WebServer(lambda _: away) as elsewhere, pytest.raises(UnreachableError):
+        with WebServer(elsewhere=away) as elsewhere, pytest.raises(UnreachableError):
             probe(elsewhere.url, Access(time_limit_s=20.0))
-        assert "authorization" not in server.asked[-1].headers
+        assert server.log[-1].authorization is None
 
 
 def test_a_server_that_is_no_engine() -> None:
@@ -262,7 +263,7 @@ def test_errors_of_the_server_are_no_answers() -> None:
     """Statuses like 405 and 500 mean that nothing is there; a path that breaks off is named in a note."""
     with Vllm(METRICS) as server:
         server.answers["/server_info"] = Reply(500, {}, b"oops")
-        server.answers["/metrics"] = Reply(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx")
+        server.answers["/metrics"] = RawReply(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx")
         told = asked(server)
     assert any("did not answer /metrics" in note for note in told.notes)
     assert told.options == {"max_model_len": "4096"}
@@ -270,8 +271,7 @@ def test_errors_of_the_server_are_no_answers() -> None:
 
 def test_the_model_behind_an_address_is_opened_and_planned(tmp_path: Path) -> None:
     """A path of a server on this machine is read here: the source opens it, and the plan has its options."""
-    for name, content in tiny.plain().items():
-        (tmp_path / name).write_bytes(content)
+    put(tmp_path, tiny.plain())
     with Vllm(METRICS) as server:
         server.answers["/v1/models"]["data"][0]["root"] = str(tmp_path)
         assert len(open_model(server.url).layers) == 2
