@@ -43,6 +43,23 @@ def test_a_config_is_planned_from_its_file_and_its_folder(tmp_path: Path) -> Non
     assert by_file["memory"]["kv_cache_bytes_per_token"] == 2 * 2 * 2 * 16 * 2
 
 
+@pytest.mark.requirement("NFR-SPEED")
+@pytest.mark.parametrize("engine", ["vllm", "llama.cpp", "mlx", "transformers"])
+def test_a_plain_plan_loads_nothing_that_it_does_not_need(engine: str) -> None:
+    """A name of the catalogue is planned without arrays, HTTP, the hub or the readers of servers."""
+    heavy = ("numpy", "httpx2", "huggingface_hub", "psutil", "pynvml", "hwledger.library.serving.detect",
+             "hwledger.library.commands.reading", "hwledger.library.net.http")  # fmt: skip
+    script = (
+        "import sys; from hwledger.cli import run; "
+        f"code = run(['plan', 'Qwen/Qwen3-32B', '--engine', {engine!r}, '--json']); "
+        f"print([name for name in {heavy!r} if name in sys.modules], file=sys.stderr); sys.exit(code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stderr.strip()) == (0, "[]")
+
+
 @pytest.mark.requirement("FR-PLAN-FIT", "FR-PLAN-CLI")
 def test_a_plan_that_does_not_fit_exits_with_3_and_says_what_would(tmp_path: Path) -> None:
     """The verdict comes first, then what is missing and the changes that help."""

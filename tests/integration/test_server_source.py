@@ -18,8 +18,7 @@ from hwledger.errors import (
 from hwledger.library.access import Access
 from hwledger.library.deployment import Deployment
 from hwledger.library.net.http import Http
-from hwledger.library.serving import probe
-from hwledger.library.serving.detect import KNOWN
+from hwledger.library.serving.detect import KNOWN, probe
 from hwledger.library.serving.replies import Server
 from hwledger.library.source import open_model
 from support import tiny
@@ -278,6 +277,15 @@ def test_the_model_behind_an_address_is_opened_and_planned(tmp_path: Path) -> No
         assert len(open_model(f"server:{server.url}/v1").layers) == 2
         made = plan(asked(server))
     assert (made.program, made.engine) == ("vLLM 0.11.0", "vllm")
+
+
+def test_a_model_that_only_the_server_has_is_said() -> None:
+    """A path that leads nowhere from here names the engine, the address and what to do instead."""
+    with Vllm(METRICS) as server:
+        server.answers["/v1/models"]["data"][0] |= {"root": "/models/mine-f16.gguf", "id": "mine"}
+        with pytest.raises(MissingError, match=r"vLLM 0.11.0 at http://.*cannot be read from here") as caught:
+            plan(server.url)
+    assert server.url in str(caught.value)
 
 
 def test_recorded_answers_of_vllm(shared_data: Path) -> None:
