@@ -1,7 +1,6 @@
 """Models from everywhere, as a user types them: a process of its own against servers on loopback."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,9 +11,9 @@ import pytest
 from support import tiny
 from support.hub_repo import SHA, Repo
 from support.hub_server import HubServer
+from support.process import run
 
 pytestmark = pytest.mark.enable_socket
-ROOT = Path(__file__).parent.parent.parent
 ISSUE = "vllm serve Qwen/Qwen3-32B --tensor-parallel-size 2 --max-model-len 32768 --kv-cache-dtype fp8"
 
 
@@ -29,13 +28,6 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
     with HubServer(repos) as server:
         monkeypatch.setenv("HF_ENDPOINT", server.url)
         yield server
-
-
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Call hwledger in a process of its own, in the environment of the test."""
-    environment = os.environ | {"NO_COLOR": "1", "COLUMNS": "160"}
-    command = [sys.executable, "-m", "hwledger", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=environment)
 
 
 @pytest.mark.requirement("FR-SRC-HUB", "FR-SRC-CACHE")

@@ -82,6 +82,16 @@ def test_every_engine_is_known_for_what_it_is(program: str) -> None:
         assert server.log[0].path == "/v1/models"
 
 
+def test_every_engine_that_is_known_is_tried() -> None:
+    """The servers of these tests are read by all readers that there are."""
+    read = set()
+    for make in ENGINES.values():
+        with make() as running, Http(Access(time_limit_s=20.0)) as http:
+            server = Server(http, running.url)
+            read |= {known.read for known in KNOWN if known.matches(server)}
+    assert read == {known.read for known in KNOWN}
+
+
 def test_an_engine_is_known_without_its_signature() -> None:
     """Servers that sign their list of models with another name are known by what they alone answer."""
     for make, program in ((Sglang, "SGLang 0.5.3"), (lambda: Vllm(METRICS), "vLLM 0.11.0"),
