@@ -195,6 +195,29 @@ def test_a_token_opens_what_is_gated_and_goes_nowhere_else(
     assert not hub.cdn.got_authorization
 
 
+def test_a_token_that_is_none_is_said(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hub refuses a wrong token even for what needs none."""
+    monkeypatch.setenv("HF_TOKEN", "hf_wrong")
+    with pytest.raises(DeniedError, match=r"does not know your token.* unset HF_TOKEN"):
+        opened("org/tiny")
+    assert {asked.authorization for asked in hub.log} == {"Bearer hf_wrong"}
+
+
+def test_a_renamed_repository_is_found_under_its_old_name(hub: HubServer) -> None:
+    """The hub redirects from the old name, for the list and for each file."""
+    hub.moved["old/name"] = "org/tiny"
+    assert opened("old/name").stored_tensors == opened("org/tiny").stored_tensors
+
+
+def test_small_files_may_come_by_redirect(hub: HubServer) -> None:
+    """A relative redirect to the hub's own cache changes nothing but the count of requests."""
+    hub.resolve_cache = True
+    spec = opened("org/tiny")
+    assert (spec.format, len(spec.layers)) == ("safetensors", 2)
+    assert spec.reading
+    assert spec.reading.requests == hub.all_requests == 5
+
+
 def test_a_rate_limit_is_waited_for_and_said(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """The hub's own time is kept, else one that grows; a long one ends in a sentence instead of waiting."""
     said: list[str] = []
