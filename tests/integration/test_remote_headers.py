@@ -86,6 +86,18 @@ def test_a_repository_of_160_shards_is_read_side_by_side(
     assert server.most_at_once == SIDE_BY_SIDE
 
 
+@pytest.mark.requirement("FR-SRC-HUB")
+def test_an_address_that_expires_while_it_is_read_is_asked_for_anew(
+    stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signed address is good for several parts; once it is refused, the hub gives another one."""
+    server = started(stack, monkeypatch, "o/large-GGUF", {"large-F16.gguf": tiny.large_gguf()})
+    server.faults += [("xet-bridge", 1, faults.slow(0)), ("xet-bridge", 1, Reply(403))]
+    assert open_model("o/large-GGUF").exact_tensors
+    assert [asked.path.rpartition("/")[2] for asked in server.log[1:]] == ["large-F16.gguf"] * 2
+    assert len({asked.range for asked in server.cdn.log}) == len(server.cdn.log) - 1 > 1
+
+
 FORMS = tiny.forms()
 ENGINES = ("vllm", "llama.cpp", "mlx", "transformers")
 
