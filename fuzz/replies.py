@@ -251,7 +251,7 @@ def _one(found: Findings, number: int, action: Callable[[Access], object]) -> No
         found.wrong.append(f"case {number}: {type(error).__name__}: {str(error)[:300]}")
     took = time.monotonic() - start
     found.slowest_s = max(found.slowest_s, took)
-    if took > LIMIT_S + 2:  # a busy machine
+    if took > LIMIT_S + 10:  # a busy machine; without the limit it would be 30 s and more
         found.wrong.append(f"case {number}: took {took:.1f} s")
 
 

@@ -52,7 +52,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
 
 def opened(ref: str, **access: object) -> ModelSpec:
     """Open a model with a short limit of time."""
-    return open_model(ref, access=Access(**{"time_limit_s": 20.0, **access}))  # type: ignore[arg-type]
+    return open_model(ref, access=Access(**{"time_limit_s": 60.0, **access}))  # type: ignore[arg-type]
 
 
 def test_a_repository_is_read_by_its_headers(hub: HubServer) -> None:

@@ -70,7 +70,7 @@ ENGINES: dict[str, Callable[[], EngineServer]] = {
 
 def asked(server: EngineServer, tail: str = "") -> Deployment:
     """Ask a server with a short limit of time."""
-    return probe(f"{server.url}{tail}", Access(time_limit_s=20.0))
+    return probe(f"{server.url}{tail}", Access(time_limit_s=60.0))
 
 
 @pytest.mark.parametrize("program", ENGINES)
@@ -86,7 +86,7 @@ def test_every_engine_that_is_known_is_tried() -> None:
     """The servers of these tests are read by all readers that there are."""
     read = set()
     for make in ENGINES.values():
-        with make() as running, Http(Access(time_limit_s=20.0)) as http:
+        with make() as running, Http(Access(time_limit_s=60.0)) as http:
             server = Server(http, running.url)
             read |= {known.read for known in KNOWN if known.matches(server)}
     assert read == {known.read for known in KNOWN}
@@ -125,7 +125,7 @@ def test_llama_server_states_tokens_of_a_slot() -> None:
 @pytest.mark.parametrize("program", ENGINES)
 def test_no_engine_is_mistaken_for_another(program: str) -> None:
     """Of all ways to know an engine, only its own say yes to its server: the cross table."""
-    with ENGINES[program]() as running, Http(Access(time_limit_s=20.0)) as http:
+    with ENGINES[program]() as running, Http(Access(time_limit_s=60.0)) as http:
         server = Server(http, running.url)
         readers = {known.read for known in KNOWN if known.matches(server)}
         assert {reader(server).program for reader in readers} == {program}
@@ -249,7 +249,7 @@ def test_a_key_is_shown_to_the_server_alone(monkeypatch: pytest.MonkeyPatch) -> 
         assert asked(server).model == "org/tiny"
         away = Reply(302, {"Location": f"{server.url}/version"})
         with WebServer(elsewhere=away) as elsewhere, pytest.raises(UnreachableError):
-            probe(elsewhere.url, Access(time_limit_s=20.0))
+            probe(elsewhere.url, Access(time_limit_s=60.0))
         assert server.log[-1].authorization is None
 
 
