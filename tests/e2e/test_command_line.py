@@ -1,7 +1,6 @@
 """The command line as a user calls it: a process of its own."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,28 +8,14 @@ from pathlib import Path
 import pytest
 
 from hwledger.cli import run as call
-
-LLAMA = {
-    "model_type": "llama", "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
-    "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 100, "tie_word_embeddings": False,
-    "torch_dtype": "bfloat16", "max_position_embeddings": 2048,
-}  # fmt: skip
-
-
-def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Call hwledger in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-m", "hwledger", *arguments], capture_output=True, text=True, check=False, cwd=cwd,
-        timeout=60, env=os.environ | {"NO_COLOR": "1", "COLUMNS": "120"},
-    )  # fmt: skip
+from support import tiny
+from support.checkpoints import put
+from support.process import run
 
 
 def write_config(folder: Path, **changes: object) -> Path:
-    """Write a small Llama config, changed as asked; a value of ``...`` removes the key."""
-    raw = {key: value for key, value in (LLAMA | changes).items() if value is not ...}
-    path = folder / "config.json"
-    path.write_text(json.dumps(raw))
-    return path
+    """Write the config of the tiny model, changed as asked."""
+    return put(folder, {"config.json": tiny.config(**changes)}) / "config.json"
 
 
 @pytest.mark.requirement("FR-PLAN-CLI", "FR-PLAN-SOURCES")

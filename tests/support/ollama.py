@@ -1,4 +1,4 @@
-"""Ollama's store laid out on disk, and its server on loopback."""
+"""Ollama's store laid out on disk, and its answers as they were recorded."""
 
 import json
 import re
@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
-
-from support.web_server import Answer, Reply, Request, Route, WebServer
 
 Layers = Sequence[tuple[str, bytes]]
 
@@ -42,19 +40,6 @@ def put_model(store: Path, path: str, layers: Layers, facts: Mapping[str, object
     media = "application/vnd.docker.container.image.v1+json"
     head = {"mediaType": media, "digest": put_blob(store, config), "size": len(config)}
     return put_manifest(store, path, {"schemaVersion": 2, "config": head, "layers": rows})
-
-
-def json_server(replies: Mapping[str, Any]) -> WebServer:
-    """Return a server of JSON by path; a function gets the posted object; what is unknown is 404."""
-    return WebServer({path: _route(value) for path, value in replies.items()})
-
-
-def _route(value: Any) -> Route:
-    def answer(request: Request) -> Answer:
-        said = value(json.loads(request.body or b"null")) if callable(value) else value
-        return Reply(200, {"Content-Type": "application/json"}, json.dumps(said).encode())
-
-    return answer
 
 
 def from_json5(text: str) -> Any:

@@ -26,6 +26,8 @@ from hwledger.library.hub.reference import endpoint
 from hwledger.library.net.http import Credential, Http
 
 TIMEOUT_S: Final = 30.0
+_INVALID: Final = "Invalid credentials in Authorization header"
+"""What the hub says of a token that it does not know (huggingface_hub 2.4.0 ``utils/_http.py``)."""
 Result = TypeVar("Result")
 # the library keeps one client per process; two conversations at once would swap it under each other
 _ONE_AT_A_TIME: Final = threading.RLock()
@@ -83,11 +85,10 @@ class Hub:
         code, status = response.headers.get("x-error-code", ""), response.status_code
         page = f"{endpoint()}/{about}"
         if code == "GatedRepo":
-            how = "your token's account has not been let in yet" if self.signed_in else "no token was sent"
-            return DeniedError(
-                f"{about} is gated and {how}: accept its terms at {page}, then set HF_TOKEN or run:"
-                " hf auth login"
-            )
+            return self._gated(about, page)
+        if status == HTTPStatus.UNAUTHORIZED and _message(response) == _INVALID:
+            how = "run: hf auth login, or unset HF_TOKEN"
+            return DeniedError(f"{endpoint()} does not know your token, or it has expired; {how}")
         if code == "RevisionNotFound":
             return MissingError(f"{about} has no branch, tag or commit {revision!r}; see {page}/tree/main")
         if code == "EntryNotFound":
@@ -97,10 +98,20 @@ class Hub:
             token = "your token cannot see it" if self.signed_in else "it is private (then set HF_TOKEN)"
             search = f"hwledger models --hub {about.rpartition('/')[2]}"
             return MissingError(f"the hub has no model {about}, or {token}; to search: {search}")
+        return self._other(response, about, page)
+
+    def _gated(self, about: str, page: str) -> DeniedError:
+        how = "your token's account has not been let in yet" if self.signed_in else "no token was sent"
+        return DeniedError(
+            f"{about} is gated and {how}: accept its terms at {page}, then set HF_TOKEN or run: hf auth login"
+        )
+
+    @staticmethod
+    def _other(response: httpx2.Response, about: str, page: str) -> HwledgerError:
+        status = response.status_code
         if status == HTTPStatus.FORBIDDEN:
-            return DeniedError(
-                f"{about}: the hub does not allow it ({_message(response) or status}); see {page}"
-            )
+            said = _message(response) or status
+            return DeniedError(f"{about}: the hub does not allow it ({said}); see {page}")
         return UnreachableError(f"{endpoint()} answers {status} about {about}; ask again later")
 
 
