@@ -194,3 +194,17 @@ def test_a_server_that_is_gone_is_unreachable(
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(UnreachableError, match="cannot be reached"):
         source.open(place.gone, Access())
+
+
+def test_the_order_follows_the_settings_of_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hub of one's own is asked before the catalogue while it is set, and not after."""
+
+    def before_the_catalogue() -> bool:
+        names = [source.name for source in installed_sources()]
+        return names.index("hf") < names.index("catalogue")
+
+    assert not before_the_catalogue()
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    assert before_the_catalogue()
+    monkeypatch.delenv("HF_ENDPOINT")
+    assert not before_the_catalogue()

@@ -1,6 +1,8 @@
 """The command line as a user calls it: a process of its own."""
 
 import json
+import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -162,3 +164,65 @@ def test_show_and_models_answer(tmp_path: Path) -> None:
     assert listed.returncode == 0, listed.stderr
     assert "Qwen/Qwen3-8B" in listed.stdout
     assert "llama" not in listed.stdout.lower()
+
+
+@pytest.mark.requirement("NFR-BAD-INPUT", "FR-PLAN-CLI")
+def test_names_of_strangers_do_not_act_on_the_terminal(tmp_path: Path) -> None:
+    """Escapes and marks of direction in a file's own names are not printed, in plans, errors or JSON."""
+    name = "evil\x1b[2J\x1b]0;title\x07\u202egpj"
+    good, bad = tmp_path / "good.gguf", tmp_path / "bad.gguf"
+    good.write_bytes(tiny.gguf_file(**{"general.name": name}))
+    bad.write_bytes(tiny.gguf_file(**{"general.architecture": name}))
+    for arguments in (["plan", str(good)], ["show", str(good)], ["plan", str(bad)], ["plan", f"x{name}"]):
+        done = run(*arguments)
+        assert not {"\x1b", "\x07", "\u202e"} & set(done.stdout + done.stderr), arguments
+    assert json.loads(run("plan", str(good), "--json").stdout)["model"]["id"] == name
+
+
+@pytest.mark.requirement("FR-PLAN-CLI")
+@pytest.mark.parametrize("columns", ["0", "-1", "x", "", "60", "99999999"])
+def test_any_width_shows_the_whole_plan(columns: str) -> None:
+    """A width that is none counts as not given: nothing is swallowed."""
+    script = [sys.executable, "-m", "hwledger", "plan", "llama-3.1-8b", "--layers"]
+    done = subprocess.run(script, capture_output=True, text=True, env=os.environ | {"COLUMNS": columns},
+                          check=False, timeout=60)  # fmt: skip
+    assert done.returncode == 0
+    assert "weights" in done.stdout
+    assert "31" in done.stdout
+
+
+@pytest.mark.requirement("FR-PLAN-CLI")
+def test_a_terminal_of_an_older_encoding_gets_escapes(tmp_path: Path) -> None:
+    """What cannot be encoded is shown as an escape, and JSON stays JSON."""
+    folder = tmp_path / "modèle"
+    folder.mkdir()
+    (folder / "config.json").write_bytes(tiny.config())
+    plain = os.environ | {"PYTHONIOENCODING": "ascii", "COLUMNS": "120"}
+    for extra in ([], ["--layers"], ["--json"]):
+        script = [sys.executable, "-m", "hwledger", "plan", str(folder), *extra]
+        done = subprocess.run(script, capture_output=True, env=plain, check=False, timeout=60)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.isascii()
+    assert json.loads(done.stdout)["model"]["source"].endswith("modèle/config.json")
+
+
+@pytest.mark.requirement("FR-PLAN-CLI")
+@pytest.mark.parametrize("extra", [[], ["--json"]])
+def test_an_output_that_cannot_be_written_is_said(extra: list[str]) -> None:
+    """A full disk and a closed output end in one sentence, and not as an error of the program."""
+    command = f"{shlex.quote(sys.executable)} -m hwledger plan llama-3.1-8b {' '.join(extra)}"
+    for target, words in (("> /dev/full", "could not be written"), (">&-", "nowhere to write")):
+        script = ["sh", "-c", f"{command} {target}"]
+        done = subprocess.run(script, capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == 1
+        assert words in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.requirement("FR-SRC-COMMANDS")
+def test_a_command_pasted_without_quotes_is_told_how() -> None:
+    """The shell hands over its flags as ours; the sentence says what to do."""
+    done = run("plan", "vllm", "serve", "Qwen/Qwen3-32B", "--max-model-len", "4096")
+    assert done.returncode == 2
+    assert "put quotes around a pasted command" in done.stderr
+    assert "quotes" not in run("plan", "Qwen/Qwen3-32B", "--maximum", "4096").stderr

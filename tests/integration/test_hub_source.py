@@ -10,20 +10,22 @@ import pytest
 from hwledger.errors import (
     AmbiguousError,
     DeniedError,
-    MalformedError,
+    HwledgerError,
     MissingError,
     OfflineError,
     UnreachableError,
+    UsageError,
 )
 from hwledger.library.access import Access, Progress
 from hwledger.library.hub.search import HubQuery, search_hub
 from hwledger.library.source import open_model
 from hwledger.model.spec import ModelSpec
 from support import faults, tiny
+from support.checkpoints import put
 from support.hub_cache import put_snapshot
 from support.hub_repo import SHA, Repo
 from support.hub_server import HubServer
-from support.web_server import RawReply, Reply, json_reply
+from support.web_server import RawReply, Reply, WebServer, file, json_reply
 
 pytestmark = [pytest.mark.enable_socket, pytest.mark.requirement("FR-SRC-HUB")]
 OTHER = "f" * 40
@@ -235,9 +237,9 @@ def test_a_rate_limit_is_waited_for_and_said(hub: HubServer, monkeypatch: pytest
 
 
 FAULTS = {
-    "no JSON": (faults.html(), MalformedError, "cannot be understood"),
-    "a list": (json_reply([]), MalformedError, "cannot be understood"),
-    "no commit": (json_reply({"id": "org/tiny"}), MalformedError, "cannot be understood"),
+    "no JSON": (faults.html(), UnreachableError, "as no hub does"),
+    "a list": (json_reply([]), UnreachableError, "as no hub does"),
+    "no commit": (json_reply({"id": "org/tiny"}), UnreachableError, "as no hub does"),
     "an error": (Reply(500), UnreachableError, "answers 500"),
     "a file": (faults.redirect("file:///etc/passwd"), UnreachableError, "redirects from http to file"),
     "another scheme": (faults.redirect("https://127.0.0.1:1/"), UnreachableError, "from http to https"),
@@ -300,3 +302,95 @@ def test_a_search_filters_and_is_kept_for_when_there_is_no_network(hub: HubServe
     assert hub.all_requests == asked
     with pytest.raises(OfflineError, match="never asked"):
         search_hub(HubQuery(words="other"), Access(offline=True))
+
+
+def test_a_copy_on_this_machine_is_not_remembered_in_the_hubs_name(
+    hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An incomplete or old snapshot answers offline, says so, and never stands in for the hub afterwards."""
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    index = {"model.safetensors.index.json": b'{"weight_map": {"a": "model-00001-of-00001.safetensors"}}'}
+    put_snapshot(tmp_path, "org/tiny", {"config.json": tiny.config(), **index}, SHA)
+    for ref in ("org/tiny", f"org/tiny@{SHA}"):
+        there = opened(ref, offline=True)
+        assert any("incomplete" in said for said in there.unknowns)
+        assert not there.stored_tensors
+    asked = hub.all_requests
+    for ref in ("org/tiny", f"org/tiny@{SHA}"):
+        assert opened(ref).stored_tensors
+    assert hub.all_requests > asked
+
+
+def test_suggested_names_keep_the_revision(hub: HubServer) -> None:
+    """What is listed to choose from reads the revision that was asked for when it is pasted."""
+    hub.repos["org/split-GGUF"].tags = {"v2": OTHER}  # type: ignore[attr-defined]
+    files = {"a-Q4_0.gguf": tiny.gguf_file(), "b-Q4_0.gguf": tiny.gguf_file()}
+    hub.repos["org/split-GGUF"].files = files
+    with pytest.raises(AmbiguousError) as caught:
+        opened("org/split-GGUF@v2:Q4_0")
+    assert caught.value.candidates == ("hf:org/split-GGUF@v2/a-Q4_0.gguf", "hf:org/split-GGUF@v2/b-Q4_0.gguf")
+    assert opened(caught.value.candidates[0]).exact_tensors
+
+
+def test_two_revisions_are_refused(hub: HubServer) -> None:
+    """A revision in the name and another in the option are not chosen between."""
+    with pytest.raises(UsageError, match="names the revision v1 and --revision dev"):
+        opened("org/tiny@v1", revision="dev")
+    assert opened("org/tiny@v1", revision="v1").revision == OTHER
+    assert not [line for line in hub.log if "dev" in line.target]
+
+
+def test_spellings_of_the_hub(hub: HubServer) -> None:
+    """hf://, capitals and a slash at the end name the same model."""
+    assert hub.url
+    assert {opened(ref).id for ref in ("hf://org/tiny", "HF:org/tiny", "org/tiny/", "'org/tiny'")} == {
+        opened("org/tiny").id
+    }
+
+
+@pytest.mark.parametrize("endpoint", ["http://[::1", "ftp://hub", "not a url", "http://"])
+def test_an_endpoint_that_is_no_address_is_said(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variable is named, and nothing is asked."""
+    monkeypatch.setenv("HF_ENDPOINT", endpoint)
+    with pytest.raises(UsageError, match="HF_ENDPOINT"):
+        opened("hf:org/tiny")
+    with pytest.raises(UsageError, match="HF_ENDPOINT"):
+        search_hub(HubQuery(words="x"), Access())
+
+
+@pytest.mark.parametrize("body", [b"<html>Log in</html>", b"", b"{}", b"[]"])
+def test_a_login_page_is_no_broken_model(hub: HubServer, body: bytes) -> None:
+    """Who answers in the hub's place is not taken for a model that is broken: exit code 5."""
+    hub.faults.append((INFO, inf, Reply(200, {"Content-Type": "text/html"}, body)))
+    with pytest.raises(UnreachableError, match="as no hub does"):
+        opened("org/tiny")
+
+
+@pytest.mark.requirement("NFR-SRC-SAFE")
+@pytest.mark.parametrize("kind", ["address", "web", "server", "folder", "relative", "ollama"])
+def test_an_adapter_of_the_hub_leads_nowhere_else(
+    hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """A stranger's adapter may name a model of the hub; no address, file or program here is read for it."""
+    monkeypatch.chdir(tmp_path)
+    put(tmp_path / "secret", tiny.plain())
+    with WebServer({"/m.gguf": lambda asked: file(tiny.gguf_file(), asked)}) as other:
+        base = {
+            "address": f"{other.url}/m.gguf", "web": f"web:{other.url}/m.gguf", "server": other.url,
+            "folder": str(tmp_path / "secret"), "relative": "./secret", "ollama": "ollama:tiny:1b",
+        }[kind]  # fmt: skip
+        hub.repos["org/adapter"].files = tiny.adapter(base)
+        with pytest.raises(HwledgerError) as caught:
+            opened("org/adapter")
+        assert not other.log
+    assert "\n" not in str(caught.value)
+
+
+def test_an_adapter_on_disk_may_lie_beside_its_base(tmp_path: Path) -> None:
+    """One's own adapter names a folder of one's own."""
+    put(tmp_path / "base", tiny.plain())
+    put(tmp_path / "lora", tiny.adapter(str(tmp_path / "base")))
+    assert len(open_model(str(tmp_path / "lora")).layers) == 2
+    put(tmp_path / "lost", tiny.adapter(str(tmp_path / "none")))
+    with pytest.raises(MissingError, match="adapter of"):
+        open_model(str(tmp_path / "lost"))

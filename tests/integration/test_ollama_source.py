@@ -10,14 +10,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hwledger.device.catalogue import parse_devices
 from hwledger.errors import HwledgerError, InputError, MalformedError, MissingError, UnreachableError
 from hwledger.library.access import Access
 from hwledger.library.ollama import store as stores
 from hwledger.library.ollama.running import deployment
 from hwledger.library.source import open_model
 from hwledger.library.sources.ollama import OllamaSource
+from hwledger.planner.fit import Verdict
 from hwledger.planner.plan import plan as plan_spec
+from hwledger.screens.plan import plan_screen
 from support import tiny
+from support.checkpoints import put
 from support.engine_servers import EngineServer
 from support.mutations import mutated
 from support.ollama import from_json5, put_manifest, put_model
@@ -163,6 +167,25 @@ def shown_of(metadata: Mapping[str, object]) -> dict[str, Any]:
         for name, shape, number in tiny.gguf_tensors()
     ]
     return {"details": {"format": "gguf"}, "model_info": dict(metadata), "tensors": tensors}
+
+
+def test_nothing_fits_for_certain_while_the_weights_are_unknown(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A server that tells neither tensors nor size gives a lower bound: it may fail to fit, never fit."""
+    plain = open_model(str(put(tmp_path, {"tiny.gguf": tiny.gguf_file()}) / "tiny.gguf"))
+    shown = {"details": {"format": "gguf"}, "model_info": dict(plain.metadata)}
+    with EngineServer({"/api/tags": {"models": []}, "/api/show": shown}) as server:
+        monkeypatch.setenv("OLLAMA_HOST", server.url)
+        spec = open_model("ollama:tiny:1b")
+    card, small = parse_devices("RTX 4090"), parse_devices("1MiB")
+    made = plan_spec(spec, engine="llama.cpp", devices=card)
+    assert made.fit is None
+    assert [device.verdict for device in made.devices] == [None]
+    assert plan_screen(made).verdict.startswith("Needs at least")
+    bad = plan_spec(spec, engine="llama.cpp", devices=small)
+    assert bad.fit
+    assert bad.fit.verdict is Verdict.DOES_NOT_FIT
 
 
 def test_a_tensor_list_makes_the_server_exact(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -289,6 +289,21 @@ def test_the_model_behind_an_address_is_opened_and_planned(tmp_path: Path) -> No
     assert (made.program, made.engine) == ("vLLM 0.11.0", "vllm")
 
 
+def test_second_names_are_one_model_and_second_models_are_not(tmp_path: Path) -> None:
+    """Several names of one model are no choice; several models are listed, and one can be named."""
+    put(tmp_path, tiny.plain())
+    with Vllm(METRICS) as server:
+        first = server.answers["/v1/models"]["data"][0] | {"root": str(tmp_path)}
+        server.answers["/v1/models"]["data"] = [first, first | {"id": "alias"}]
+        assert asked(server).model == str(tmp_path)
+        server.answers["/v1/models"]["data"] = [first, first | {"id": "big", "root": "org/big"}]
+        with pytest.raises(AmbiguousError) as caught:
+            asked(server)
+        assert probe(caught.value.candidates[1], Access()).model == "org/big"
+        with pytest.raises(MissingError, match="no model called 'none'"):
+            probe(f"{server.url}/?model=none", Access())
+
+
 def test_a_model_that_only_the_server_has_is_said() -> None:
     """A path that leads nowhere from here names the engine, the address and what to do instead."""
     with Vllm(METRICS) as server:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from hwledger.errors import MissingError
 from hwledger.library.access import Access
 from hwledger.library.deployment import Deployment
+from hwledger.library.pasted import tidied
 from hwledger.library.source import open_model
 from hwledger.model.spec import ModelSpec
 
@@ -21,7 +22,7 @@ def deployment_of(ref: str | Deployment, access: Access) -> Deployment | None:
     told = ref if isinstance(ref, Deployment) else _command(ref)
     if told is not None:
         return _served(told, access) or told
-    return _served(Deployment(model=str(ref), program=""), access)
+    return _served(Deployment(model=tidied(str(ref)), program=""), access)
 
 
 def open_deployed(told: Deployment, access: Access) -> ModelSpec:

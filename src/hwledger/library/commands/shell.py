@@ -36,6 +36,7 @@ _QUOTED: Final = re.compile(r"`([^`\n]{3,2000})`")
 _SUM: Final = re.compile(r"\$\(\(([\d *+-]{1,40})\)\)")
 _LONGEST_VALUE: Final = 1000
 _MORE: Final = re.compile(r"(?:>>? |More\? ?)")
+_COMMENTED: Final = re.compile(r" \\\s+#[^\n]{0,500}$")
 _UNIT: Final = re.compile(r"(?:ExecStart=[-@:+!|]{0,3}|Environment=(?=\"?\w{1,60}=)|command=)")
 _FLAG: Final = re.compile(r"\s*-{1,2}[A-Za-z]")
 _ESCAPABLE: Final = frozenset(" \"'\\$&|;<>()#*?!`{}[]\n")
@@ -88,8 +89,11 @@ def join_lines(text: str) -> str:
 
 
 def _held(line: str) -> str:
-    """Return ``line`` without the mark at its end that it goes on; a caret or backtick stands alone."""
-    text = line.rstrip()
+    """Return ``line`` without the mark at its end that it goes on; a caret or backtick stands alone.
+
+    A comment behind the mark would end the command in a shell; whoever writes one means it to go on.
+    """
+    text = _COMMENTED.sub(" \\\\", line).rstrip()
     alone = len(text) == 1 or text[-2:-1].isspace()
     if text.endswith("\\") or (text.endswith(("^", "`")) and alone):
         return text[:-1].rstrip()

@@ -15,14 +15,13 @@ from huggingface_hub.utils._http import default_client_factory
 from hwledger.errors import (
     DeniedError,
     HwledgerError,
-    MalformedError,
     MissingError,
     OfflineError,
     UnreachableError,
     UsageError,
 )
-from hwledger.library.access import Access
-from hwledger.library.hub.reference import endpoint
+from hwledger.library.access import Access, offline_words
+from hwledger.library.hub.reference import check_endpoint, endpoint
 from hwledger.library.net.http import Credential, Http
 
 TIMEOUT_S: Final = 30.0
@@ -51,8 +50,9 @@ class Hub:
         """Return what ``question`` gives of the library's client.
 
         Raises:
-            MissingError, DeniedError, UnreachableError: the hub refuses, in a sentence about ``about``.
-            MalformedError: its answer cannot be understood.
+            MissingError, DeniedError: the hub refuses, in a sentence about ``about``.
+            UnreachableError: it does not answer, or not as a hub does.
+            MalformedError: what it says cannot be.
         """
 
         def once() -> Result:
@@ -64,9 +64,11 @@ class Hub:
                 raise OfflineError(f"{about} is not asked for: HF_HUB_OFFLINE is set") from None
             except HFValidationError as error:
                 raise UsageError(f"{about} is no name of a model on the hub: {error}") from None
-            except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
-                what = f"its answer about {about} cannot be understood ({type(error).__name__})"
-                raise MalformedError(f"{endpoint()}: {what}") from None
+            except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
+                raise UnreachableError(
+                    f"{endpoint()} answers about {about} as no hub does; is it the address of a hub"
+                    " (HF_ENDPOINT), does a login page or a proxy answer in its place?"
+                ) from None
 
         return self.http.trying(endpoint(), once)
 
@@ -124,13 +126,15 @@ def hub_session(access: Access) -> Iterator[Hub]:
         UsageError: ``HF_ENDPOINT`` or the proxy settings cannot be used.
     """
     if access.offline:
-        raise OfflineError(f"{endpoint()} is not asked: the network is switched off (--offline)")
+        raise OfflineError(f"{endpoint()} is not asked: the network is switched off ({offline_words()})")
+    check_endpoint()
     token = get_token()
     with _ONE_AT_A_TIME, Http(access, Credential(endpoint(), token) if token else None) as http:
         hooks = http.client.event_hooks
         http.client.event_hooks = {**hooks, "request": [_refuse_unasked, *hooks["request"]]}
         set_client_factory(lambda: http.client)
         logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # what goes wrong is said once, by us
+        http.on_busy = "" if token else ", or sign in: HF_TOKEN has higher limits"
         try:
             yield Hub(
                 http, HfApi(endpoint=endpoint(), token=False, library_name="hwledger"), signed_in=bool(token)
