@@ -24,13 +24,18 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
+from hwledger.app import plan
 from hwledger.errors import HwledgerError
 from hwledger.library.access import Access
 from hwledger.library.hub.search import HubQuery, search_hub
 from hwledger.library.source import open_model
 from support import tiny
+from support.checkpoints import saved
+from support.engine_servers import EngineServer, LlamaServer, MistralRs, Sglang, Tgi, Vllm
 from support.hub_repo import Repo
 from support.hub_server import HubServer
+from support.lmstudio import newer_row
+from support.ollama import shown_of
 from support.web_server import Answer, Around, RawReply, Reply, Request, WebServer, file
 
 LIMIT_S = 0.4
@@ -205,19 +210,29 @@ def run(cases: int = 2000, seed: int = 1) -> Findings:
         ]  # fmt: skip
         hub = stack.enter_context(HubServer(repos, tokens={TOKEN}))
         web = stack.enter_context(WebServer({"/x.gguf": file(tiny.gguf_file())}))
-        for server in (hub, web):
-            server.faults.append(("", inf, Around(mutator)))
         folder = stack.enter_context(tempfile.TemporaryDirectory())
+        local = saved(Path(folder) / "models", {"tiny-F16.gguf": tiny.gguf_file()})
+        programs = [stack.enter_context(server) for server in _programs(local)]
+        for server in (hub, web, *programs):
+            server.faults.append(("", inf, Around(mutator)))
         os.environ |= {
             "HF_ENDPOINT": hub.url,
             "HF_TOKEN": TOKEN,
             "HWLEDGER_CACHE_DIR": folder,
             "HF_HOME": folder,
+            "OLLAMA_HOST": programs[0].url,
+            "OLLAMA_MODELS": f"{folder}/none",
+            "LMSTUDIO_BASE_URL": programs[1].url,
+            "HWLEDGER_SERVER_KEY": TOKEN,
+            "HOME": folder,
         }
         actions: list[Callable[[Access], object]] = [
             *(lambda access, ref=repo.id: open_model(ref, access=access) for repo in repos),
             lambda access: open_model(f"{web.url}/x.gguf", access=access),
             lambda access: search_hub(HubQuery(words="x"), access),
+            lambda access: plan("ollama:tiny:1b", access=access),
+            lambda access: plan("lmstudio:tiny", access=access),
+            *(lambda access, url=server.url: plan(url, access=access) for server in programs),
         ]
         start = _size()
         for number in range(cases):
@@ -227,7 +242,7 @@ def run(cases: int = 2000, seed: int = 1) -> Findings:
                 for server in (hub.cdn, other):
                     if any(asked.authorization for asked in server.log):
                         found.wrong.append(f"case {number}: a token was shown to another host")
-                for server in (hub, hub.cdn, web, other):
+                for server in (hub, hub.cdn, web, other, *programs):
                     server.forget()
         if trap.visits():
             found.wrong.append("a redirect to another scheme was followed")
@@ -236,6 +251,27 @@ def run(cases: int = 2000, seed: int = 1) -> Findings:
         found.grown_bytes = _size() - start
     found.cases = cases
     return found
+
+
+def _programs(local: str) -> list[EngineServer]:
+    """Return the programs and engines that are asked, each with the model at ``local``."""
+    shown = shown_of(open_model(local).metadata)
+    row = {"name": "tiny:1b", "size": 9, "size_vram": 9, "context_length": 512}
+    ollama = {"/api/version": {"version": "0.13.1"}, "/api/tags": {"models": [row]},
+              "/api/ps": {"models": [row]}, "/api/show": shown}  # fmt: skip
+    loaded = newer_row("tiny", config={"context_length": 512, "parallel": 4})
+    studio = {"/api/v1/models": {"models": [loaded]},
+              "/api/v0/models": {"data": [{"id": "tiny", "type": "llm", "state": "loaded"}]}}  # fmt: skip
+    props = {"default_generation_settings": {"n_ctx": 512, "params": {}}, "total_slots": 2,
+             "model_path": local, "build_info": "b7100-abc"}  # fmt: skip
+    cards = {"object": "list", "data": [{"id": "tiny", "object": "model", "owned_by": "llamacpp"}]}
+    metrics = 'vllm:cache_config_info{block_size="16",cache_dtype="fp8",gpu_memory_utilization="0.8"} 1.0\n'
+    vllm = Vllm(metrics, key=TOKEN)
+    vllm.answers["/v1/models"]["data"][0]["root"] = local
+    return [
+        EngineServer(ollama), EngineServer(studio), vllm, LlamaServer(props, cards),
+        Sglang({"model_path": local}), Tgi(), MistralRs(),
+    ]  # fmt: skip
 
 
 def _one(found: Findings, number: int, action: Callable[[Access], object]) -> None:

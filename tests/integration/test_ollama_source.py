@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from support import tiny
 from support.checkpoints import put
 from support.engine_servers import EngineServer
 from support.mutations import mutated
-from support.ollama import from_json5, put_manifest, put_model
+from support.ollama import from_json5, put_manifest, put_model, shown_of
 from support.web_server import Request
 
 pytestmark = [pytest.mark.enable_socket, pytest.mark.requirement("FR-SRC-OLLAMA")]
@@ -158,15 +157,6 @@ def test_the_server_gives_layers_and_honest_weights(
     again = open_model("ollama:llama3:8b")
     assert again.reading
     assert again.reading.kept_s is not None
-
-
-def shown_of(metadata: Mapping[str, object]) -> dict[str, Any]:
-    """Return what a newer server says of the tiny model."""
-    tensors = [
-        {"name": name, "type": {0: "F32", 1: "F16"}.get(number, "Q8_0"), "shape": list(shape)}
-        for name, shape, number in tiny.gguf_tensors()
-    ]
-    return {"details": {"format": "gguf"}, "model_info": dict(metadata), "tensors": tensors}
 
 
 def test_nothing_fits_for_certain_while_the_weights_are_unknown(

@@ -16,10 +16,13 @@ from hwledger.library.source import open_model
 from hwledger.model.spec import ModelSpec
 from hwledger.planner.document import plan_document
 from support import faults, tiny
-from support.checkpoints import saved
+from support.checkpoints import put, saved
+from support.engine_servers import EngineServer, Vllm
 from support.hub_cache import put_snapshot
 from support.hub_repo import SHA, Repo
 from support.hub_server import HubServer
+from support.lmstudio import put_home
+from support.ollama import put_model, shown_of
 from support.web_server import Reply, Request, WebServer, file, ranged
 
 pytestmark = pytest.mark.enable_socket
@@ -155,8 +158,53 @@ def test_the_same_bytes_give_the_same_plan_from_everywhere(
     assert _plan(f"o/r@{SHA}", "vllm", offline=True) == _plan(local, "vllm")
 
 
+@pytest.mark.requirement("FR-SRC-SAME")
+@pytest.mark.parametrize("form", FORMS)
+def test_the_same_bytes_give_the_same_plan_in_every_program(
+    tmp_path: Path, stack: ExitStack, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    """In LM Studio's folder, in Ollama's store, behind Ollama's server and behind a running engine."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("OLLAMA_MODELS", str(tmp_path / "ollama"))
+    monkeypatch.setenv("LMSTUDIO_BASE_URL", "127.0.0.1:9")
+    files = FORMS[form]
+    local = saved(tmp_path / "disk", files)
+    refs = {}
+    if form != "config":  # LM Studio lists weights
+        put(put_home(tmp_path) / "maker" / "tiny", files)
+        refs["LM Studio"] = "lmstudio:maker/tiny"
+    if form == "GGUF":
+        put_model(tmp_path / "ollama", "registry.ollama.ai/library/tiny/1b", [("model", tiny.gguf_file())])
+        refs["Ollama"] = "ollama:tiny:1b"
+    served = stack.enter_context(Vllm())
+    served.answers["/v1/models"]["data"][0]["root"] = local
+    refs["engine"] = served.url
+    for place, ref in refs.items():
+        for engine in ENGINES:
+            assert _document(open_model(ref), engine) == _plan(local, engine), (place, engine)
+
+
+@pytest.mark.requirement("FR-SRC-SAME")
+def test_what_ollamas_server_says_plans_like_the_file(
+    tmp_path: Path, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that lists tensors knows what the file knows, for every engine."""
+    local = saved(tmp_path, FORMS["GGUF"])
+    shown = shown_of(open_model(local).metadata)
+    server = stack.enter_context(EngineServer({"/api/tags": {"models": []}, "/api/show": shown}))
+    monkeypatch.setenv("OLLAMA_MODELS", str(tmp_path / "none"))
+    monkeypatch.setenv("OLLAMA_HOST", server.url)
+    spec = open_model("ollama:tiny:1b")
+    for engine in ENGINES:
+        assert _document(spec, engine)["memory"] == _plan(local, engine)["memory"]
+
+
 def _plan(ref: str, engine: str, *, offline: bool = False) -> dict[str, object]:
-    document = plan_document(plan(ref, engine=engine, context=512, access=Access(offline=offline)))
+    return _document(open_model(ref, access=Access(offline=offline)), engine)
+
+
+def _document(spec: ModelSpec, engine: str) -> dict[str, object]:
+    document = plan_document(plan(spec, engine=engine, context=512))
     model = document["model"]
     for key in ("id", "source", "revision", "reading"):
         model.pop(key)

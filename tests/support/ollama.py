@@ -7,6 +7,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from support import tiny
+
 Layers = Sequence[tuple[str, bytes]]
 
 
@@ -52,3 +54,12 @@ def from_json5(text: str) -> Any:
     )
     text = re.sub(r"^(\s*)(\w+):", r'\1"\2":', text, flags=re.MULTILINE)
     return json.loads(re.sub(r",(\s*[}\]])", r"\1", text))
+
+
+def shown_of(metadata: Mapping[str, object]) -> dict[str, Any]:
+    """Return what a newer server says of the tiny model."""
+    tensors = [
+        {"name": name, "type": {0: "F32", 1: "F16"}.get(number, "Q8_0"), "shape": list(shape)}
+        for name, shape, number in tiny.gguf_tensors()
+    ]
+    return {"details": {"format": "gguf"}, "model_info": dict(metadata), "tensors": tensors}
