@@ -3,12 +3,11 @@
 Reads ``accuracy/data/serving.csv`` and writes the constants and intervals of
 ``planner/throughput/data``, and for ``hwledger accuracy`` the constants with each (model, device,
 engine) left out of the fit. The formulas are the package's own, handed arrays in place of numbers. Constants
-are logarithms with a normal prior: effects of engines, packings and architectures shrink to none, so that what
-was hardly measured is the average. Residuals count by a soft absolute value.
+are logarithms with a normal prior: effects of engines, packings and architectures shrink to none, so that
+what was hardly measured is the average. Residuals count by a soft absolute value.
 """
 
 import csv
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from math import log
@@ -25,10 +24,18 @@ from hwledger.planner.throughput.serving_loads import Loads, loads_of
 from hwledger.planner.throughput.serving_model import Multipliers, serve
 
 ROOT = Path(__file__).parent.parent / "src/hwledger"
-SHRINK = 4.0
+SHRINK = 5.0
 """How much more a prior counts than one row: rows of one series are not independent."""
 TPOT_NOISE, TTFT_NOISE = 0.12, 0.30
 NEW_ARCHITECTURE = "new architecture"
+TAILS = {"tpot": 0.08, "ttft": 0.10}
+"""Left out on each side of the interval: groups differ, so few of them spread less than a further one would."""
+COLUMNS = ("quantity", "effect", "value", "most")
+NONE = 0.005
+"""Effects within this of none are not written."""
+Named = list[tuple[str, str, float, float]]
+Held = tuple[np.ndarray, np.ndarray]
+"""TTFT and TPOT of every row by constants that never saw it."""
 
 BASE = {  # quantity: (start, standard deviation of its logarithm, bound)
     "dense_share": (0.7, 0.3, 0.95), "expert_share": (0.6, 0.3, 0.95), "cache_share": (0.5, 0.5, 0.95),
@@ -98,7 +105,7 @@ def read() -> Table:
     )
 
 
-def parameters(table: Table) -> list[tuple[str, str, float, float]]:
+def parameters(table: Table) -> Named:
     """Return quantity, effect, mean and standard deviation of every logarithm."""
     found = [(name, "", log(start), deviation) for name, (start, deviation, _) in BASE.items()]
     for tag in table.tags:
@@ -108,9 +115,9 @@ def parameters(table: Table) -> list[tuple[str, str, float, float]]:
     return found
 
 
-def multipliers(x: np.ndarray, named: list[tuple[str, str, float, float]], table: Table) -> Multipliers:
+def multipliers(x: np.ndarray, named: Named, table: Table) -> Multipliers:
     """Return the constants of every row: arrays in place of numbers."""
-    logs: dict[str, Any] = {name: 0.0 for name in QUANTITIES}
+    logs: dict[str, Any] = dict.fromkeys(QUANTITIES, 0.0)
     for value, (name, tag, _, _) in zip(x, named, strict=True):
         logs[name] = logs[name] + (value * table.tags[tag] if tag else value)
     values = {}
@@ -120,15 +127,13 @@ def multipliers(x: np.ndarray, named: list[tuple[str, str, float, float]], table
     return Multipliers(**values)
 
 
-def predict(x: np.ndarray, named: list[tuple[str, str, float, float]], table: Table) -> tuple[Any, Any]:
+def predict(x: np.ndarray, named: Named, table: Table) -> tuple[Any, Any]:
     """Return TTFT and TPOT of every row."""
     served = serve(table.loads, multipliers(x, named, table))
     return served.ttft, served.tpot
 
 
-def fit(
-    table: Table, named: list[tuple[str, str, float, float]], start: np.ndarray | None = None
-) -> np.ndarray:
+def fit(table: Table, named: Named, start: np.ndarray | None = None) -> np.ndarray:
     """Return the logarithms that fit the rows, searched from ``start``; large groups count less than their rows."""
     mean = np.array([each[2] for each in named])
     deviation = np.array([each[3] for each in named])
@@ -162,9 +167,12 @@ def left_out(table: Table, by: np.ndarray, start: np.ndarray | None = None) -> I
         yield str(name), mask, fit(rest, named, start)
 
 
-def spread(values: np.ndarray) -> tuple[float, float]:
-    """Return the 10 % and 90 % quantiles of measured over predicted."""
-    return float(np.quantile(values, 0.1)), float(np.quantile(values, 0.9))
+def spread(values: np.ndarray, weight: np.ndarray, tail: float) -> tuple[float, float]:
+    """Return the weighted quantiles of measured over predicted that leave ``tail`` out on each side."""
+    order = np.argsort(values)
+    share = np.cumsum(weight[order]) / weight.sum()
+    low, high = (values[order][np.searchsorted(share, at)] for at in (tail, 1 - tail))
+    return float(low), float(high)
 
 
 def hold_out(
@@ -177,7 +185,7 @@ def hold_out(
         fits[name] = x
         ttft[mask], tpot[mask] = predict(x, named, table.part(mask))
     report(title, table, ttft, tpot)
-    return fits, ttft, tpot
+    return fits, (ttft, tpot)
 
 
 def report(title: str, table: Table, ttft: np.ndarray, tpot: np.ndarray) -> None:
@@ -200,28 +208,26 @@ def write(path: Path, notes: str, columns: tuple[str, ...], rows: Iterator[tuple
         writer.writerows(rows)
 
 
-def constant_rows(x: np.ndarray, named: list[tuple[str, str, float, float]]) -> Iterator[tuple[object, ...]]:
+def constant_rows(x: np.ndarray, named: Named) -> Iterator[tuple[object, ...]]:
     """Yield quantity, effect, value and bound; effects within 0.5 % of none are left out."""
     for value, (name, tag, _, _) in zip(x, named, strict=True):
         if not tag:
             yield name, "", f"{np.exp(value):.5g}", BASE[name][2] or ""
-        elif abs(value) >= 0.005:
+        elif abs(value) >= NONE:
             yield name, tag, f"{np.exp(value):.4f}", ""
 
 
-def intervals(
-    table: Table, ttft: np.ndarray, tpot: np.ndarray, without: Any = None
-) -> dict[tuple[str, str], tuple[float, float, int]]:
-    """Return the quantiles by figure and engine over the rows that are not in ``without``."""
-    found = {}
-    for figure, ratio in (("tpot", table.tpot / tpot), ("ttft", table.ttft / ttft)):
-        for engine in sorted(set(table.engine)):
-            mask = table.engine == engine
-            if without is not None:
-                mask &= ~without
-            low, high = spread(np.concatenate([ratio[mask], ratio if without is None else ratio[~without]]))
-            found[figure, engine] = (low, high, int(mask.sum()))
-    return found
+def intervals(table: Table, held: Held, mask: np.ndarray) -> dict[str, tuple[float, float, int]]:
+    """Return the ends of the intervals by figure over the rows of a mask, and their number.
+
+    A group counts as the square root of its rows: its rows miss together.
+    """
+    _, where, count = np.unique(table.group[mask], return_inverse=True, return_counts=True)
+    weight = count[where] ** -0.5
+    return {
+        figure: (*spread((measured / predicted)[mask], weight, TAILS[figure]), int(mask.sum()))
+        for figure, measured, predicted in (("tpot", table.tpot, held[1]), ("ttft", table.ttft, held[0]))
+    }
 
 
 def main() -> None:
@@ -230,58 +236,60 @@ def main() -> None:
     named = parameters(table)
     x = fit(table, named)
     report("in the fit", table, *predict(x, named, table))
-    fits, ttft, tpot = hold_out(table, table.group, "group left out", x)
-    quick = "--quick" in sys.argv
-    new = None if quick else hold_out(table, table.architecture, "architecture left out", x)
-    if not quick:
-        hold_out(table, table.model, "model left out", x)
-    save(table, named, x, fits, (ttft, tpot), new)
+    fits, held = hold_out(table, table.group, "group left out", x)
+    new = hold_out(table, table.architecture, "architecture left out", x)[1]
+    hold_out(table, table.model, "model left out", x)
+    save(table, named, x, fits, held, new)
 
 
-def save(table: Table, named: Any, x: np.ndarray, fits: dict[str, np.ndarray], held: Any, new: Any) -> None:
+def save(
+    table: Table, named: Named, x: np.ndarray, fits: dict[str, np.ndarray], held: Held, new: Held | None
+) -> None:  # fmt: skip
     """Write the three tables."""
+    target = ROOT / "planner/throughput/data"
     notes = f"""Fitted by tools/fit_serving.py to {len(table.ttft)} rows of accuracy/data/serving.csv.
-quantity: field of serving_model.Multipliers; effect: empty for the value itself, else a multiplier where it applies;
-most: bound of a share of a peak."""
-    columns = ("quantity", "effect", "value", "most")
-    write(ROOT / "planner/throughput/data/serving_constants.csv", notes, columns, constant_rows(x, named))
-    shipped = intervals(table, *held)
+quantity: field of serving_model.Multipliers; effect: empty for the value itself, else a multiplier where it
+applies; most: bound of a share of a peak."""
+    write(target / "serving_constants.csv", notes, COLUMNS, constant_rows(x, named))
+    found = [
+        (figure, engine, *ends)
+        for engine in sorted(set(table.engine))
+        for figure, ends in intervals(table, held, table.engine == engine).items()
+    ]
     if new:
-        for figure, measured, predicted in (("ttft", table.ttft, new[1]), ("tpot", table.tpot, new[2])):
-            shipped[figure, NEW_ARCHITECTURE] = (*spread(measured / predicted), len(measured))
-    notes = """10 % and 90 % quantiles of measured over predicted, each (model, device, engine) predicted by a fit without it;
-an engine's own rows and all rows count equally often; new architecture: fitted on Hopper or Blackwell alone."""
-    write(ROOT / "planner/throughput/data/serving_intervals.csv", notes, ("figure", "regime", "low", "high", "rows"),
-          ((*key, f"{low:.3f}", f"{high:.3f}", n) for key, (low, high, n) in shipped.items()))  # fmt: skip
-    notes = """Constants and intervals with one group left out of the fit, for the replay: tools/fit_serving.py."""
-    write(
-        ROOT / "accuracy/data/serving_held_out.csv",
-        notes,
-        ("group", *columns),
-        _held_rows(table, named, fits, held),
+        every = np.ones(len(table.ttft), dtype=bool)
+        found += [(figure, NEW_ARCHITECTURE, *ends) for figure, ends in intervals(table, new, every).items()]
+    notes = """Quantiles of measured over predicted, each (model, device, engine) predicted by a fit without it; 8 % and 92 %
+of TPOT, 10 % and 90 % of TTFT: with few groups these hold 80 % of a further group's rows.
+new architecture: fitted on Hopper or on Blackwell alone, seen on the other."""
+    write(target / "serving_intervals.csv", notes, ("figure", "regime", "low", "high", "rows"),
+          ((figure, regime, f"{low:.3f}", f"{high:.3f}", n) for figure, regime, low, high, n in found))  # fmt: skip
+    notes = (
+        "Constants and intervals with one group left out of the fit, for the replay: tools/fit_serving.py."
     )
+    write(ROOT / "accuracy/data/serving_held_out.csv", notes, ("group", *COLUMNS),
+          held_rows(table, named, fits, held))  # fmt: skip
 
 
-def _held_rows(
-    table: Table, named: Any, fits: dict[str, np.ndarray], held: Any
+def held_rows(
+    table: Table, named: Named, fits: dict[str, np.ndarray], held: Held
 ) -> Iterator[tuple[object, ...]]:
-    inside = []
+    """Yield the rows of every group; print how many of their rows the intervals of the other groups hold."""
+    inside: dict[tuple[str, str], list[bool]] = {}
     for group, x in fits.items():
         yield from ((group, *row) for row in constant_rows(x, named))
         mask = table.group == group
         engine = str(table.engine[mask][0])
-        found = intervals(table, *held, without=mask)
-        for figure, measured, predicted in (("ttft", table.ttft, held[0]), ("tpot", table.tpot, held[1])):
-            low, high, _ = found[figure, engine]
+        found = intervals(table, held, (table.engine == engine) & ~mask)
+        for figure, measured, predicted in (("tpot", table.tpot, held[1]), ("ttft", table.ttft, held[0])):
+            low, high, _ = found[figure]
             yield group, f"{figure} low", "", f"{low:.3f}", ""
             yield group, f"{figure} high", "", f"{high:.3f}", ""
-            ratio = measured[mask] / predicted[mask]
-            inside += [(figure, engine, bool(low <= r <= high)) for r in ratio]
-    for figure in ("tpot", "ttft"):
-        kept = [hit for name, _, hit in inside if name == figure]
-        print(f"{figure}: {np.mean(kept):.1%} of {len(kept)} left-out rows in their 80 % interval")
-        for engine in sorted({e for _, e, _ in inside}):
-            print("   ", engine, f"{np.mean([h for f, e, h in inside if f == figure and e == engine]):.1%}")
+            hits = [low <= ratio <= high for ratio in (measured / predicted)[mask]]
+            inside.setdefault((figure, engine), []).extend(hits)
+            inside.setdefault((figure, "all"), []).extend(hits)
+    for (figure, engine), hits in sorted(inside.items()):
+        print(f"{figure} {engine:14} {np.mean(hits):.1%} of {len(hits)} rows in the other groups' interval")
 
 
 if __name__ == "__main__":

@@ -85,7 +85,8 @@ def _results(row: Mapping[str, str], served: Served, spreads: Mapping[str, float
         value = (served.tpot if name == "tpot" else served.ttft) * 1e3
         yield Result(
             engine=row["engine"], component=f"{name.upper()} under load",
-            regime="model, device and engine left out", case=_case(row), measured=float(row[f"{name}_ms"]), predicted=value,
+            regime="model, device and engine left out",
+            case=_case(row), measured=float(row[f"{name}_ms"]), predicted=value,
             interval=(value * spreads[f"{name} low"], value * spreads[f"{name} high"]), source=row["source"],
         )  # fmt: skip
 

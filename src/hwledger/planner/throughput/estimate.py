@@ -4,6 +4,7 @@ from hwledger.device.node import Node
 from hwledger.errors import UsageError
 from hwledger.planner.plan import Plan
 from hwledger.planner.throughput.figure import Throughput, Traffic, traffic_of
+from hwledger.planner.throughput.serving import estimate_serving, serves
 from hwledger.planner.throughput.single import estimate_single
 
 SINGLE = frozenset({"llama.cpp", "mlx"})
@@ -25,12 +26,14 @@ def estimate(
         UsageError: a power limit outside 20 to 150 %.
     """
     if not 0.2 <= power_share <= 1.5:  # noqa: PLR2004 - drivers offer no more
-        raise UsageError(f"a power limit of {power_share:.0%} cannot be timed; give 20 to 150 % of the board power")
+        raise UsageError(
+            f"a power limit of {power_share:.0%} cannot be timed; give 20 to 150 % of the board power"
+        )
     wanted = traffic or traffic_of(plan.memory.context_tokens, plan.memory.concurrency)
     if not plan.request.devices:
         return Throughput(traffic=wanted, unknown=("No figure of speed: no device was given.",))
     if plan.engine in SINGLE:
         return estimate_single(plan, wanted, node, power_share)
-    return Throughput(
-        traffic=wanted, unknown=(f"No figure of speed: {plan.engine} is not measured.",)
-    )
+    if serves(plan.engine):
+        return estimate_serving(plan, wanted, node, power_share)
+    return Throughput(traffic=wanted, unknown=(f"No figure of speed: {plan.engine} is not measured.",))

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
+from hwledger.device.node import Node
 from hwledger.planner.memory import Basis
 from hwledger.planner.plan import Plan
 from hwledger.planner.throughput.figure import Figure, Throughput, Traffic
@@ -55,21 +56,32 @@ def serves(engine: str) -> bool:
     return engine in ENGINES
 
 
-def estimate_serving(plan: Plan, traffic: Traffic, engine: str | None = None) -> Throughput:
-    """Return the speed of a plan that is served; ``engine`` asks for another engine on the same devices.
+def estimate_serving(
+    plan: Plan,
+    traffic: Traffic,
+    node: Node | None = None,
+    power_share: float = 1.0,
+    engine: str | None = None,
+) -> Throughput:
+    """Return the speed of a plan that is served on its devices; the plan must have some.
 
-    A plan without devices, or on devices whose bandwidth or rates are not known, has no figures, and says so.
+    Args:
+        plan: the memory plan.
+        traffic: who asks what.
+        node: the links, where they are not the devices' own.
+        power_share: power limit as a share of the board power.
+        engine: another engine than the plan's on the same devices: ``sglang``, ``tensorrt-llm``.
+
+    On devices whose bandwidth or rates are not known there are no figures, and ``unknown`` says so.
     """
-    if not plan.request.devices:
-        return Throughput(traffic=traffic, unknown=("no device is given: its bandwidth decides the speed",))
-    return estimate_case(case_of_plan(plan, engine), traffic)
+    return estimate_case(case_of_plan(plan, engine=engine, node=node, power_share=power_share), traffic)
 
 
 def estimate_case(case: ServingCase, traffic: Traffic) -> Throughput:
     """Return the speed of a case under some traffic; figures that are not known are said to be so."""
     missing = _missing(case)
     if missing:
-        return Throughput(traffic=traffic, unknown=(missing,))
+        return Throughput(traffic=traffic, unknown=(f"No figure of speed: {missing}.",))
     constants = shipped_constants().apply(tags_of(case))
     if traffic.requests_per_second is None:
         loads = loads_of(case, traffic)
@@ -108,12 +120,8 @@ def _at_rate(case: ServingCase, traffic: Traffic, constants: Multipliers, rate: 
     service = served.prompt.marginal / case.parallel.data
     if found is None or rate * service >= 1.0:
         fastest = min(most / (served.ttft + traffic.output_tokens * served.tpot), 1.0 / service)
-        return Throughput(
-            traffic=traffic,
-            unknown=(
-                f"{rate:g} requests per second are more than this serves (about {fastest:.3g}): the queue grows",
-            ),
-        )
+        more = f"{rate:g} requests per second are more than this serves (about {fastest:.3g})"
+        return Throughput(traffic=traffic, unknown=(f"No figure of speed: {more}, so the queue grows.",))
     wait = queue_seconds(rate, service)
     alone = at(1.0)
     ttft = alone.ttft + constants.answer_steps * (served.step.seconds - alone.step.seconds) + wait
@@ -145,16 +153,14 @@ def _answer(
     total = requests * answers / (served.ttft + more * served.tpot)
     return Throughput(
         traffic=traffic,
-        prefill_tokens_per_second=first.inverse().scaled(traffic.prompt_tokens)
-        if traffic.prompt_tokens
-        else None,
+        prefill_tokens_per_second=first.inverse().scaled(prompt) if prompt else None,
         decode_tokens_per_second=tpot.inverse(),
         aggregate_tokens_per_second=cycle.inverse().scaled(total),
         ttft_seconds=ttft,
         tpot_seconds=tpot,
         limits=_limits(served, traffic),
         warnings=_warnings(case, served),
-        unknown=() if traffic.prompt_tokens else ("there is no prompt to prefill",),
+        unknown=() if traffic.prompt_tokens else ("No figure of prefill: there is no prompt.",),
     )
 
 
@@ -218,5 +224,8 @@ def _trust(case: ServingCase, traffic: Traffic, requests: float) -> _Trust:
         factor *= WIDER_BEYOND
     if traffic.cached_tokens:
         reasons.append("serving with cached prefixes was never measured: wider interval")
+        factor *= WIDER_BEYOND
+    if case.power_share < 1.0:
+        reasons.append("serving under a power limit was never measured: wider interval")
         factor *= WIDER_BEYOND
     return _Trust(factor, new, tuple(reasons))

@@ -91,7 +91,7 @@ def shipped_constants() -> Constants:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Measured over predicted: the 10 % and the 90 % quantile on cases left out of the fit.
+    """Measured over predicted on cases left out of the fit: the ends between which 80 % of a new case lie.
 
     Attributes:
         low, high: the quantiles.

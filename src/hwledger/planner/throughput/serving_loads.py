@@ -16,6 +16,7 @@ KEPT_BACK_BYTES: Final = 3e9
 """Activations, graphs and collectives' buffers of one rank (vLLM start-up logs: 2 to 4 GB)."""
 REDUCTIONS: Final = 2
 """All-reduces of a layer: after attention and after the feed-forward block."""
+UNLIMITED: Final = 1 << 20
 NARROWER: Final = {"fp4": ("fp4",), "fp8": ("fp8",), "int8": ("int8", "fp8")}
 PLAIN: Final = ("bf16", "fp16", "fp32")
 
@@ -33,7 +34,8 @@ class ServingCase:
         cache_bytes: bytes of one cached element.
         cache_heads: ranks over which the cache can be split; 1 for a latent.
         latent: the model keeps a latent (MLA).
-        most_running: requests in one batch at most; ``None``: as many as memory holds.
+        most_running: requests in one batch at most, per replica; ``None``: as many as memory holds.
+        power_share: power limit as a share of the board power; compute is taken to fall with it.
     """
 
     engine: str
@@ -45,6 +47,7 @@ class ServingCase:
     cache_heads: int = 1
     latent: bool = False
     most_running: int | None = None
+    power_share: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,8 +127,8 @@ def running_limit(case: ServingCase, depth: float) -> float:
     room = case.device.usable_bytes * MEMORY_SHARE - KEPT_BACK_BYTES - held
     one = work.cache_bytes(depth, case.cache_bytes, case.cache_bytes) / min(ranks.tensor, case.cache_heads)
     one += work.state_bytes / ranks.tensor
-    most = room / (one / ranks.pipeline) * ranks.data if one else float(case.most_running or 1 << 20)
-    return max(1.0, min(most, float(case.most_running or most)))
+    most = room / (one / ranks.pipeline) * ranks.data if one else float(UNLIMITED)
+    return max(1.0, min(most, float((case.most_running or UNLIMITED) * ranks.data)))
 
 
 def loads_of(case: ServingCase, traffic: Traffic, requests: float | None = None) -> Loads:
@@ -137,9 +140,11 @@ def loads_of(case: ServingCase, traffic: Traffic, requests: float | None = None)
     work, ranks = case.work, case.parallel
     rate, _ = rate_of(case.device, case.weights)
     plain = rate_of(case.device, "plain")[0]
+    slowed = min(1.0, case.power_share)
     bandwidth = case.device.bandwidth_bytes_per_second
     if not (bandwidth and rate and plain):
         raise ValueError("bandwidth and rates are needed")
+    rate, plain = rate * slowed, plain * slowed
     group = work.experts[0] if work.experts else None
     depth, asked = traffic.mean_depth, requests if requests is not None else traffic.concurrency
     prompt, before = float(traffic.prompt_tokens), float(traffic.cached_tokens)
