@@ -12,6 +12,7 @@ from hwledger.library.sources.catalogue import shipped_model
 from hwledger.model.ggml_mixes import BASES, ggml_mix, is_ggml_mix
 from hwledger.model.tensors import Part
 from hwledger.planner.throughput.setting import BACKENDS, Setting, kernel_group, mlx_weights
+from hwledger.planner.throughput.silicon import Silicon, silicon_of
 from hwledger.planner.throughput.work import Work, work_of
 from hwledger.planner.weights import weigh
 from hwledger.units import GIB
@@ -59,6 +60,26 @@ class Case:
 def cases() -> tuple[Case, ...]:
     """Return every measurement that was not left out, in the order of the table."""
     return tuple(_case(row) for row in table() if not row["left_out"])
+
+
+@cache
+def measured(quantity: str) -> tuple[Case, ...]:
+    """Return the cases whose ``decode`` or ``prefill`` was measured and can be timed, in order."""
+    if quantity == "decode":
+        return tuple(case for case in cases() if case.decode and silicon(case))
+    return tuple(case for case in cases() if case.prefill and silicon(case).multiplying)
+
+
+def silicon(case: Case) -> Silicon:
+    """Return what the model sees of a case's device.
+
+    Raises:
+        ValueError: the catalogue does not know its bandwidth.
+    """
+    found = silicon_of(case.device)
+    if found is None:
+        raise ValueError(f"{case.device.name} has no bandwidth in the catalogue")
+    return found
 
 
 def table() -> list[dict[str, str]]:

@@ -10,13 +10,12 @@ from typing import Final
 
 import numpy as np
 
-from hwledger.accuracy.speed.cases import Case, cases
+from hwledger.accuracy.speed.cases import Case, measured, silicon
 from hwledger.accuracy.speed.fitting import Floats, Prior, Problem, fit, problem
 from hwledger.planner.throughput.decode import decode_terms
 from hwledger.planner.throughput.prefill import prefill_terms
 from hwledger.planner.throughput.regime import regime_of
-from hwledger.planner.throughput.silicon import Silicon, silicon_of
-from hwledger.planner.throughput.terms import MICROSECOND, Share, Term
+from hwledger.planner.throughput.terms import MICROSECOND, Term
 
 QUANTITIES: Final = ("decode", "prefill")
 BALANCE: Final = 0.6
@@ -85,40 +84,26 @@ class Evaluation:
 @cache
 def evaluation(quantity: str) -> Evaluation:
     """Return the measurements of ``decode`` or ``prefill``."""
-    wanted, steps, seconds = [], [], []
-    for case in cases():
-        step = terms(quantity, case)
-        rate = case.decode if quantity == "decode" else case.prefill
-        if step is not None and rate:
-            wanted.append(case)
-            steps.append(step)
-            seconds.append(1 / rate if quantity == "decode" else case.prompt / rate)
+    wanted = measured(quantity)
+    steps = [terms(quantity, case) for case in wanted]
+    seconds = [1 / (c.decode or 1) if quantity == "decode" else c.prompt / (c.prefill or 1) for c in wanted]
     count = Counter(device_key(case) for case in wanted)
     return Evaluation(
-        quantity=quantity, cases=tuple(wanted), seconds=np.array(seconds), made=problem(steps, priors()),
+        quantity=quantity, cases=wanted, seconds=np.array(seconds), made=problem(steps, priors()),
         weights=np.array([count[device_key(case)] ** -BALANCE for case in wanted]),
     )  # fmt: skip
 
 
-def terms(quantity: str, case: Case) -> list[Term] | None:
+def terms(quantity: str, case: Case) -> list[Term]:
     """Return the terms of a case; alike devices that share the layers hand over to the next one."""
     if quantity == "decode":
         found = decode_terms(case.work, silicon(case), case.setting, depth=case.depth + case.output / 2)
         hops = Term("hops", (case.devices - 1) * MICROSECOND, (("h", 1.0),))
         return [*found, *([hops] if case.devices > 1 else [])]
     prompt = prefill_terms(
-        case.work, silicon(case), case.setting, tokens=case.prompt, depth=case.depth, stages=case.devices,
-        share=Share(),
-    )  # fmt: skip
-    return None if prompt is None else list(prompt)
-
-
-def silicon(case: Case) -> Silicon:
-    """Return what the model sees of a case's device."""
-    found = silicon_of(case.device)
-    if found is None:
-        raise ValueError(f"{case.device.name} has no bandwidth in the catalogue")
-    return found
+        case.work, silicon(case), case.setting, tokens=case.prompt, depth=case.depth, stages=case.devices
+    )
+    return list(prompt or ())
 
 
 def device_key(case: Case) -> str:

@@ -53,7 +53,9 @@ def shipped_constants() -> Constants:
     return Constants(
         values={row["constant"]: float(row["value"]) for row in fitted},
         rows={row["constant"]: int(row["rows"]) for row in fitted},
-        ends={row["regime"]: (float(row["log_low"]), float(row["log_high"])) for row in _rows("intervals.csv")},
+        ends={
+            row["regime"]: (float(row["log_low"]), float(row["log_high"])) for row in _rows("intervals.csv")
+        },
     )
 
 

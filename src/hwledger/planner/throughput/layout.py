@@ -34,12 +34,16 @@ def layout_of(plan: Plan) -> Layout:
     settings = settle(request, dialect_of(request.spec, build_number(request.version)))
     count = len(request.spec.layers)
     places = place(settings, request.devices, count + len(request.spec.mtp_layers))
-    return _shared(places.layers[:count], places.output, places.experts_on_host, settings.context.offload_kqv,
-                   copied=settings.op_offload)  # fmt: skip
+    return _shared(
+        places.layers[:count], places.output, places.experts_on_host,
+        cached=settings.context.offload_kqv, copied=settings.op_offload,
+    )  # fmt: skip
 
 
 @lru_cache(maxsize=1024)
-def _shared(layers: tuple[int, ...], output: int, experts_on_host: int, cached: bool, *, copied: bool) -> Layout:  # noqa: FBT001 - the key of the cache
+def _shared(
+    layers: tuple[int, ...], output: int, experts_on_host: int, *, cached: bool, copied: bool
+) -> Layout:
     """Return the shares of places, layers counted alike."""
     count = max(1, len(layers))
     found: list[tuple[int, Share]] = []

@@ -52,7 +52,7 @@ def prefill_terms(  # noqa: PLR0913 - what a prompt depends on
             (m + s - 1) / (m s) of the time of everything on one.
         share: the part of the model that is on this device.
     """
-    rate = silicon.rate(("fp32", "fp16", "bf16"))
+    rate = silicon.multiplying
     if rate is None:
         return None
     rounds = ceil(max(1.0, tokens) / setting.micro_batch)

@@ -23,8 +23,9 @@ from hwledger.planner.throughput.silicon import Silicon, silicon_of
 from hwledger.planner.throughput.terms import MICROSECOND, Share, Term
 from hwledger.planner.throughput.work import Work, cached_element_bytes, plan_work
 
+FAMILY_CONSTANTS = {"decode": "e.family", "prefill": "p.family"}
 FEWEST_COPIED = 32
-"""Prompts of fewer tokens are multiplied where the weights are (llama.cpp b11434 ``op_offload_min_batch``)."""
+"""Shorter prompts are multiplied where the weights are (llama.cpp b11434 ``op_offload_min_batch_size``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,16 @@ class Time:
     source: str
 
 
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """Alike devices that run a part of the model together; all times are linear in the share."""
+
+    silicon: Silicon
+    setting: Setting
+    share: Share
+    count: int
+
+
 @dataclass(frozen=True)
 class Single:
     """One plan while its speed is estimated.
@@ -46,8 +57,7 @@ class Single:
         plan, traffic: what is asked.
         work: what the model takes.
         layout: which device runs what.
-        silicon: of each device that takes part, in the layout's order.
-        settings: how the engine runs on each.
+        chips: what takes part: alike devices together, with their number and the sum of their shares.
         node: the host; ``None`` where nothing is known of it.
         constants: the fitted constants.
     """
@@ -56,42 +66,47 @@ class Single:
     traffic: Traffic
     work: Work
     layout: Layout
-    silicon: tuple[Silicon, ...]
-    settings: tuple[Setting, ...]
+    chips: tuple[Chip, ...]
     node: Node
     constants: Constants
+
+    @property
+    def stages(self) -> int:
+        """Devices that share the layers."""
+        return sum(chip.count for chip in self.chips)
 
     def decode(self, batch: int) -> Time:
         """Return the time of one step in which ``batch`` requests make a token each."""
         element = cached_element_bytes(self.plan)
         depth = self.traffic.mean_depth
         terms: list[Term] = []
-        for (_, share), silicon, setting in zip(self.layout.devices, self.silicon, self.settings, strict=True):
+        for chip in self.chips:
             terms += decode_terms(
-                self.work, silicon, setting, depth=depth, cache_bytes=element, batch=batch, share=share
-            )
+                self.work, chip.silicon, chip.setting, depth=depth, cache_bytes=element, batch=batch,
+                share=chip.share,
+            )  # fmt: skip
             if batch > 1:
-                terms += _multiplied(self.work, silicon, setting, batch - 1, share)
-        if len(self.silicon) > 1:
-            terms.append(Term("hops", (len(self.silicon) - 1) * MICROSECOND, (("h", 1.0),)))
+                terms += _multiplied(self.work, chip, batch - 1)
+        if self.stages > 1:
+            terms.append(Term("hops", (self.stages - 1) * MICROSECOND, (("h", 1.0),)))
         parts = self.constants.parts(terms)
         host = self._host_decode(batch, depth, element)
-        return self._time("decode", parts, host, depth=self.traffic.cached_tokens + self.traffic.prompt_tokens,
-                          wide=batch > 1)  # fmt: skip
+        before = self.traffic.cached_tokens + self.traffic.prompt_tokens
+        return self._time("decode", parts, host, depth=before, wide=batch > 1)
 
     def prefill(self) -> Time | str:
         """Return the time of one prompt, or why it is not known."""
         parts: dict[str, float] = {}
-        stages = len(self.silicon)
-        for (_, share), silicon, setting in zip(self.layout.devices, self.silicon, self.settings, strict=True):
+        stages = self.stages
+        for chip in self.chips:
             terms = prefill_terms(
-                self.work, silicon, setting, tokens=self.traffic.prompt_tokens,
-                depth=self.traffic.cached_tokens, stages=stages, share=_alike(share, stages),
+                self.work, chip.silicon, chip.setting, tokens=self.traffic.prompt_tokens,
+                depth=self.traffic.cached_tokens, stages=stages,
             )  # fmt: skip
             if terms is None:
                 return "the device's rate of arithmetic is not known, so prompts cannot be timed"
             for name, seconds in self.constants.parts(terms).items():
-                parts[name] = parts.get(name, 0.0) + seconds / stages
+                parts[name] = parts.get(name, 0.0) + seconds * chip.count / stages
         if self.layout.host is None:
             return self._time("prefill", parts, None, depth=self.traffic.cached_tokens, wide=False)
         host = self._host_prefill(self.layout.host)
@@ -119,13 +134,17 @@ class Single:
 
     def _host_prefill(self, share: Share) -> Assumed | str:
         """Return the seconds that copying the host's weights to a device takes, once per micro-batch."""
-        tokens, setting = self.traffic.prompt_tokens, self.settings[0]
+        tokens, setting = self.traffic.prompt_tokens, self.chips[0].setting
         lane = self.node.pcie_bytes_per_second
-        lane = lane or next((d.pcie_bytes_per_second for d in self.plan.request.devices if d.pcie_bytes_per_second), None)
+        lane = lane or next(
+            (d.pcie_bytes_per_second for d in self.plan.request.devices if d.pcie_bytes_per_second), None
+        )
         if not self.layout.copied or tokens < FEWEST_COPIED:
             return "prompts are multiplied by the host's processor, whose rate is not measured"
         if lane is None:
-            return "weights are copied from host memory for every batch, and the slot's bandwidth is not known"
+            return (
+                "weights are copied from host memory for every batch, and the slot's bandwidth is not known"
+            )
         rounds = ceil(tokens / setting.micro_batch)
         size = self.work.layer_bytes * share.layers + self.work.head_bytes * share.head
         size += self.work.expert_bytes(min(tokens, setting.micro_batch)) * share.experts
@@ -150,9 +169,10 @@ class Single:
 
     def _ends(self, quantity: str, depth: float) -> tuple[float, float, str]:
         """Return the ends of measured over predicted speed, and where they are from."""
-        regime = regime_of(quantity, self.silicon[0], self.work, devices=len(self.silicon), depth=depth)
+        regime = regime_of(quantity, self.chips[0].silicon, self.work, devices=self.stages, depth=depth)
         low, high = self.constants.ends[regime]
-        measured = all(f"e.family:{one.family}" in self.constants.values for one in self.silicon)
+        letter = FAMILY_CONSTANTS[quantity]
+        measured = all(f"{letter}:{one.silicon.family}" in self.constants.values for one in self.chips)
         if not measured:
             regime = f"{quantity}, family never measured"
             other = self.constants.ends[regime]
@@ -160,18 +180,10 @@ class Single:
         return exp(low), exp(high), regime
 
 
-def _multiplied(work: Work, silicon: Silicon, setting: Setting, tokens: int, share: Share) -> Sequence[Term]:
+def _multiplied(work: Work, chip: Chip, tokens: int) -> Sequence[Term]:
     """Return the arithmetic of further requests in a step, at the rate of prompts."""
-    terms = prefill_terms(work, silicon, setting, tokens=tokens, share=share) or ()
+    terms = prefill_terms(work, chip.silicon, chip.setting, tokens=tokens, share=chip.share) or ()
     return [term for term in terms if term.name in {"matrices", "expert matrices"}]
-
-
-def _alike(share: Share, stages: int) -> Share:
-    """Return the share as prompts are timed: as if the device ran everything, where several overlap.
-
-    Host weights are multiplied on the device that they are copied to.
-    """
-    return Share() if stages > 1 else Share(head=share.head)
 
 
 def _over(size: float, bandwidth: Assumed, share: Assumed, layers: float) -> Assumed:
@@ -196,22 +208,20 @@ def prepare(plan: Plan, traffic: Traffic, node: Node | None, power_share: float)
     if not (plan.spec.tensors or plan.spec.stored_tensors):
         return "the weights are unknown: only metadata was read"
     constants = shipped_constants()
-    chips, settings = [], []
-    for number, _ in layout.devices:
+    chips: dict[tuple[Silicon, Setting], Chip] = {}
+    for number, share in layout.devices:
         device = devices[number]
         silicon, setting = silicon_of(device, power_share), setting_of(plan, device)
         if silicon is None:
             return f"the memory bandwidth of {device.name} is not known"
         if f"e.on:{silicon.vendor} {setting.backend}" not in constants.values:
-            return (
-                f"no measurement of {plan.engine} with {setting.backend} on a device of {device.vendor} ships, "
-                "so its speed is not known"
-            )
-        chips.append(silicon)
-        settings.append(setting)
-    return Single(
-        plan, traffic, plan_work(plan), layout, tuple(chips), tuple(settings), node or node_of(devices), constants
-    )
+            where = f"{plan.engine} with {setting.backend} on a device of {device.vendor}"
+            return f"no measurement of {where} ships"
+        known = chips.get((silicon, setting))
+        whole, count = (known.share + share, known.count + 1) if known else (share, 1)
+        chips[silicon, setting] = Chip(silicon, setting, whole, count)
+    host = node or node_of(devices)
+    return Single(plan, traffic, plan_work(plan), layout, tuple(chips.values()), host, constants)
 
 
 def estimate_single(plan: Plan, traffic: Traffic, node: Node | None, power_share: float = 1.0) -> Throughput:
@@ -231,7 +241,8 @@ def _answer(single: Single) -> Throughput:
     if isinstance(prompt, str):
         decode = _figure(step, basis).inverse()
         return Throughput(
-            traffic=traffic, decode_tokens_per_second=decode, aggregate_tokens_per_second=decode.scaled(users),
+            traffic=traffic, decode_tokens_per_second=decode,
+            aggregate_tokens_per_second=decode.scaled(users),
             tpot_seconds=_figure(step, basis), limits=tuple(limits),
             unknown=(f"No figure of prefill and of time to the first token: {prompt}.",),
         )  # fmt: skip

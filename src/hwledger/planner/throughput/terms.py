@@ -50,6 +50,12 @@ class Share:
     cache: float = 1.0
     head: float = 1.0
 
+    def __add__(self, other: "Share") -> "Share":
+        return Share(
+            layers=self.layers + other.layers, experts=self.experts + other.experts,
+            cache=self.cache + other.cache, head=self.head + other.head,
+        )  # fmt: skip
+
 
 WHOLE: Final = Share()
 
