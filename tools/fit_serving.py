@@ -53,8 +53,8 @@ BASE = {  # quantity: (start, standard deviation of its logarithm, bound)
 EFFECTS = {  # effect: {quantity: standard deviation of the logarithm}
     "engine:": {"layer_seconds": 0.3, "moe_layer_seconds": 0.3, "step_seconds": 0.4, "request_seconds": 0.6,
                 "interleave": 0.3, "answer_seconds": 0.5, "prefill_layer_seconds": 0.6,
-                "prefill_rate_share": 0.25, "expert_share": 0.2, "decode_rate_share": 0.25, "answer_steps": 0.4,
-                "queue": 0.4, "hop_seconds": 0.3, "joint": 0.4},
+                "prefill_rate_share": 0.25, "expert_share": 0.2, "decode_rate_share": 0.25,
+                "answer_steps": 0.4, "queue": 0.4, "hop_seconds": 0.3, "joint": 0.4},
     "weights:": {"expert_share": 0.2, "decode_rate_share": 0.3, "prefill_rate_share": 0.3,
                  "layer_seconds": 0.15},
     "architecture:": {"expert_share": 0.2, "decode_rate_share": 0.25, "prefill_rate_share": 0.25,
@@ -258,7 +258,7 @@ applies; most: bound of a share of a peak."""
     ]
     every = np.ones(len(table.ttft), dtype=bool)
     found += [(figure, NEW_ARCHITECTURE, *ends) for figure, ends in intervals(table, new, every).items()]
-    notes = """Quantiles of measured over predicted, each (model, device, engine) predicted by a fit without it;
+    notes = """Quantiles of measured over predicted, each (model, device, engine) seen by a fit without it;
 8 % and 92 % of TPOT, 10 % and 90 % of TTFT: with few groups these hold 80 % of a further group's rows.
 new architecture: fitted on Hopper or on Blackwell alone, seen on the other."""
     lines = ((figure, regime, f"{low:.3f}", f"{high:.3f}", n) for figure, regime, low, high, n in found)

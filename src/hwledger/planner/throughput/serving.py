@@ -14,7 +14,7 @@ from hwledger.planner.memory import Basis
 from hwledger.planner.plan import Plan
 from hwledger.planner.throughput.figure import Figure, Throughput, Traffic
 from hwledger.planner.throughput.queueing import queue_seconds, steady_requests
-from hwledger.planner.throughput.serving_case import case_of_plan
+from hwledger.planner.throughput.serving_case import case_of_plan, drafted_tokens
 from hwledger.planner.throughput.serving_constants import (
     ENGINES,
     Spread,
@@ -74,7 +74,15 @@ def estimate_serving(
 
     On devices whose bandwidth or rates are not known there are no figures, and ``unknown`` says so.
     """
-    return estimate_case(case_of_plan(plan, engine=engine, node=node, power_share=power_share), traffic)
+    case = case_of_plan(
+        plan, engine=engine, node=node, power_share=power_share, acceptance=traffic.acceptance
+    )
+    speed = estimate_case(case, traffic)
+    if drafted_tokens(plan) and traffic.acceptance is None:
+        drafted = f"{drafted_tokens(plan)} tokens are drafted per step"
+        note = f"{drafted}, but no acceptance is stated: the speed is that without speculation"
+        return replace(speed, warnings=(*speed.warnings, note))
+    return speed
 
 
 def estimate_case(case: ServingCase, traffic: Traffic) -> Throughput:
@@ -224,6 +232,10 @@ def _trust(case: ServingCase, traffic: Traffic, requests: float) -> _Trust:
         factor *= WIDER_BEYOND
     if traffic.cached_tokens:
         reasons.append("serving with cached prefixes was never measured: wider interval")
+        factor *= WIDER_BEYOND
+    if case.drafted:
+        kept = f"{case.tokens_per_step:.3g} tokens per step"
+        reasons.append(f"speculation with the stated acceptance ({kept}) was never measured: wider interval")
         factor *= WIDER_BEYOND
     if case.power_share < 1.0:
         reasons.append("serving under a power limit was never measured: wider interval")

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from hwledger.device.catalogue import find_device, parse_devices
 from hwledger.device.node import Node
+from hwledger.errors import UsageError
 from hwledger.library.sources.catalogue import shipped_model
 from hwledger.model.spec import ModelSpec
 from hwledger.planner.memory import Basis
@@ -253,6 +254,27 @@ def test_links_and_power_of_the_node_count(models: dict[str, ModelSpec]) -> None
     assert value_of(limited.ttft_seconds) > value_of(fast.ttft_seconds)
     assert limited.tpot_seconds is not None
     assert "power limit" in limited.tpot_seconds.source
+
+
+@pytest.mark.requirement("FR-SPEED-SERVING")
+def test_drafted_tokens_count_with_a_stated_acceptance(models: dict[str, ModelSpec]) -> None:
+    """All accepted: over twice as fast; none accepted: slower; not stated: as without, and it is said."""
+    drafting = made(models[MIXTURE], "8x B200", num_speculative_tokens=3)
+    plain = made(models[MIXTURE], "8x B200")
+    times = {}
+    for name, acceptance in (("all", 1.0), ("some", 0.7), ("none", 0.0)):
+        speed = estimate(drafting, Traffic(prompt_tokens=1000, output_tokens=500, acceptance=acceptance))
+        times[name] = value_of(speed.tpot_seconds)
+        assert speed.tpot_seconds is not None
+        assert "acceptance" in speed.tpot_seconds.source
+    without = estimate(plain, Traffic(prompt_tokens=1000, output_tokens=500))
+    unstated = estimate(drafting, Traffic(prompt_tokens=1000, output_tokens=500))
+    assert 2 * times["all"] < value_of(without.tpot_seconds) < times["none"]
+    assert times["all"] < times["some"] < value_of(without.tpot_seconds)
+    assert value_of(unstated.tpot_seconds) == value_of(without.tpot_seconds)
+    assert any("no acceptance is stated" in each for each in unstated.warnings)
+    with pytest.raises(UsageError, match="acceptance"):
+        Traffic(prompt_tokens=1, acceptance=1.5)
 
 
 @pytest.mark.requirement("FR-SPEED-SERVING")
