@@ -112,9 +112,11 @@ def _missing(case: ServingCase) -> str:
 
 def serve_at(case: ServingCase, traffic: Traffic, constants: Multipliers) -> Callable[[float], Served]:
     """Return the function from requests at once to what each of them sees."""
+    base, most = loads_of(case, traffic), running_limit(case, traffic.mean_depth)
 
     def at(requests: float) -> Served:
-        return serve(loads_of(case, traffic, requests), constants)
+        here = max(1.0, requests)
+        return serve(replace(base, requests=here, running=min(here, most)), constants)
 
     return at
 
@@ -123,7 +125,12 @@ def _at_rate(case: ServingCase, traffic: Traffic, constants: Multipliers, rate: 
     """Arrivals at a rate: Little's law for the requests at once, M/D/1 for the wait of the prompts."""
     at = serve_at(case, traffic, constants)
     most = running_limit(case, traffic.mean_depth)
-    found = steady_requests(rate, lambda n: at(n).ttft + (traffic.output_tokens - 1) * at(n).tpot, most)
+
+    def life(requests: float) -> float:
+        seen = at(requests)
+        return seen.ttft + (traffic.output_tokens - 1) * seen.tpot
+
+    found = steady_requests(rate, life, most)
     served = at(found if found is not None else most)
     service = served.prompt.marginal / case.parallel.data
     if found is None or rate * service >= 1.0:
