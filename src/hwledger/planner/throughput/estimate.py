@@ -36,7 +36,8 @@ def estimate(
     if not plan.request.devices:
         return Throughput(traffic=wanted, unknown=("No figure of speed: no device was given.",))
     host = node or node_of(plan.request.devices)
-    return replace(_estimated(plan, wanted, host, power_share), warnings=traps(plan, host))
+    speed = _estimated(plan, wanted, host, power_share)
+    return replace(speed, warnings=(*traps(plan, host), *speed.warnings))
 
 
 def _estimated(plan: Plan, wanted: Traffic, node: Node, power_share: float) -> Throughput:

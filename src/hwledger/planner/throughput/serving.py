@@ -174,7 +174,7 @@ def _answer(
         ttft_seconds=ttft,
         tpot_seconds=tpot,
         limits=_limits(served, traffic),
-        warnings=_warnings(case, served),
+        warnings=_warnings(served),
         unknown=() if traffic.prompt_tokens else ("No figure of prefill: there is no prompt.",),
     )
 
@@ -201,20 +201,10 @@ def _bound(step: Step) -> str:
     return max(names)[1]
 
 
-def _warnings(case: ServingCase, served: Served) -> tuple[str, ...]:
-    found = []
-    device, ranks = case.device, case.parallel
-    if not rate_of(device, case.weights)[1] and case.weights in {"fp8", "fp4"}:
-        found.append(
-            f"{device.name} has no {case.weights} units: weights are read small and multiplied in 16 bits"
-        )
-    if ranks.tensor > 1 and not device.link_bytes_per_second:
-        found.append(
-            f"tensor parallelism over PCIe: {2 * case.work.layers} all-reduces per token wait for it"
-        )
+def _warnings(served: Served) -> tuple[str, ...]:
     if served.waiting > 0:
-        found.append("memory does not hold all requests at once: the others wait for their turn")
-    return tuple(found)
+        return ("memory does not hold all requests at once: the others wait for their turn",)
+    return ()
 
 
 def _trust(case: ServingCase, traffic: Traffic, requests: float) -> _Trust:
