@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 DOES_NOT_FIT = 3
 BAR = 12
+BLOCK = "█"
 
 
 @click.command("plan", context_settings={"show_default": True})
@@ -158,7 +159,7 @@ def draw(console: "Console", screen: "PlanScreen", *, layers: bool) -> None:
         for change in screen.changes:
             console.print(Text(f"  • {change}"))
     if layers:
-        console.print(layer_table(screen.layers))
+        console.print(layer_table(screen.layers, BLOCK if console.encoding.startswith("utf") else "#"))
     if screen.not_modelled:
         console.print(Text(f"Not modelled: {screen.not_modelled}", "dim"))
     for warning in screen.warnings:
@@ -207,8 +208,8 @@ def component_table(screen: "PlanScreen") -> "Table":
     return table
 
 
-def layer_table(rows: "tuple[LayerRow, ...]") -> "Table":
-    """Return the per-layer table with a small bar."""
+def layer_table(rows: "tuple[LayerRow, ...]", mark: str = BLOCK) -> "Table":
+    """Return the per-layer table with a small bar of marks."""
     from rich import box
     from rich.table import Table
 
@@ -230,6 +231,6 @@ def layer_table(rows: "tuple[LayerRow, ...]") -> "Table":
                 f"{size / 2**20:,.2f}" if size else ""
                 for size in (layer.weights_bytes, layer.kv_cache_bytes, layer.state_bytes)
             ),
-            "█" * max(1, round(row.share * BAR)),
+            mark * max(1, round(row.share * BAR)),
         )
     return table

@@ -7,6 +7,7 @@ from hwledger.errors import UsageError
 from hwledger.planner.plan import Plan
 from hwledger.planner.throughput.calibration import Calibration
 from hwledger.planner.throughput.figure import Throughput, Traffic, traffic_of
+from hwledger.planner.throughput.serving import estimate_serving, serves
 from hwledger.planner.throughput.single import estimate_single
 from hwledger.planner.throughput.speculation import Speculation
 from hwledger.planner.throughput.traps import traps
@@ -32,10 +33,11 @@ def estimate(  # noqa: PLR0913 - what speed depends on
         node: the host and the links; what is known of the devices alone where ``None``.
         calibration: measured runs of the user's own, which correct the figures; none where ``None``.
         power_share: power limit of the devices as a share of the board power that they ship with.
-        speculation: drafting, with its acceptance; none where ``None``.
+        speculation: drafting on an engine of single requests; none where ``None``. Serving engines say in
+            their options how many tokens they draft, and ``traffic`` has the acceptance.
 
     Raises:
-        UsageError: a power limit outside 20 to 150 %.
+        UsageError: a power limit outside 20 to 150 %, or speculation for an engine with options for it.
     """
     if not 0.2 <= power_share <= 1.5:  # noqa: PLR2004 - drivers offer no more
         raise UsageError(
@@ -48,7 +50,7 @@ def estimate(  # noqa: PLR0913 - what speed depends on
     answer = _estimated(plan, wanted, host, power_share, speculation)
     if calibration is not None:
         answer = calibration.corrected(answer, plan)
-    return replace(answer, warnings=(*answer.warnings, *traps(plan, host)))
+    return replace(answer, warnings=(*traps(plan, host), *answer.warnings))
 
 
 def _estimated(
@@ -56,4 +58,10 @@ def _estimated(
 ) -> Throughput:
     if plan.engine in SINGLE:
         return estimate_single(plan, wanted, node, power_share, speculation)
+    if serves(plan.engine):
+        if speculation is not None:
+            raise UsageError(
+                f"{plan.engine} is told of drafting by its own options; give those, and the acceptance as traffic"
+            )
+        return estimate_serving(plan, wanted, node, power_share)
     return Throughput(traffic=wanted, unknown=(f"No figure of speed: {plan.engine} is not measured.",))
