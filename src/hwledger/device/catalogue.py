@@ -116,7 +116,7 @@ def _devices_of(part: str, text: str, own: Own) -> list[DeviceSpec]:
     if not all(name for _, name in readings):
         raise UsageError(f"{text!r} names no device in one place; write it like '2x H100 SXM, RTX 4090'")
     known = (reading for reading in readings if _means_something(reading[1], own))
-    count, name = next(known, readings[-1])
+    count, name = next(known, readings[min(1, len(readings) - 1)])
     if not 1 <= count <= MOST_DEVICES:
         raise UsageError(f"{part!r} asks for {count} devices; ask for 1 to {MOST_DEVICES}")
     if (node := _node(name, own, count)) is not None:
@@ -142,9 +142,9 @@ def _readings(part: str) -> Iterator[tuple[int, str]]:
     yield 1, part
     if match := _COUNT_FIRST.fullmatch(part) or _COUNT_LED.fullmatch(part):
         yield int(match[1]), match[2]
-    elif match := _COUNT_LAST.fullmatch(part):
+    if match := _COUNT_LAST.fullmatch(part):
         yield int(match[2]), match[1]
-    elif match := _COUNT_BARE.fullmatch(part):
+    if match := _COUNT_BARE.fullmatch(part):
         yield _NUMBERS.get(match[1].lower()) or int(match[1]), match[2]
 
 
