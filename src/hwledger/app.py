@@ -69,7 +69,7 @@ def plan(  # noqa: PLR0913 - the planner's public knobs
             concurrency=concurrency or 1, weights=weights, kv_cache=kv_cache,
             devices=devices_of(device), options=options,
         )  # fmt: skip
-    spec = open_model(told.model, access=replace(access, revision=access.revision or told.revision))
+    spec = _deployed(told, access)
     same = engine is None or (
         told.engine is not None and engine_profile(engine) is engine_profile(told.engine)
     )
@@ -121,7 +121,7 @@ def show(ref: str, *, access: Access | None = None) -> ModelSpec:
     told = _deployment(ref, access)
     if told is None:
         return open_model(ref, access=access)
-    return open_model(told.model, access=replace(access, revision=access.revision or told.revision))
+    return _deployed(told, access)
 
 
 def fit_here(spec: ModelSpec, machine: "Machine") -> Plan:
@@ -150,6 +150,12 @@ def _deployment(ref: str | ModelSpec | Deployment, access: Access) -> Deployment
     from hwledger.library.deploy import deployment_of  # noqa: PLC0415 - start-up time
 
     return deployment_of(ref, access)
+
+
+def _deployed(told: Deployment, access: Access) -> ModelSpec:
+    from hwledger.library.deploy import open_deployed  # noqa: PLC0415 - start-up time
+
+    return open_deployed(told, access)
 
 
 def _may_tell(ref: str) -> bool:
