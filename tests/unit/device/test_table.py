@@ -1,5 +1,10 @@
 """The table of accelerators: every row is complete, dense and plausible."""
 
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+
 import pytest
 
 from hwledger.device.catalogue import devices, find_device
@@ -174,3 +179,14 @@ def test_a_slot_carries_what_its_line_code_leaves(slot: str, gigabytes: float) -
 def test_what_is_no_slot_has_no_bandwidth(slot: str) -> None:
     """Other generations, widths and links are not guessed."""
     assert pcie_bandwidth(slot) is None
+
+
+@pytest.mark.shared_data
+@pytest.mark.requirement("FR-DEVICES-RATES")
+def test_the_table_is_what_the_tool_makes(shared_data: Path, tmp_path: Path) -> None:
+    """The table in the package is not edited by hand: sheet, corrections and tool make it again."""
+    tool, made = Path(__file__).parents[3] / "tools/tabulate_accelerators.py", tmp_path / "made.csv"
+    subprocess.run([sys.executable, str(tool), str(shared_data / "accelerators.csv"), str(made)], check=True)
+    assert made.read_text("utf-8") == files("hwledger.device").joinpath("data/accelerators.csv").read_text(
+        "utf-8"
+    )
