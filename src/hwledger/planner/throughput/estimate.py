@@ -61,7 +61,7 @@ def _estimated(
     if serves(plan.engine):
         if speculation is not None:
             raise UsageError(
-                f"{plan.engine} is told of drafting by its own options; give those, and the acceptance as traffic"
+                f"{plan.engine} drafts by its own options; give those, and the acceptance with the traffic"
             )
         return estimate_serving(plan, wanted, node, power_share)
     return Throughput(traffic=wanted, unknown=(f"No figure of speed: {plan.engine} is not measured.",))
