@@ -3,7 +3,6 @@
 import contextlib
 import ssl
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -150,6 +149,10 @@ class Http:
 
         return self.trying(url, ask)
 
+    def cut(self) -> None:
+        """Let go of every connection at once: nothing more is read with this client."""
+        self._deadline.cut()
+
     def trying(self, what: str, ask: Callable[[], Result]) -> Result:
         """Return what ``ask`` gives; a busy server is asked again after the time that it names.
 
@@ -164,6 +167,8 @@ class Http:
                 return ask()
             except BusyError as busy:
                 self._wait(busy, attempt)
+                if self._deadline.passed:
+                    raise self._failed(what, busy) from None
             except (LostError, httpx2.HTTPError, httpx2.StreamError) as error:
                 lost = error.error if isinstance(error, LostError) else error
                 if attempt > 1 or self._deadline.passed or not isinstance(lost, PASSING):
@@ -177,7 +182,7 @@ class Http:
                 f"{busy.what}; ask again in {seconds:,.0f} s, or sign in: HF_TOKEN has higher limits"
             )
         self._access.say(f"{busy.what}; asking again in {seconds:,.0f} s")
-        time.sleep(seconds)
+        self._deadline.pause(seconds)
 
     def _failed(self, what: str, error: Exception) -> UnreachableError:
         if self._deadline.passed:
