@@ -75,18 +75,9 @@ def list_command(*, as_json: bool) -> None:
     if as_json:
         _print(versions_document(found), (), as_json=True)
         return
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
+    from hwledger.cli.table import write_table
 
-    from hwledger.cli.output import make_console
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name, right in VERSION_HEADS:
-        table.add_column(name, justify="right" if right else "left", overflow="fold")
-    for row in version_rows(found):
-        table.add_row(*(Text(cell) for cell in row))
-    make_console().print(table)
+    write_table(VERSION_HEADS, version_rows(found))
 
 
 def _fetch(address: str, limit: int) -> bytes:
