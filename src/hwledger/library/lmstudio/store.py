@@ -161,10 +161,13 @@ def _repositories(folder: Path) -> list[tuple[str, Path]]:
     """
     root = Path(os.path.realpath(folder))
     back = {root, *root.parents}
-    publishers = {entry.name: real for entry in _folders(root) if (real := _real(root, entry)) not in back}
-    above = back.union(publishers.values())
+    publishers: dict[Path, str] = {}
+    for entry in sorted(_folders(root), key=lambda entry: entry.is_symlink()):
+        if (real := _real(root, entry)) not in back:
+            publishers.setdefault(real, entry.name)
+    above = back.union(publishers)
     found: list[tuple[bool, str, str, Path]] = []
-    for name, publisher in publishers.items():
+    for publisher, name in publishers.items():
         for entry in _folders(publisher):
             real = _real(publisher, entry)
             if real not in above:

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from hwledger.app import fit_here
+from hwledger.library.access import Access
 from hwledger.library.local.discovery import local_models
 from hwledger.library.local.model import LocalModel
+from hwledger.library.source import open_model
 from hwledger.screens.local import LocalRow, local_rows, total_on_disk
 from hwledger.telemetry.machine import Machine
 from support import tiny
@@ -187,6 +190,23 @@ def test_a_second_list_opens_nothing_that_has_not_changed(
     assert sorted(read[1:]) == ["org/other", "org/tiny"]
     monkeypatch.setattr("hwledger.library.local.opening.read_local", None)
     assert [row.facts for row in local_rows((), machine, fit=False)] == [type(first[0].facts)()] * 2
+
+
+def test_a_row_says_what_a_plan_says(cache: Path) -> None:
+    """What is typed from the list needs what the list says, read and remembered alike."""
+    put(cache, "org/tiny", tiny.plain(2), {"main": MAIN})
+    put(cache, "org/tiny", tiny.plain(), {"v2": OTHER}, OTHER)
+    put(cache, "org/mlx", tiny.mlx(), {"main": MAIN})
+    put(
+        cache, "org/gguf", {"a-F16.gguf": tiny.gguf_file(), "b/t-Q8_0.gguf": tiny.gguf_file()}, {"main": MAIN}
+    )
+    put(cache, "org/lora", tiny.adapter("org/tiny"), {"main": MAIN})
+    machine = Machine((), 8 << 30)
+    for row in (*local_rows((), machine), *local_rows((), machine)):
+        spec = open_model(row.model.ref, access=Access(offline=True))
+        assert row.facts.total_bytes == fit_here(spec, machine).total_bytes
+        assert row.facts.parameters == spec.census.total
+        assert row.facts.format == spec.format
 
 
 def test_a_damaged_memory_of_rows_is_read_anew(cache: Path) -> None:
