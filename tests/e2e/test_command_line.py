@@ -160,7 +160,7 @@ def test_show_and_models_answer(tmp_path: Path) -> None:
     shown = run("show", str(write_config(tmp_path)), "--layers")
     assert shown.returncode == 0, shown.stderr
     assert "num_key_value_heads" in shown.stdout
-    listed = run("models", "qwen3", "8b")
+    listed = run("models", "--catalogue", "qwen3", "8b")
     assert listed.returncode == 0, listed.stderr
     assert "Qwen/Qwen3-8B" in listed.stdout
     assert "llama" not in listed.stdout.lower()

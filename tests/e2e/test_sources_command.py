@@ -114,6 +114,34 @@ def test_models_lists_the_catalogue_this_machine_and_the_hub(
     assert "kept from a search" in kept.stdout
 
 
+@pytest.mark.requirement("FR-SRC-SEARCH")
+def test_every_place_that_was_searched_is_said(hub: HubServer) -> None:
+    """Nothing found is said of the catalogue and of this machine; contradictions are refused."""
+    none = run("models", "zzzzz")
+    assert "nothing in the catalogue matches zzzzz" in none.stdout
+    assert "no model on this machine matches zzzzz" in none.stdout
+    assert "on this machine" not in run("models", "zzzzz", "--catalogue").stdout
+    assert "catalogue" not in run("models", "zzzzz", "--local").stdout
+    assert run("models", "zzzzz", "--local", "--catalogue").stdout == none.stdout
+    for other in ("--local", "--catalogue"):
+        refused = run("models", "x", "--hub", other)
+        assert refused.returncode == 2
+        assert "give one of them" in refused.stderr
+    assert not hub.log
+
+
+@pytest.mark.requirement("FR-SRC-LOCAL")
+def test_a_list_without_fit_reads_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``--no-fit`` says names, places and sizes of whatever is there."""
+    monkeypatch.setenv("LLAMA_CACHE", str(tmp_path))
+    (tmp_path / "x-Q4_0.gguf").write_bytes(b"no header")
+    (row,) = json.loads(run("models", "--local", "--no-fit", "--json").stdout)["local"]
+    assert (row["size_bytes"], row["quantisation"], row["problem"]) == (9, "Q4_0", None)
+    (row,) = json.loads(run("models", "--local", "--json").stdout)["local"]
+    assert "GGUF" in row["problem"]
+    assert "nothing is called" not in row["problem"]
+
+
 @pytest.mark.requirement("FR-PLAN-CLI")
 def test_a_reader_that_has_enough_is_no_error() -> None:
     """``hwledger models | head -1`` leaves with 0 and says nothing."""

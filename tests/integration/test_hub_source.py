@@ -18,6 +18,7 @@ from hwledger.errors import (
 )
 from hwledger.library.access import Access, Progress
 from hwledger.library.hub.search import HubQuery, search_hub
+from hwledger.library.net.guard import Deadline
 from hwledger.library.source import open_model
 from hwledger.model.spec import ModelSpec
 from support import faults, tiny
@@ -224,7 +225,7 @@ def test_a_rate_limit_is_waited_for_and_said(hub: HubServer, monkeypatch: pytest
     """The hub's own time is kept, else one that grows; a long one ends in a sentence instead of waiting."""
     said: list[str] = []
     waited_s: list[float] = []
-    monkeypatch.setattr("hwledger.library.net.http.time.sleep", waited_s.append)
+    monkeypatch.setattr(Deadline, "pause", lambda _, seconds: waited_s.append(seconds))
     limit = Reply(429, {"RateLimit": '"api";r=0;t=7'})
     hub.faults += [(INFO, 1, limit), (INFO, 1, faults.rate_limited(5)), (INFO, 1, faults.broken(503))]
     assert opened("org/tiny", say=said.append).format == "safetensors"

@@ -243,3 +243,41 @@ def test_hostile_lists_end_in_sentences(
                 assert plan(ref)
             except HwledgerError as error:
                 assert "\n" not in str(error)  # noqa: PT017 - either outcome is right
+
+
+@pytest.mark.requirement("FR-SRC-LOCAL")
+def test_links_in_circles_list_no_model_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A link back into the folder, to a publisher or to a repository adds nothing; one from outside does."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    folder = put_home(tmp_path)
+    put(folder / "maker/tiny-GGUF", {"tiny-Q4_0.gguf": tiny.gguf_file(), "mmproj-x.gguf": b"12345"})
+    put(folder / "other/plain", {"plain-F16.gguf": tiny.gguf_file()})
+    put(tmp_path / "elsewhere" / "far", {"far-F16.gguf": tiny.gguf_file()})
+    (folder / "maker" / "loop").symlink_to(folder)
+    (folder / "maker" / "up").symlink_to(folder.parent)
+    (folder / "maker" / "publisher").symlink_to(folder / "other")
+    (folder / "maker" / "alias").symlink_to(folder / "other" / "plain")
+    (folder / "again").symlink_to(folder / "maker")
+    (folder / "self").symlink_to(folder / "self")
+    (folder / "maker" / "far").symlink_to(tmp_path / "elsewhere" / "far")
+    found = {model.ref: model.size_bytes for model in stores.models()}
+    size = len(tiny.gguf_file())
+    assert found == {
+        "lmstudio:maker/far/far-F16.gguf": size,
+        "lmstudio:maker/tiny-GGUF/tiny-Q4_0.gguf": size + 5,
+        "lmstudio:other/plain/plain-F16.gguf": size,
+    }
+
+
+@pytest.mark.requirement("FR-SRC-LOCAL")
+def test_a_projector_belongs_to_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Models in other folders of a repository carry no projector that is not theirs."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    files = {
+        "sees/a-Q4_0.gguf": tiny.gguf_file(),
+        "sees/mmproj-a.gguf": b"12345",
+        "b-F16.gguf": tiny.gguf_file(),
+    }
+    put(put_home(tmp_path) / "maker" / "both", files)
+    beside = {model.file: model.beside for model in stores.stored()}
+    assert beside == {"sees/a-Q4_0.gguf": 5, "b-F16.gguf": 0}

@@ -84,9 +84,16 @@ def test_names_of_the_store_need_no_prefix(store: Path) -> None:
 
 
 def test_models_are_listed_with_what_ollama_states(store: Path) -> None:
-    """The list has name, size and blob of each model, and leaves broken manifests out."""
+    """The list has name, size and blob of each model, and says what is wrong with a manifest."""
     put_manifest(store, "hf.co/org/repo/Q4_K_M", "{")
-    (listed,) = stores.models()
+    put_manifest(store, "registry.ollama.ai/library/a b/latest", "{}")
+    found = {model.ref: model for model in stores.models()}
+    listed = found["ollama:tiny:1b"]
+    broken = found["ollama:hf.co/org/repo:Q4_K_M"]
+    nameless = found["ollama:registry.ollama.ai/library/a b/latest"]
+    assert len(found) == 3
+    assert broken.problem.startswith("its manifest is broken: this is no valid JSON")
+    assert "no name that Ollama gives" in nameless.problem
     assert (listed.ref, listed.name, listed.kind) == ("ollama:tiny:1b", "tiny:1b", "ollama")
     assert (listed.quantisation, listed.parameters) == ("F16", "1.0B")
     assert listed.path

@@ -30,7 +30,7 @@ def update_command(source: str, sha256: str, *, force: bool, as_json: bool) -> N
     """
     from hwledger.screens.catalogue import update_document, update_lines
 
-    done = store.update(source, _fetch, sha256=sha256, force=force)
+    done = store.update(source, _fetch, sha256=sha256, force=force, say=_say)
     _print(update_document(done), update_lines(done), as_json=as_json)
 
 
@@ -41,7 +41,7 @@ def pin_command(version: str, *, as_json: bool) -> None:
     """Use VERSION from now on: its first digits, or "shipped" for the one in the package."""
     from hwledger.screens.catalogue import move_document, move_lines
 
-    done = store.pin(version)
+    done = store.pin(version, say=_say)
     _print(move_document("pin", done), move_lines(done), as_json=as_json)
 
 
@@ -51,7 +51,7 @@ def undo_command(*, as_json: bool) -> None:
     """Use the catalogue that was in use before the last change; again, the one before that."""
     from hwledger.screens.catalogue import move_document, move_lines
 
-    done = store.undo()
+    done = store.undo(say=_say)
     _print(move_document("undo", done), move_lines(done), as_json=as_json)
 
 
@@ -75,24 +75,19 @@ def list_command(*, as_json: bool) -> None:
     if as_json:
         _print(versions_document(found), (), as_json=True)
         return
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
+    from hwledger.cli.table import write_table
 
-    from hwledger.cli.output import make_console
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name, right in VERSION_HEADS:
-        table.add_column(name, justify="right" if right else "left", overflow="fold")
-    for row in version_rows(found):
-        table.add_row(*(Text(cell) for cell in row))
-    make_console().print(table)
+    write_table(VERSION_HEADS, version_rows(found))
 
 
 def _fetch(address: str, limit: int) -> bytes:
     from hwledger.library.net import fetch_bytes
 
     return fetch_bytes(address, limit)
+
+
+def _say(sentence: str) -> None:
+    click.echo(f"hwledger: {sentence}", err=True)
 
 
 def _print(document: "Mapping[str, Any]", lines: "Sequence[str]", *, as_json: bool) -> None:

@@ -5,12 +5,9 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from rich.console import Console
 
     from hwledger.screens.devices import DevicesScreen
-    from hwledger.screens.models import Columns
 
 
 @click.command("devices")
@@ -44,31 +41,19 @@ def draw(console: "Console", screen: "DevicesScreen") -> None:
     """Draw one device or node in full, or the lists."""
     from rich.text import Text
 
+    from hwledger.cli.table import write_table
     from hwledger.screens.devices import DEVICE_COLUMNS, FACT_COLUMNS, NODE_COLUMNS, facts
 
     if screen.full and screen.devices:
         row = screen.devices[0]
         console.print(Text(row.cells[0], "bold"))
-        _table(console, FACT_COLUMNS, facts(row.device))
+        write_table(FACT_COLUMNS, list(facts(row.device)))
         console.print(Text(f"Source: {row.device.source}", "dim"))
     elif screen.devices:
-        _table(console, DEVICE_COLUMNS, (row.cells for row in screen.devices))
+        write_table(DEVICE_COLUMNS, [row.cells for row in screen.devices])
     if screen.nodes:
-        _table(console, NODE_COLUMNS, (row.cells for row in screen.nodes))
+        write_table(NODE_COLUMNS, [row.cells for row in screen.nodes])
     if screen.full and screen.nodes:
         console.print(Text(f"Source: {screen.nodes[0].node.source}", "dim"))
     if screen.footer:
         console.print(Text(screen.footer))
-
-
-def _table(console: "Console", columns: "Columns", rows: "Iterable[tuple[str, ...]]") -> None:
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name, right in columns:
-        table.add_column(name, justify="right" if right else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    console.print(table)

@@ -7,9 +7,8 @@ import click
 from hwledger.cli.access import access_options
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from hwledger.screens.models import Columns, LocalRow
+    from hwledger.screens.local import LocalRow
+    from hwledger.screens.models import ModelRow
 
 SORTS = ("downloads", "likes", "last_modified", "created_at", "trending_score")
 
@@ -18,6 +17,7 @@ SORTS = ("downloads", "likes", "last_modified", "created_at", "trending_score")
 @click.argument("words", nargs=-1)
 @click.option("--local", is_flag=True, help="Only the models on this machine, with their fit on it.")
 @click.option("--catalogue", is_flag=True, help="Only the models of the catalogue.")
+@click.option("--fit/--no-fit", default=True, help="Read the headers of local models: what they need here.")
 @click.option("--hub", is_flag=True, help="Search the Hugging Face hub.")
 @click.option("--author", metavar="NAME", help="With --hub: only of this user or organisation.")
 @click.option("--library", metavar="NAME", help="With --hub: only for gguf, mlx, transformers …")
@@ -39,6 +39,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     *,
     local: bool,
     catalogue: bool,
+    fit: bool,
     hub: bool,
     offline: bool,
     refresh: bool,
@@ -52,47 +53,75 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
 
     if revision:
         raise UsageError("a list has no revisions; --revision goes with plan and show")
+    if hub and (local or catalogue):
+        other = "--local this machine" if local else "--catalogue the catalogue"
+        raise UsageError(
+            f"--hub searches the hub and {other}; give one of them, and the other in another call"
+        )
     if hub:
         _list_hub(words, as_json=as_json, offline=offline, refresh=refresh, author=author, library=library,
                   task=task, sort=sort, limit=limit)  # fmt: skip
         return
     if author or library or task:
         raise UsageError("--author, --library and --task filter a search of the hub; add --hub")
-    from hwledger.screens.models import CATALOGUE_COLUMNS, LOCAL_COLUMNS, counted, model_rows
+    from hwledger.screens.models import model_rows
 
-    rows = [] if local else model_rows(words)
-    here, machine = ([], "") if catalogue else _local(words)
+    both = local == catalogue
+    rows = model_rows(words) if catalogue or both else None
+    here, machine = _local(words, fit=fit, refresh=refresh) if local or both else (None, "")
     if as_json:
         from hwledger.cli.output import write_json
 
-        write_json({"schema": "hwledger.models/1", "models": [row.as_dict() for row in rows],
-                    "local": [row.as_dict() for row in here], "machine": machine or None})  # fmt: skip
+        write_json({"schema": "hwledger.models/1", "models": [row.as_dict() for row in rows or ()],
+                    "local": [row.as_dict() for row in here or ()], "machine": machine or None})  # fmt: skip
         return
-    if not local:
-        none = f"nothing in the catalogue matches {' '.join(words)}"
-        _table(
-            CATALOGUE_COLUMNS,
-            (row.cells for row in rows),
-            f"{counted(len(rows))} of the catalogue" if rows else none,
-        )
-    if here or local:
-        found = f"{counted(len(here))} on this machine: {machine}" if here else _nothing_here(words)
-        _table(LOCAL_COLUMNS, (row.cells for row in here), found)
+    _write_catalogue(rows, words)
+    _write_local(here, words, machine)
 
 
-def _local(words: tuple[str, ...]) -> "tuple[list[LocalRow], str]":
+def _write_catalogue(rows: "list[ModelRow] | None", words: tuple[str, ...]) -> None:
+    from hwledger.cli.table import write_lines, write_table
+    from hwledger.screens.models import CATALOGUE_COLUMNS, counted
+
+    if rows:
+        write_table(CATALOGUE_COLUMNS, [row.cells for row in rows])
+        write_lines([f"{counted(len(rows))} of the catalogue"])
+    elif rows is not None:
+        write_lines([f"nothing in the catalogue matches {' '.join(words)}"])
+
+
+def _write_local(rows: "list[LocalRow] | None", words: tuple[str, ...], machine: str) -> None:
+    from hwledger.cli.table import write_lines, write_table
+    from hwledger.screens.local import total_on_disk
+    from hwledger.screens.models import LOCAL_COLUMNS, counted
+    from hwledger.units import format_bytes
+
+    if rows:
+        write_table(LOCAL_COLUMNS, [row.cells for row in rows])
+        size = format_bytes(total_on_disk(rows))
+        write_lines([f"{counted(len(rows))} on this machine, {size} on disk: {machine}"])
+    elif rows is not None:
+        write_lines([_nothing_here(words)])
+
+
+def _local(words: tuple[str, ...], *, fit: bool, refresh: bool) -> "tuple[list[LocalRow], str]":
     import sys
 
-    from rich.console import Console
-
-    from hwledger.screens.models import local_rows
+    from hwledger.screens.local import local_rows
     from hwledger.telemetry.machine import this_machine
 
     machine = this_machine()
     if not sys.stderr.isatty():
-        return local_rows(words, machine), machine.described
-    with Console(stderr=True, highlight=False).status("") as status:
-        return local_rows(words, machine, lambda name: status.update(f"reading {name}")), machine.described
+        return local_rows(words, machine, fit=fit, refresh=refresh), machine.described
+    from rich.console import Console
+    from rich.text import Text
+
+    with Console(stderr=True, highlight=False).status("looking for models") as status:
+
+        def seen(name: str) -> None:
+            status.update(Text(f"reading {name}"))
+
+        return local_rows(words, machine, seen, fit=fit, refresh=refresh), machine.described
 
 
 def _nothing_here(words: tuple[str, ...]) -> str:
@@ -117,22 +146,7 @@ def _list_hub(words: tuple[str, ...], *, as_json: bool, offline: bool, refresh: 
         write_json({"schema": "hwledger.models/1", "models": [], "local": [], "machine": None,
                     "hub": [asdict(model) for model in found.models], "kept_s": found.kept_s})  # fmt: skip
         return
-    _table(HUB_COLUMNS, (hub_cells(model) for model in found.models), hub_footer(found))
+    from hwledger.cli.table import write_lines, write_table
 
-
-def _table(columns: "Columns", rows: "Iterable[tuple[str, ...]]", footer: str) -> None:
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    from hwledger.cli.output import make_console
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name, right in columns:
-        table.add_column(name, justify="right" if right else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    console = make_console()
-    if table.row_count:
-        console.print(table)
-    console.print(Text(footer))
+    write_table(HUB_COLUMNS, [hub_cells(model) for model in found.models])
+    write_lines([hub_footer(found)])

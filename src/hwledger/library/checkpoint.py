@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from hwledger.errors import MissingError
 from hwledger.library.files import Files
 from hwledger.library.json_file import read_json_object
+from hwledger.library.paths import shown
 from hwledger.library.stored import StoredTensor, spec_from_weights, with_stored_weights
 from hwledger.model.spec import ModelSpec
 
@@ -69,8 +70,8 @@ def read_checkpoint(files: Files, config: str = CONFIG) -> Checkpoint:
     sizes = files.sizes()
     if config != CONFIG:
         raw = read_json_object(files, config)
-        name = _stated_name(raw) or config.removesuffix(".json")
-        return Checkpoint(name=name, where=f"{files.where}/{config}", config=raw, files=1)
+        name = _stated_name(raw) or shown(config).removesuffix(".json")
+        return Checkpoint(name=name, where=f"{files.where}/{shown(config)}", config=raw, files=1)
     configs = {
         name: read_json_object(files, name)
         for name in (CONFIG, QUANT_CONFIG, ADAPTER_CONFIG)
@@ -105,7 +106,7 @@ def read_gguf_checkpoint(files: Files, name: str) -> Checkpoint:
     header = read_gguf_model(files, name)
     parts = header.metadata.get("split.count")
     return Checkpoint(
-        name="", where=f"{files.where}/{name}", gguf=header, header_bytes=header.header_bytes,
+        name="", where=f"{files.where}/{shown(name)}", gguf=header, header_bytes=header.header_bytes,
         files=parts if isinstance(parts, int) and parts else 1,
     )  # fmt: skip
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
 from hwledger.errors import InputError, MalformedError, MissingError
+from hwledger.library.paths import shown
 
 Buffer = bytes | memoryview
 Item = TypeVar("Item")
@@ -94,8 +95,8 @@ class LocalFiles:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.name = folder.name
-        self.where = str(folder)
+        self.name = shown(folder.name)
+        self.where = shown(folder)
 
     def sizes(self) -> Mapping[str, int]:
         """Return the bytes of every file in the folder, by name."""
@@ -104,30 +105,31 @@ class LocalFiles:
                 path.name: path.stat().st_size for path in sorted(self.folder.iterdir()) if path.is_file()
             }
         except OSError as error:
-            raise InputError(f"{self.folder}: the folder cannot be read ({error.strerror})") from None
+            raise InputError(f"{self.where}: the folder cannot be read ({error.strerror})") from None
 
     @contextmanager
     def open(self, name: str) -> Iterator[ByteFile]:
         """Map one file into memory: what is not read stays on disk."""
         path = self.folder / name
+        where = shown(path)
         try:
             with path.open("rb") as file:
                 if file.seek(0, 2) == 0:
-                    yield BufferFile(b"", str(path))
+                    yield BufferFile(b"", where)
                     return
                 mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
                 view = memoryview(mapped)
                 try:
-                    yield BufferFile(view, str(path))
+                    yield BufferFile(view, where)
                 finally:
                     # an error on its way out may still hold a slice; the map then closes with it
                     with contextlib.suppress(BufferError):
                         view.release()
                         mapped.close()
         except FileNotFoundError:
-            raise MissingError(f"{path}: there is no such file") from None
+            raise MissingError(f"{where}: there is no such file") from None
         except OSError as error:
-            raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
+            raise InputError(f"{where}: cannot be read ({error.strerror or error})") from None
 
     def each(self, function: Callable[[str], Result], names: list[str]) -> list[Result]:
         """Return ``function`` of every name, one after the other: a disk gains nothing from haste."""

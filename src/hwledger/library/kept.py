@@ -65,7 +65,7 @@ def keep(kind: str, key: str, document: Mapping[str, Any]) -> None:
 
 
 def _path(kind: str, key: str) -> Path:
-    return cache_dir() / kind / f"{sha256(key.encode()).hexdigest()[:32]}.json"
+    return cache_dir() / kind / f"{sha256(key.encode(errors='surrogateescape')).hexdigest()[:32]}.json"
 
 
 def _tidy(folder: Path) -> None:

@@ -5,19 +5,21 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from hwledger.library.catalogue.store import Move, Update, Version
+from hwledger.screens.column import Column
+from hwledger.screens.models import counted
 
 SHOWN: Final = 5
 SCHEMA: Final = "hwledger.catalogue-command/1"
 VERSION_HEADS: Final = (
-    ("", False), ("version", False), ("models", True), ("installed", False), ("dated", False),
-    ("source", False),
+    Column(""), Column("version"), Column("models", right=True, rank=2), Column("installed", rank=1),
+    Column("dated", rank=3), Column("source", wraps=True),
 )  # fmt: skip
 
 
 def update_lines(update: Update) -> list[str]:
     """Return what an update brought, in sentences."""
     dated = f", dated {update.stated}" if update.stated else ""
-    what = f"version {update.version}{dated}: {update.rows} models from {update.source}"
+    what = f"version {update.version}{dated}: {counted(update.rows)} from {update.source}"
     kinds = (("added", update.added), ("removed", update.removed), ("changed", update.changed))
     told = [f"{kind}: {len(ids)} ({_some(ids)})" for kind, ids in kinds if ids]
     return [what, *(told or ["the models are those of before"]), _before(update.previous, update.version)]

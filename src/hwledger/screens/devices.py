@@ -9,18 +9,23 @@ from hwledger.device.node import Node, find_node, shipped_nodes
 from hwledger.device.spec import RATE_TYPES, DeviceSpec
 from hwledger.errors import UsageError
 from hwledger.library.own_devices import own_devices
-from hwledger.screens.models import Columns
+from hwledger.screens.column import Column
 from hwledger.units import format_bytes, format_gib
 
 TERA: Final = 1e12
-DEVICE_COLUMNS: Columns = (
-    ("device", False), ("memory", True), ("usable", True), ("bandwidth", True), ("fp16", True), ("fp8", True),
-    ("link", False), ("PCIe", False), ("power", True), ("year", True),
+DEVICE_COLUMNS: Final = (
+    Column("device", wraps=True), Column("memory", right=True), Column("usable", right=True, rank=1),
+    Column("bandwidth", right=True), Column("fp16", right=True, rank=2), Column("fp8", right=True, rank=5),
+    Column("link", rank=6), Column("PCIe", rank=7), Column("power", right=True, rank=3),
+    Column("year", right=True, rank=4),
 )  # fmt: skip
-NODE_COLUMNS: Columns = (
-    ("node", False), ("devices", False), ("link", False), ("host memory", True), ("host bandwidth", True),
+NODE_COLUMNS: Final = (
+    Column("node", wraps=True), Column("devices", wraps=True), Column("link", rank=1),
+    Column("host memory", right=True, rank=2), Column("host bandwidth", right=True, rank=3),
 )  # fmt: skip
-FACT_COLUMNS: Columns = (("fact", False), ("value", True), ("basis", False), ("from", False))
+FACT_COLUMNS: Final = (
+    Column("fact"), Column("value", right=True), Column("basis", rank=1), Column("from", wraps=True),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

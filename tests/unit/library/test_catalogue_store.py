@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
@@ -21,9 +23,10 @@ from hwledger.errors import (
     UsageError,
 )
 from hwledger.library import catalogue
-from hwledger.library.catalogue import store, writing
+from hwledger.library.catalogue import lock, store, writing
 from hwledger.library.catalogue.active import catalogue_folder, shipped_bytes
 from hwledger.library.catalogue.check import check_catalogue
+from hwledger.library.catalogue.lock import LOCK, one_at_a_time
 from hwledger.library.catalogue.origin import LIMIT
 from hwledger.library.source import open_model
 
@@ -31,6 +34,9 @@ CONFIG = {
     "hidden_size": 64, "intermediate_size": 128, "model_type": "llama", "num_attention_heads": 4,
     "num_hidden_layers": 2, "num_key_value_heads": 2, "vocab_size": 100,
 }  # fmt: skip
+NO_NAMES = ("../../etc/passwd", "/etc/passwd", "ollama:x", "http://x", "a b/c d", "a/../b", "a/b/c", "~/x",
+            ".hidden", "a\\b", "c:/x", "a/", "-x", "ünï/code")  # fmt: skip
+"""What is a path, an address or a command elsewhere."""
 Row = dict[str, Any]
 
 
@@ -72,9 +78,10 @@ Install = Callable[..., store.Update]
 
 
 def everything() -> dict[str, bytes]:
-    """Return every file of the store by name."""
+    """Return every file of the store by name; the lock holds nothing."""
     folder = catalogue_folder()
-    return {path.name: path.read_bytes() for path in folder.iterdir()} if folder.exists() else {}
+    found = folder.iterdir() if folder.exists() else ()
+    return {path.name: path.read_bytes() for path in found if path.name != LOCK}
 
 
 @pytest.mark.requirement("FR-CATALOGUE-UPDATE")
@@ -130,7 +137,7 @@ def test_http_is_for_this_machine(address: str) -> None:
 @pytest.mark.parametrize(
     "source",
     ["", " ", "http://example.org/c", "http://127.0.0.1.example.org/c", "http://localhost@example.org/c",
-     "ftp://example.org/c", "file:///etc/passwd", "https://", "https://[/c", "://", "http://10.0.0.1/c"],
+     "ftp://example.org/c", "file://example.org/c", "file://", "https://", "https://[/c", "://", "http://10.0.0.1/c"],
 )  # fmt: skip
 def test_other_addresses_are_refused(source: str) -> None:
     """Nothing that can be tampered with on the way, and no other scheme, is fetched."""
@@ -178,6 +185,8 @@ def test_a_much_smaller_catalogue_needs_force(install: Install) -> None:
         (spell(row("a\x1b[31m")), "'id'"),
         (spell(row(" a")), "'id'"),
         (spell(row("a" * 201)), "'id'"),
+        *((spell(row(name)), "'id' must be org/name") for name in NO_NAMES),
+        *((spell(row(aliases=[name])), "'aliases' must be a list of names like ids") for name in NO_NAMES),
         (spell(row(aliases="x")), "'aliases'"),
         (spell(row(aliases=["X"])), "'aliases'"),
         (spell(row(tags=[1])), "'tags'"),
@@ -378,7 +387,7 @@ def test_another_process_is_noticed(install: Install) -> None:
 
 @pytest.mark.requirement("FR-CATALOGUE-UPDATE")
 def test_updates_at_the_same_time_end_with_one_of_them(tmp_path: Path) -> None:
-    """Whoever writes last wins, and record and catalogue are whole."""
+    """Whoever writes last is in force, none is lost, and record and catalogue are whole."""
 
     def put(number: int) -> str:
         path = tmp_path / f"{number}.jsonl"
@@ -391,7 +400,55 @@ def test_updates_at_the_same_time_end_with_one_of_them(tmp_path: Path) -> None:
     assert len(versions) == 24
     assert store.active_version().version in versions
     assert len(catalogue.entries()) == 2
+    assert {one.version for one in store.versions()[1:]} == versions
     assert not [name for name in everything() if name.endswith(".part")]
+
+
+@pytest.mark.requirement("FR-CATALOGUE-UPDATE")
+def test_processes_that_update_at_the_same_time_lose_nothing(tmp_path: Path) -> None:
+    """Each change is made to what the one before left: all versions are listed, none is an orphan."""
+    paths = [tmp_path / f"{number}.jsonl" for number in range(4)]
+    for number, path in enumerate(paths):
+        path.write_bytes(grown(row(f"z/M-{number}")))
+    command = [sys.executable, "-m", "hwledger", "catalogue", "update", "--force"]
+    running = [
+        subprocess.Popen([*command, str(path)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        for path in paths
+    ]
+    assert [(process.communicate(timeout=60)[1], process.returncode) for process in running] == [(b"", 0)] * 4
+    wanted = {sha256(path.read_bytes()).hexdigest()[:12] for path in paths}
+    assert {one.version for one in store.versions()[1:]} == wanted
+    assert {name for name in everything() if name.endswith(".jsonl")} == {f"{one}.jsonl" for one in wanted}
+
+
+@pytest.mark.requirement("FR-CATALOGUE-UPDATE")
+def test_whoever_waits_says_so_and_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """update, pin and undo wait for one another; a lock that is never let go ends in a sentence."""
+    monkeypatch.setattr(lock, "PATIENCE_S", 0.01)
+    monkeypatch.setattr(lock, "GIVE_UP_S", 0.05)
+    said: list[str] = []
+    uses = (
+        lambda: store.update("https://x/c", lambda *_: grown(row()), force=True, say=said.append),
+        lambda: store.pin("shipped", say=said.append),
+        lambda: store.undo(say=said.append),
+    )
+    with one_at_a_time(catalogue_folder()):
+        for use in uses:
+            with pytest.raises(InputError, match="another hwledger"):
+                use()
+    assert len(said) == len(uses)
+    assert "waiting" in said[0]
+    assert store.pin("shipped").version == "shipped"
+
+
+@pytest.mark.requirement("FR-CATALOGUE-UPDATE")
+@pytest.mark.parametrize("prefix", ["file://", "FILE://", "file://localhost"])
+def test_an_address_of_a_file_is_its_path(tmp_path: Path, prefix: str) -> None:
+    """A path that a browser or a file manager gives works, with its escapes."""
+    path = tmp_path / "a new one.jsonl"
+    path.write_bytes(grown(row()))
+    done = store.update(f"{prefix}{str(path).replace(' ', '%20')}", no_fetch, force=True)
+    assert done.source == str(path)
 
 
 @pytest.mark.requirement("FR-CATALOGUE-UPDATE")

@@ -14,6 +14,9 @@ from hwledger.library.json_file import parse_json_object
 
 LONGEST_NAME: Final = 200
 LONGEST_SOURCE: Final = 2000
+_NAME: Final = re.compile(r"[A-Za-z0-9_][\w.+-]*(?:/[A-Za-z0-9_][\w.+-]*)?", re.ASCII)
+"""``org/name`` or a plain name: never a path, an address or another source's prefix, which are looked up
+elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +107,8 @@ def _is_date(stated: object) -> bool:
 
 def _entry(row: Mapping[str, Any], place: str) -> Entry:
     for key, holds, wanted in (
-        ("id", _is_text(row.get("id"), LONGEST_NAME), "a name"),
-        ("aliases", _are_aliases(row.get("aliases")), "a list of names in lower case"),
+        ("id", _is_name(row.get("id")), "org/name or a plain name, of letters, digits and _ . - +"),
+        ("aliases", _are_aliases(row.get("aliases")), "a list of names like ids, in lower case"),
         ("tags", _are_names(row.get("tags")), "a list of words"),
         ("source", _is_text(row.get("source"), LONGEST_SOURCE), "a text that says where the facts are from"),
         ("config", isinstance(row.get("config"), dict), "an object, the model's config"),
@@ -130,12 +133,16 @@ def _is_text(value: object, longest: int) -> bool:
     )
 
 
+def _is_name(value: object) -> bool:
+    return _is_text(value, LONGEST_NAME) and _NAME.fullmatch(str(value)) is not None
+
+
 def _are_names(values: object) -> bool:
     return isinstance(values, list) and all(_is_text(value, LONGEST_NAME) for value in values)
 
 
 def _are_aliases(values: object) -> bool:
-    return isinstance(values, list) and _are_names(values) and all(value == value.lower() for value in values)
+    return isinstance(values, list) and all(_is_name(value) and value == value.lower() for value in values)
 
 
 def _plain(row: Mapping[str, Any], place: str) -> None:

@@ -21,7 +21,8 @@ def read_source(source: str, fetch: Fetch) -> tuple[bytes, str]:
     An address is recorded without user, query and fragment: those may hold what nobody else should read.
 
     Args:
-        source: a path, or an address that starts with ``https://``; ``http://`` for this machine only.
+        source: a path, also as ``file:///path``, or an address that starts with ``https://``; ``http://``
+            for this machine only.
         fetch: returns what is at an address, at most so many bytes.
 
     Raises:
@@ -33,6 +34,8 @@ def read_source(source: str, fetch: Fetch) -> tuple[bytes, str]:
     """
     if not source.strip():
         raise UsageError("the source of a catalogue is empty; give a path or an https:// address")
+    if source[:7].lower() == "file://":
+        return _read_file(_path_of(source))
     if "://" not in source:
         return _read_file(Path(source))
     address = _checked_address(source)
@@ -65,6 +68,18 @@ def check_wanted(wanted: str) -> None:
     """
     if wanted and not re.fullmatch(r"[0-9a-fA-F]{64}", wanted):
         raise UsageError(f"{wanted[:80]!r} is no SHA-256: that has 64 hexadecimal digits")
+
+
+def _path_of(address: str) -> Path:
+    """Return the path that a ``file://`` address of this machine names (RFC 8089)."""
+    from urllib.request import url2pathname  # noqa: PLC0415 - start-up time
+
+    host, slash, path = address[7:].partition("/")
+    if not slash or host.lower() not in {"", "localhost"}:
+        raise UsageError(
+            f"{address[:200]!r} is no file of this machine; write file:///path or the path itself"
+        )
+    return Path(url2pathname(f"/{path}"))
 
 
 def _checked_address(source: str) -> SplitResult:

@@ -11,6 +11,7 @@ from hwledger import __version__
 from hwledger.errors import AmbiguousError, MalformedError, UnknownOptionError, UsageError
 from hwledger.library.catalogue.active import STATE, catalogue_folder, in_force, shipped_bytes, shipped_path
 from hwledger.library.catalogue.check import check_catalogue
+from hwledger.library.catalogue.lock import Say, one_at_a_time, unheard
 from hwledger.library.catalogue.origin import Fetch, check_digest, check_wanted, read_source
 from hwledger.library.catalogue.rows import Entry, read_rows
 from hwledger.library.catalogue.state import SHIPPED, Change, Installed, State, read_installed, read_state
@@ -86,7 +87,7 @@ class Update:
     changed: tuple[str, ...]
 
 
-def update(source: str, fetch: Fetch, *, sha256: str = "", force: bool = False) -> Update:
+def update(source: str, fetch: Fetch, *, sha256: str = "", force: bool = False, say: Say = unheard) -> Update:
     """Install the catalogue at ``source`` and put it in force: whole and checked, or not at all.
 
     Args:
@@ -94,6 +95,7 @@ def update(source: str, fetch: Fetch, *, sha256: str = "", force: bool = False) 
         fetch: returns what is at an address, at most so many bytes.
         sha256: the SHA-256 that its bytes must have, in hexadecimal; empty: any.
         force: install it even when it has less than half of the models of the one in force.
+        say: is told when another process is waited for.
 
     Raises:
         UsageError: the source or the SHA-256 is none.
@@ -101,17 +103,15 @@ def update(source: str, fetch: Fetch, *, sha256: str = "", force: bool = False) 
         UnreachableError: the server did not answer.
     """
     check_wanted(sha256)
-    before, state = in_force().entries, read_state(catalogue_folder())
     raw, where = read_source(source, fetch)
     digest = check_digest(raw, sha256, where)
     checked = check_catalogue(raw, where)
-    if 2 * len(checked.entries) < len(before) and not force:
-        raise MalformedError(
-            f"{where}: it has {len(checked.entries)} models and the catalogue in force has {len(before)}; "
-            "where that is right, install it with --force"
-        )
     one = Installed(digest, len(checked.entries), _now(), checked.stated, where)
-    _install(one, raw, state, "update")
+    with one_at_a_time(catalogue_folder(), say):
+        before, state = in_force().entries, read_state(catalogue_folder())
+        if not force:
+            _check_size(one, len(before))
+        _install(one, raw, state, "update")
     return Update(
         one.version,
         state.active,
@@ -123,20 +123,24 @@ def update(source: str, fetch: Fetch, *, sha256: str = "", force: bool = False) 
     )
 
 
-def pin(wanted: str) -> Move:
+def pin(wanted: str, *, say: Say = unheard) -> Move:
     """Put one installed catalogue in force, or the one in the package, until the next change.
 
     Args:
         wanted: ``shipped``, which follows the package, or the first digits of a version. The version that
             ships today can be pinned by its digits, too: it is then kept when the package changes.
+        say: as for ``update``.
 
     Raises:
         UsageError: there is no such version, or there are several.
         InputError: it is damaged, or the record cannot be read or written.
     """
     folder = catalogue_folder()
-    if wanted == SHIPPED:
-        return _pin_shipped(folder)
+    with one_at_a_time(folder, say):
+        return _pin_shipped(folder) if wanted == SHIPPED else _pin_version(folder, wanted)
+
+
+def _pin_version(folder: Path, wanted: str) -> Move:
     state, shipped = read_state(folder), shipped_bytes()
     version = _chosen(wanted, [*(one.version for one in state.installed), _version(shipped)])
     one = state.find(version)
@@ -151,7 +155,7 @@ def pin(wanted: str) -> Move:
     return Move(version, state.active)
 
 
-def undo() -> Move:
+def undo(*, say: Say = unheard) -> Move:
     """Put the catalogue in force that was before the last change; again and again down to the first.
 
     Raises:
@@ -159,6 +163,11 @@ def undo() -> Move:
         InputError: that catalogue is damaged, or the record cannot be read or written.
     """
     folder = catalogue_folder()
+    with one_at_a_time(folder, say):
+        return _undo(folder)
+
+
+def _undo(folder: Path) -> Move:
     state = read_state(folder)
     if not state.history:
         raise UsageError("no change of the catalogue is left to undo")
@@ -214,6 +223,15 @@ def _pin_shipped(folder: Path) -> Move:
     return Move(SHIPPED, state.active)
 
 
+def _check_size(one: Installed, before: int) -> None:
+    """Refuse what has less than half of the models of the catalogue in force."""
+    if 2 * one.rows < before:
+        raise MalformedError(
+            f"{one.source}: it has {_models(one.rows)} and the catalogue in force has {before:,}; "
+            "where that is right, install it with --force"
+        )
+
+
 def _install(one: Installed, raw: bytes, state: State, action: str) -> None:
     """Write a catalogue beside the others; only when it is there it is put in force."""
     write_whole(catalogue_folder() / one.file, raw)
@@ -245,6 +263,10 @@ def _differences(before: Sequence[Entry], after: Sequence[Entry]) -> Mapping[str
         "removed": tuple(sorted(old.keys() - new.keys())),
         "changed": tuple(sorted(name for name in new.keys() & old.keys() if new[name] != old[name])),
     }
+
+
+def _models(count: int) -> str:
+    return f"{count:,} model{'s' if count != 1 else ''}"
 
 
 def _version(raw: bytes) -> str:

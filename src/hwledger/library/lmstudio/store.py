@@ -5,6 +5,7 @@ The folder is ``models`` in LM Studio's home or the ``downloadsFolder`` of its s
 and the SDK; checked against LM Studio 0.3 and 0.4).
 """
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,15 +15,18 @@ from typing import Any, Final
 from hwledger.errors import HwledgerError
 from hwledger.library.fields import mapping, whole
 from hwledger.library.files import LocalFiles, read_whole
-from hwledger.library.hub.cache import snapshot_sizes
-from hwledger.library.hub.choose import gguf_models, quant_label
+from hwledger.library.hub.choose import quant_label
 from hwledger.library.json_file import parse_json_object
-from hwledger.library.local.model import LocalModel
+from hwledger.library.local.model import LocalModel, Stat, on_disk
+from hwledger.library.local.parts import gguf_parts, lacking
+from hwledger.library.local.walking import entries, is_folder, walk
+from hwledger.library.paths import shown
 
 LARGEST_SETTINGS: Final = 4 << 20
 LONGEST_PATH: Final = 4096
 MOST_REPOSITORIES: Final = 10_000
 _WEIGHTS: Final = (".safetensors", ".npz")
+_ALL_WEIGHTS: Final = (*_WEIGHTS, ".gguf")
 _FORMAT: Final = re.compile(r"[-_.](gguf|mlx)(?=[-_.]|$)")
 _BITS: Final = re.compile(r"[-_.](\d+bit|bf16|fp16)$")
 
@@ -32,12 +36,13 @@ class Stored:
     """One model of the folder.
 
     Attributes:
-        publisher, repository: folders that it lies in.
+        publisher, repository: folders that it lies in, as they are printed.
         path: its GGUF file (the first of several), or the folder of its config and weights.
-        file: the GGUF file within the repository; empty for a folder.
+        file: the GGUF file within the repository, as it is printed; empty for a folder.
         size: bytes of its weights.
-        beside: bytes of the projectors that lie beside it.
+        beside: bytes of the projectors that lie in the same folder.
         label: how it is packed (``Q4_K_M``, ``4bit``); empty where that is not told.
+        files: its files and the projectors.
     """
 
     publisher: str
@@ -47,6 +52,7 @@ class Stored:
     size: int
     beside: int
     label: str
+    files: tuple[Stat, ...] = ()
 
     @property
     def ref(self) -> str:
@@ -136,32 +142,63 @@ def models() -> list[LocalModel]:
     return [
         LocalModel(
             ref=f"lmstudio:{model.ref}", name=f"{model.publisher}/{model.repository}", kind="lm studio",
-            path=model.path, size_bytes=model.size + model.beside, quantisation=model.label,
+            path=model.path, size_bytes=on_disk(model.files), quantisation=model.label, files=model.files,
+            problem=lacking(file.name for file in model.files if file.name.endswith(_ALL_WEIGHTS)),
         )
         for model in stored()
     ]  # fmt: skip
 
 
 def _in_folder(folder: Path) -> Iterator[Stored]:
-    count = 0
-    for publisher in _folders(folder):
-        for repository in _folders(publisher):
-            count += 1
-            if count > MOST_REPOSITORIES:
-                return
-            yield from _in_repository(publisher.name, repository)
+    for publisher, repository in _repositories(folder)[:MOST_REPOSITORIES]:
+        yield from _in_repository(publisher, repository)
+
+
+def _repositories(folder: Path) -> list[tuple[str, Path]]:
+    """Return the repositories with their publishers; one that several links lead to once, by its own name.
+
+    A link back into the folder itself, or to a publisher in it, is no repository.
+    """
+    root = Path(os.path.realpath(folder))
+    back = {root, *root.parents}
+    publishers: dict[Path, str] = {}
+    for entry in sorted(_folders(root), key=lambda entry: entry.is_symlink()):
+        if (real := _real(root, entry)) not in back:
+            publishers.setdefault(real, entry.name)
+    above = back.union(publishers)
+    found: list[tuple[bool, str, str, Path]] = []
+    for publisher, name in publishers.items():
+        for entry in _folders(publisher):
+            real = _real(publisher, entry)
+            if real not in above:
+                found.append((real != root / name / entry.name, name, entry.name, real))
+    once: dict[Path, tuple[str, Path]] = {}
+    for _, name, repository, real in sorted(found):
+        once.setdefault(real, (name, folder / name / repository))
+    return sorted(once.values())
 
 
 def _in_repository(publisher: str, folder: Path) -> Iterator[Stored]:
-    sizes = snapshot_sizes(folder)
-    beside = sum(
-        size for name, size in sizes.items() if "mmproj" in name.lower() and name.lower().endswith(".gguf")
-    )
-    for model in gguf_models(sizes):
-        yield Stored(publisher, folder.name, folder / model.path, model.path, model.size, beside, model.label)
-    weights = sum(size for name, size in sizes.items() if name.endswith(_WEIGHTS))
-    if weights and "config.json" in sizes:
-        yield Stored(publisher, folder.name, folder, "", weights, 0, _bits(folder))
+    files = walk(folder)[0]
+    said = shown(publisher), shown(folder.name)
+    for model, own in gguf_parts(files):
+        beside = [file for file in files if _is_projector(file.name) and _same_folder(file.name, model.path)]
+        yield Stored(
+            *said, folder / model.path, shown(model.path), model.size, on_disk(beside), model.label,
+            (*own, *beside),
+        )  # fmt: skip
+    weights = on_disk(file for file in files if file.name.endswith(_WEIGHTS))
+    if weights and any(file.name == "config.json" for file in files):
+        plain = tuple(file for file in files if not file.name.lower().endswith(".gguf"))
+        yield Stored(*said, folder, "", weights, 0, _bits(folder), plain)
+
+
+def _is_projector(name: str) -> bool:
+    return "mmproj" in name.lower() and name.lower().endswith(".gguf")
+
+
+def _same_folder(one: str, other: str) -> bool:
+    return one.rpartition("/")[0] == other.rpartition("/")[0]
 
 
 def _bits(folder: Path) -> str:
@@ -179,8 +216,10 @@ def _pointer(path: Path) -> Path | None:
         return None
 
 
-def _folders(folder: Path) -> list[Path]:
-    try:
-        return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    except (OSError, ValueError):
-        return []
+def _folders(folder: Path) -> "list[os.DirEntry[str]]":
+    return [entry for entry in entries(folder) if not entry.name.startswith(".") and is_folder(entry)]
+
+
+def _real(folder: Path, entry: "os.DirEntry[str]") -> Path:
+    """Return where a folder in a real folder really is."""
+    return Path(os.path.realpath(entry)) if entry.is_symlink() else folder / entry.name

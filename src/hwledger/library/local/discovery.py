@@ -1,7 +1,8 @@
 """Every model on this machine, wherever a program keeps it."""
 
 from hwledger.library.lmstudio.store import models as lmstudio_models
-from hwledger.library.local.folders import hub_cache_models, llama_cpp_models, mlx_models
+from hwledger.library.local.folders import llama_cpp_models, mlx_models
+from hwledger.library.local.hub_cache import hub_cache_models
 from hwledger.library.local.model import LocalModel
 from hwledger.library.ollama.store import models as ollama_models
 

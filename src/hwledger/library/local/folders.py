@@ -1,77 +1,52 @@
-"""Models in plain folders and in the hub's cache: what is there, and how large it is."""
+"""Models in plain folders: those of llama.cpp and of MLX programs."""
 
-import contextlib
 import os
-import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from hwledger.library.hub.cache import hub_cache_folder, snapshot_of, snapshot_sizes
-from hwledger.library.hub.choose import gguf_models
-from hwledger.library.local.model import LocalModel
+from hwledger.library.local.model import LocalModel, on_disk
+from hwledger.library.local.parts import WEIGHTS, gguf_parts, lacking
+from hwledger.library.local.walking import entries, is_folder, stat_of, walk
+from hwledger.library.paths import shown
 
-_REPO: Final = re.compile(r"models--(?P<publisher>[^-].*?)--(?P<name>.+)|models--(?P<short>[^-]+.*)")
-_WEIGHTS: Final = (".safetensors", ".npz", ".bin")
-
-
-def hub_cache_models() -> Iterator[LocalModel]:
-    """Yield the models of the hub's cache at their main revision, or at the one that is there.
-
-    GGUF files count one by one; what else a repository holds counts as one model where it has weights.
-    """
-    folder = hub_cache_folder()
-    for entry in _entries(folder):
-        match = _REPO.fullmatch(entry.name)
-        if not match or not entry.is_dir():
-            continue
-        repo = match["short"] or f"{match['publisher']}/{match['name']}"
-        for snapshot in _snapshots(entry, repo):
-            yield from _in_snapshot(snapshot, repo)
+UNFINISHED: Final = ".downloadInProgress"
+"""What llama.cpp adds to a name until the file is whole (b11434 ``common/download.cpp``)."""
 
 
 def llama_cpp_models() -> Iterator[LocalModel]:
     """Yield the GGUF files that llama.cpp downloaded (``LLAMA_CACHE``, or its usual place)."""
     folder = _llama_cpp_folder()
-    sizes = {path.name: path.stat().st_size for path in _entries(folder) if path.is_file()}
-    for model in gguf_models(sizes):
+    here = [stat for entry in entries(folder) for stat in stat_of(Path(entry.path))]
+    for model, files in gguf_parts(here):
         yield LocalModel(
-            ref=_typed(folder / model.path), name=model.path.removesuffix(".gguf"), kind="llama.cpp",
-            path=folder / model.path, size_bytes=model.size, quantisation=model.label,
+            ref=_from_home(folder / model.path), name=shown(model.path).removesuffix(".gguf"),
+            kind="llama.cpp", path=folder / model.path, size_bytes=on_disk(files), quantisation=model.label,
+            files=files, problem=lacking(file.name for file in files),
         )  # fmt: skip
+    for file in here:
+        name = file.name.removesuffix(UNFINISHED)
+        if file.name.endswith(UNFINISHED) and name.endswith(".gguf"):
+            yield LocalModel(
+                ref=_from_home(folder / name), name=shown(name).removesuffix(".gguf"), kind="llama.cpp",
+                path=None, size_bytes=file.size, files=(file,),
+                problem="incomplete: it is still being downloaded, or that was cut off",
+            )  # fmt: skip
 
 
 def mlx_models() -> Iterator[LocalModel]:
     """Yield the folders that MLX programs downloaded (mlx-swift keeps them in the user's documents)."""
-    for publisher in _entries(Path.home() / "Documents" / "huggingface" / "models"):
-        for folder in _entries(publisher) if publisher.is_dir() else ():
-            sizes = snapshot_sizes(folder) if folder.is_dir() else {}
-            if any(name.endswith(_WEIGHTS) for name in sizes):
+    for publisher in entries(Path.home() / "Documents" / "huggingface" / "models"):
+        for folder in entries(publisher.path) if is_folder(publisher) else ():
+            files = walk(folder.path)[0] if is_folder(folder) else ()
+            weights = [file for file in files if file.name.endswith(WEIGHTS)]
+            if weights:
                 yield LocalModel(
-                    ref=_typed(folder), name=f"{publisher.name}/{folder.name}", kind="mlx", path=folder,
-                    size_bytes=sum(sizes.values()),
+                    ref=_from_home(Path(folder.path)), name=shown(f"{publisher.name}/{folder.name}"),
+                    kind="mlx", path=Path(folder.path), size_bytes=on_disk(files), files=tuple(files),
+                    problem=lacking(file.name for file in weights),
                 )  # fmt: skip
-
-
-def _snapshots(entry: Path, repo: str) -> list[Path]:
-    main = snapshot_of(repo, None)
-    if main is not None:
-        return [main]
-    return [path for path in _entries(entry / "snapshots") if path.is_dir()][-1:]
-
-
-def _in_snapshot(snapshot: Path, repo: str) -> Iterator[LocalModel]:
-    sizes = snapshot_sizes(snapshot)
-    weights = sum(size for name, size in sizes.items() if name.endswith(_WEIGHTS))
-    if weights and "config.json" in sizes:
-        yield LocalModel(ref=f"hf:{repo}", name=repo, kind="hub cache", path=snapshot, size_bytes=weights)
-    for model in gguf_models(sizes):
-        ref = f"hf:{repo}:{model.label}" if model.label else f"hf:{repo}/{model.path}"
-        yield LocalModel(
-            ref=ref, name=f"{repo}:{model.label or model.path}", kind="hub cache", path=snapshot / model.path,
-            size_bytes=model.size, quantisation=model.label,
-        )  # fmt: skip
 
 
 def _llama_cpp_folder() -> Path:
@@ -87,15 +62,9 @@ def _llama_cpp_folder() -> Path:
     return (Path(caches) if caches else Path.home() / ".cache") / "llama.cpp"
 
 
-def _typed(path: Path) -> str:
+def _from_home(path: Path) -> str:
     """Return a path as people type it: from their home on."""
-    with contextlib.suppress(ValueError):
-        return f"~/{path.relative_to(Path.home()).as_posix()}"
-    return str(path)
-
-
-def _entries(folder: Path) -> list[Path]:
     try:
-        return sorted(folder.iterdir())
-    except OSError:
-        return []
+        return f"~/{shown(path.relative_to(Path.home()).as_posix())}"
+    except ValueError:
+        return shown(path)

@@ -106,12 +106,21 @@ class Deadline:
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-        self.passed = False
+        self._over = threading.Event()
         self._sockets: list[socket.socket] = []
         self._lock = threading.Lock()
-        self._timer = threading.Timer(seconds, self._cut)
+        self._timer = threading.Timer(seconds, self.cut)
         self._timer.daemon = True
         self._timer.start()
+
+    @property
+    def passed(self) -> bool:
+        """Whether the time is up, or was ended."""
+        return self._over.is_set()
+
+    def pause(self, seconds: float) -> None:
+        """Wait, but no longer than until the time is up."""
+        self._over.wait(seconds)
 
     def watch(self, event: str, info: Mapping[str, Any]) -> None:
         """Note the socket of every new connection (a ``trace`` extension of the client's requests)."""
@@ -121,14 +130,15 @@ class Deadline:
                 with self._lock:
                     self._sockets.append(found)
                 if self.passed:
-                    self._cut()
+                    self.cut()
 
     def cancel(self) -> None:
         """Stop the clock."""
         self._timer.cancel()
 
-    def _cut(self) -> None:
-        self.passed = True
+    def cut(self) -> None:
+        """End the time now: whoever reads or waits in another thread is let go."""
+        self._over.set()
         with self._lock:
             for connection in self._sockets:
                 with contextlib.suppress(OSError):

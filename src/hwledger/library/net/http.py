@@ -3,7 +3,6 @@
 import contextlib
 import ssl
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -152,6 +151,10 @@ class Http:
 
         return self.trying(url, ask)
 
+    def cut(self) -> None:
+        """Let go of every connection at once: nothing more is read with this client."""
+        self._deadline.cut()
+
     def trying(self, what: str, ask: Callable[[], Result]) -> Result:
         """Return what ``ask`` gives; a busy server is asked again after the time that it names.
 
@@ -166,6 +169,8 @@ class Http:
                 return ask()
             except BusyError as busy:
                 self._wait(busy, attempt)
+                if self._deadline.passed:
+                    raise self._failed(what, busy) from None
             except (LostError, httpx2.HTTPError, httpx2.StreamError) as error:
                 lost = error.error if isinstance(error, LostError) else error
                 if attempt > 1 or self._deadline.passed or not isinstance(lost, PASSING):
@@ -179,7 +184,7 @@ class Http:
             tried = f" after {attempt} tries" if attempt > 1 else ""
             raise UnreachableError(f"{busy.what}{tried}; ask again {when}{self.on_busy}")
         self._access.say(f"{busy.what}; asking again in {seconds:,.0f} s")
-        time.sleep(seconds)
+        self._deadline.pause(seconds)
 
     def _failed(self, what: str, error: Exception) -> UnreachableError:
         if self._deadline.passed:

@@ -1,8 +1,11 @@
 """Folders behind a server: files by their addresses, several read side by side, with progress."""
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from contextlib import contextmanager
+from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import Final, TypeVar
 from urllib.parse import quote, unquote
 
@@ -14,6 +17,37 @@ from hwledger.library.net.replies import plain
 
 SIDE_BY_SIDE: Final = 16
 Result = TypeVar("Result")
+
+
+def side_by_side(function: Callable[[str], Result], names: list[str]) -> list[Result]:
+    """Return ``function`` of every name, in order, from several threads; the first error is raised at once.
+
+    The threads are daemons, which an interpreter that leaves does not wait for: one may be held by a name
+    that is looked up or a connection that is made, which nothing can cut.
+    """
+    waiting, futures = SimpleQueue[tuple[str, Future[Result]]](), [Future[Result]() for _ in names]
+    for each in zip(names, futures, strict=True):
+        waiting.put(each)
+    for _ in range(min(SIDE_BY_SIDE, len(names))):
+        Thread(target=_work, args=(function, waiting), daemon=True).start()
+    try:
+        done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+        failed = next((future for future in futures if future in done and future.exception()), None)
+        return [failed.result()] if failed else [future.result() for future in futures]
+    finally:
+        for future in futures:
+            future.cancel()
+
+
+def _work(function: Callable[[str], Result], waiting: "SimpleQueue[tuple[str, Future[Result]]]") -> None:
+    with contextlib.suppress(Empty):
+        while True:
+            name, future = waiting.get_nowait()
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(function(name))
+                except BaseException as error:  # noqa: BLE001 - the caller raises it
+                    future.set_exception(error)
 
 
 class Counter:
@@ -29,13 +63,16 @@ class Counter:
         http.on_bytes = self._tell
 
     def each(self, function: Callable[[str], Result], names: list[str]) -> list[Result]:
-        """Return ``function`` of every name, in order, several at once; the first error ends all."""
+        """Return ``function`` of every name, in order, several at once.
+
+        The first error ends all, and so does an interrupt: connections are cut and nobody is waited for.
+        """
         self._done, self._files = 0, len(names)
-        pool = ThreadPoolExecutor(max_workers=max(1, min(SIDE_BY_SIDE, len(names))))
         try:
-            return list(pool.map(lambda name: self._counted(function, name), names))
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            return side_by_side(lambda name: self._counted(function, name), names)
+        except BaseException:
+            self._http.cut()
+            raise
 
     def _counted(self, function: Callable[[str], Result], name: str) -> Result:
         result = function(name)

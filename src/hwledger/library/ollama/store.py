@@ -17,8 +17,10 @@ from hwledger.errors import HwledgerError, MalformedError
 from hwledger.library.fields import mapping, rows, text, whole
 from hwledger.library.files import LocalFiles, read_whole
 from hwledger.library.json_file import parse_json_object
-from hwledger.library.local.model import LocalModel
+from hwledger.library.local.model import LocalModel, on_disk
+from hwledger.library.local.walking import entries, is_folder, stat_of
 from hwledger.library.ollama.reference import OllamaName, parse_name
+from hwledger.library.paths import shown
 
 MODEL: Final = "model"
 TENSOR: Final = "tensor"
@@ -82,7 +84,7 @@ def store_folders() -> list[Path]:
 
 def stores() -> list[Path]:
     """Return the folders among ``store_folders`` that hold manifests."""
-    return [folder for folder in store_folders() if _entries(folder / "manifests")]
+    return [folder for folder in store_folders() if entries(folder / "manifests")]
 
 
 def names() -> dict[OllamaName, Path]:
@@ -135,17 +137,35 @@ def params_of(pulled: Pulled) -> dict[str, Any]:
 
 
 def models() -> list[LocalModel]:
-    """Return the models of every store by name; a manifest that cannot be used is left out."""
-    found = []
-    for path in names().values():
+    """Return the models of every store by name, with what is wrong with those that cannot be used."""
+    found: dict[OllamaName | Path, LocalModel] = {}
+    for store in stores():
+        for name, path in _tags(store):
+            if (name or path) not in found and len(found) < MOST_MODELS:
+                found[name or path] = _at(store, name, path)
+    return sorted(found.values(), key=lambda model: model.name)
+
+
+def _at(store: Path, name: OllamaName | None, path: Path) -> LocalModel:
+    if name is None:
+        called = shown("/".join(path.relative_to(store / "manifests").parts))
+        problem = "its manifest lies under no name that Ollama gives; pull the model again"
+    else:
+        called = str(name)
         try:
-            found.append(_listed(read_manifest(path)))
-        except HwledgerError:
-            continue
-    return sorted(found, key=lambda model: model.name)
+            return _listed(read_manifest(path))
+        except HwledgerError as error:
+            reason = str(error).removeprefix(f"{path}: ")
+            problem = shown(f"its manifest is broken: {' '.join(reason.split())}")
+    files = tuple(stat_of(path))
+    return LocalModel(
+        ref=f"ollama:{called}", name=called, kind="ollama", path=None, size_bytes=on_disk(files), files=files,
+        problem=problem,
+    )  # fmt: skip
 
 
 def _listed(pulled: Pulled) -> LocalModel:
+    blobs = [stat for layer in pulled.layers for stat in stat_of(layer.blob)]
     weights = pulled.of(MODEL)
     try:
         facts = _json(pulled.config) if pulled.config else {}
@@ -153,20 +173,29 @@ def _listed(pulled: Pulled) -> LocalModel:
         facts = {}
     return LocalModel(
         ref=f"ollama:{pulled.name}", name=str(pulled.name), kind="ollama",
-        path=weights[0].blob if weights else None, size_bytes=pulled.size,
+        path=weights[0].blob if weights else None, size_bytes=on_disk(blobs),
         quantisation=text(facts.get("file_type")), parameters=text(facts.get("model_type")),
+        files=(*stat_of(pulled.manifest, "manifest"), *blobs),
     )  # fmt: skip
 
 
 def _manifests(store: Path) -> Iterator[tuple[OllamaName, Path]]:
-    root = store / "manifests"
-    for host in _entries(root):
-        for namespace in _entries(host):
-            for model in _entries(namespace):
-                for tag in _entries(model):
-                    name = parse_name(f"{host.name}/{namespace.name}/{model.name}:{tag.name}")
-                    if name and tag.is_file():
-                        yield name, tag
+    for name, path in _tags(store):
+        if name:
+            yield name, path
+
+
+def _tags(store: Path) -> Iterator[tuple[OllamaName | None, Path]]:
+    """Yield every manifest of a store with its name; ``None``: it lies under none."""
+    for host in entries(store / "manifests"):
+        for namespace in entries(host.path) if is_folder(host) else ():
+            for model in entries(namespace.path) if is_folder(namespace) else ():
+                for tag in entries(model.path) if is_folder(model) else ():
+                    if tag.is_file():
+                        yield (
+                            parse_name(f"{host.name}/{namespace.name}/{model.name}:{tag.name}"),
+                            Path(tag.path),
+                        )
 
 
 def _layer(store: Path, row: Any, path: Path) -> Layer:
@@ -188,10 +217,3 @@ def _blob(store: Path, digest: object, path: Path) -> Path:
 
 def _json(path: Path) -> dict[str, Any]:
     return parse_json_object(read_whole(LocalFiles(path.parent), path.name, LARGEST_MANIFEST), str(path))
-
-
-def _entries(folder: Path) -> list[Path]:
-    try:
-        return sorted(folder.iterdir())
-    except (OSError, ValueError):
-        return []

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from hwledger.errors import InputError, MissingError
 from hwledger.library.access import Access
+from hwledger.library.paths import shown, typed
 from hwledger.model.spec import ModelSpec
 
 CONFIG = "config.json"
@@ -20,13 +21,13 @@ class FolderSource:
         """Return the file or folder where it is one that this source reads."""
         if "://" in ref or not ref.strip():
             return []
-        path = Path(ref).expanduser()
+        path = typed(ref)
         try:
             if path.is_dir():
                 self._check_folder(path)
-                return [str(path)]
+                return [shown(path)]
             if path.is_file():
-                return [str(path)]
+                return [shown(path)]
         except (OSError, ValueError):  # a name too long, or with a NUL byte
             return []
         if path.suffix in {".json", ".gguf", ".safetensors", ".npz"} or ref.startswith((".", "/", "~")):
@@ -43,7 +44,7 @@ class FolderSource:
         from hwledger.library.files import LocalFiles  # noqa: PLC0415 - start-up time
         from hwledger.library.sources.local import local_spec, recalled  # noqa: PLC0415
 
-        path = Path(ref).expanduser()
+        path = typed(ref)
         folder = path if path.is_dir() else path.parent
         files = LocalFiles(folder)
         alone = path.is_file() and path.suffix not in {".safetensors", ".npz"}
@@ -63,7 +64,9 @@ class FolderSource:
             return
         if any(next(folder.glob(pattern), None) for pattern in ("*.safetensors", "*.npz")):
             return
-        raise InputError(f"{folder}: no model here: no config.json, no .gguf, .safetensors or .npz file")
+        raise InputError(
+            f"{shown(folder)}: no model here: no config.json, no .gguf, .safetensors or .npz file"
+        )
 
 
 def _parts(folder: Path) -> list[Path]:

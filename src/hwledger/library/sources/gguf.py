@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hwledger.library.access import Access
+from hwledger.library.paths import shown, typed
 from hwledger.model.spec import ModelSpec
 
 _FIRST_SHARD = re.compile(r"-00001-of-(\d{5})\.gguf$")
@@ -23,13 +24,13 @@ class GgufSource:
 
         A config.json beside them is one more candidate, so that nothing is chosen silently.
         """
-        path = Path(ref).expanduser()
+        path = typed(ref)
         if _is_file(path):
-            return [str(path)] if path.suffix.lower() == ".gguf" or _starts_as_gguf(path) else []
+            return [shown(path)] if path.suffix.lower() == ".gguf" or _starts_as_gguf(path) else []
         if _is_folder(path):
-            found = [str(p) for p in sorted(path.glob("*.gguf")) if _is_model(p)]
+            found = [shown(p) for p in sorted(path.glob("*.gguf")) if _is_model(p)]
             config = path / "config.json"
-            return [*found, str(config)] if found and config.is_file() else found
+            return [*found, shown(config)] if found and config.is_file() else found
         return []
 
     def named(self, ref: str) -> Sequence[str]:
@@ -42,7 +43,7 @@ class GgufSource:
         from hwledger.library.files import LocalFiles  # noqa: PLC0415 - start-up time
         from hwledger.library.sources.local import local_spec, recalled  # noqa: PLC0415
 
-        path = Path(ref).expanduser()
+        path = typed(ref)
         files = LocalFiles(path.parent)
         read = recalled(_parts(path), access, lambda: read_gguf_checkpoint(files, path.name))
         return local_spec(read, ref)

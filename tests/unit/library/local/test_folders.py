@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hwledger.library.local.discovery import local_models
-from hwledger.screens.models import local_rows
+from hwledger.screens.local import local_rows
 from hwledger.telemetry.machine import Machine
 from support import tiny
 from support.checkpoints import put
@@ -43,7 +43,8 @@ def test_every_model_is_found_once_with_what_to_type(home: Path) -> None:
     caches = "~/.cache/llama.cpp"
     del home
     assert set(found) == {
-        "hf:org/tiny", "hf:org/tiny-GGUF:Q4_0", "hf:org/tiny-GGUF:F16", "hf:gpt",
+        "hf:org/tiny", "hf:org/tiny-GGUF:Q4_0", "hf:org/tiny-GGUF:F16",
+        f"hf:gpt@{COMMIT}", "hf:org/only-a-config", f"hf:org/gone@{COMMIT}",
         f"{caches}/org_x_x-Q8_0.gguf",
         f"{caches}/split-00001-of-00003.gguf", f"{caches}/bad.gguf",
         "~/Documents/huggingface/models/mlx-community/tiny-4bit",
@@ -58,12 +59,11 @@ def test_each_is_read_and_held_against_the_machine(home: Path) -> None:
     """A verdict and a size for each model; one that cannot be read says why."""
     del home
     rows = {row.model.name: row for row in local_rows((), Machine((), 8 << 30))}
-    assert rows["org/tiny"].verdict == "fits"
-    assert rows["org/tiny"].spec
-    assert rows["mlx-community/tiny-4bit"].spec
-    assert rows["mlx-community/tiny-4bit"].spec.format == "mlx"
+    assert rows["org/tiny"].facts.verdict == "fits"
+    assert rows["mlx-community/tiny-4bit"].facts.format == "mlx"
+    assert rows["mlx-community/tiny-4bit"].facts.verdict == "fits"
     assert "ends within" in rows["bad"].problem
-    small = {row.model.name: row.verdict for row in local_rows(("org/tiny",), Machine((), 1 << 16))}
+    small = {row.model.name: row.facts.verdict for row in local_rows(("org/tiny",), Machine((), 1 << 16))}
     assert small["org/tiny"] == "does_not_fit"
 
 
@@ -72,7 +72,7 @@ def test_words_narrow_the_list(home: Path) -> None:
     del home
     machine = Machine((), 8 << 30)
     assert [row.model.ref for row in local_rows(("TINY", "q4_0"), machine)] == ["hf:org/tiny-GGUF:Q4_0"]
-    assert len(local_rows(("hub", "cache"), machine)) == 4
+    assert len(local_rows(("hub", "cache"), machine)) == 6
 
 
 def test_an_empty_home_has_no_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
