@@ -12,6 +12,7 @@ from hwledger.errors import MissingError
 from hwledger.library.files import Files
 from hwledger.library.json_file import read_json_object
 from hwledger.library.stored import StoredTensor, spec_from_weights, with_stored_weights
+from hwledger.model.origin import Origin
 from hwledger.model.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Checkpoint:
         header_bytes: bytes of the headers and configs.
         files: files that were read.
         notes: what was left aside, in sentences.
+        origin: where the files are, for those who run the model.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Checkpoint:
     header_bytes: int = 0
     files: int = 0
     notes: tuple[str, ...] = ()
+    origin: Origin | None = None
 
 
 def read_checkpoint(files: Files, config: str = CONFIG) -> Checkpoint:
@@ -117,7 +120,7 @@ def checkpoint_spec(checkpoint: Checkpoint) -> ModelSpec:
         MalformedError: the config or the GGUF metadata is absurd or contradicts itself.
     """
     spec = _spec(checkpoint)
-    return replace(spec, unknowns=(*spec.unknowns, *checkpoint.notes)) if checkpoint.notes else spec
+    return replace(spec, unknowns=(*spec.unknowns, *checkpoint.notes), origin=checkpoint.origin)
 
 
 def _spec(checkpoint: Checkpoint) -> ModelSpec:
