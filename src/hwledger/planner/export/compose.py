@@ -28,15 +28,13 @@ def write(recipe: Recipe, plan: Plan) -> Exported:
 
 def _service(recipe: Recipe, container: Container) -> dict[str, object]:
     hub = f"${{HF_HOME:-${{HOME}}/.cache/huggingface}}:{container.cache}"
-    whole = f"{container.mount}:{MODELS}/{container.mount.rpartition('/')[2]}:ro"
-    mounted = whole if recipe.target != "llama.cpp" else f"{container.mount}:{MODELS}:ro"
     service: dict[str, object] = {"image": container.image}
     if container.entry:
         service["entrypoint"] = list(container.entry)
     service["command"] = list(container.args)
     service["ports"] = [Noted(f"127.0.0.1:{recipe.port}:{recipe.port}", "published on this machine alone")]
     service["environment"] = ["HF_TOKEN"]
-    service["volumes"] = [_Raw(mounted if container.mount else hub)]
+    service["volumes"] = [_mounted(recipe, container) if container.mount else _Raw(hub)]
     if recipe.target != "llama.cpp":
         service["ipc"] = Noted("host", "ranks share memory: the 64 MiB of /dev/shm are too few")
     return {
@@ -49,6 +47,12 @@ def _service(recipe: Recipe, container: Container) -> dict[str, object]:
         },
         "restart": "unless-stopped",
     }  # fmt: skip
+
+
+def _mounted(recipe: Recipe, container: Container) -> dict[str, object]:
+    """Return the mount of a folder of this machine, in the form that takes any letter in a path."""
+    inside = f"{MODELS}/{container.mount.rpartition('/')[2]}" if recipe.target != "llama.cpp" else MODELS
+    return {"type": "bind", "source": container.mount, "target": inside, "read_only": True}
 
 
 class _Raw(str):

@@ -11,6 +11,7 @@ from hwledger.planner.engines.llama_cpp.settings import build_number, settle
 from hwledger.planner.export import figures
 from hwledger.planner.export.recipe import Draft, Recipe
 from hwledger.planner.export.reference import check_readable, origin_of
+from hwledger.planner.export.spelling import spell
 from hwledger.planner.export.target import draft_for, finish
 from hwledger.planner.plan import Plan
 
@@ -36,7 +37,8 @@ def build(plan: Plan) -> Recipe:
     _switches(draft)
     if plan.spec.adapter:
         draft.put("adapter", plan.spec.adapter.name, "the adapter's weights are in the plan")
-    draft.put("fit", False, "nothing is shrunk to fit: these are the planned numbers")
+    if spell("llama.cpp", "fit", False, draft.version):
+        draft.put("fit", False, "nothing is shrunk to fit: these are the planned numbers")
     draft.rest(WHY)
     local = (origin.path or "") if origin.place is Place.OLLAMA else origin.name
     return finish(

@@ -33,7 +33,8 @@ def build(plan: Plan) -> Recipe:
     draft.note(f"mistral.rs has no profile of its own: memory is planned by the rules of {plan.engine}")
     model, local = _model(draft)
     tokens, users = plan.memory.context_tokens, plan.memory.concurrency
-    draft.put("concurrency", users, figures.requests(plan))
+    most = plan.request.options.get("max_num_seqs") or users
+    draft.put("concurrency", most, figures.requests(plan))
     _cache(draft, tokens * users)
     draft.put("context", tokens, figures.context(plan))
     draft.put("batch", users, "layers are laid out for that many requests")
@@ -86,6 +87,9 @@ def _cache(draft: Draft, tokens: int) -> None:
         return
     draft.put("paged", True, "the cache is a pool of fixed size")
     draft.put("pool_tokens", tokens, f"tokens of all requests together; {figures.requests(plan)}")
+    made = plan.memory.options
+    if made.get("cache_type_k") != made.get("cache_type_v"):
+        raise UsageError("mistral.rs keeps K and V in one type: plan with one --kv-cache, or export to llama.cpp")
     kind = plan.memory.kv_type.split(" ", 1)[0]
     if kind in PLAIN or _is_half(kind):
         return
@@ -119,7 +123,7 @@ def _devices(draft: Draft) -> None:
     on_device = [index for index in places.layers if index != HOST]
     if not on_device:
         draft.put("cpu", True, "no layer is on an accelerator")
-    elif len(set(places.layers)) > 1:
+    elif set(places.layers) != {0}:
         shares = ";".join(f"{index}:{on_device.count(index)}" for index in sorted(set(on_device)))
         draft.put("device_layers", shares, f"layers by device; {figures.weights(plan)}")
     if plan.memory.options["n_cpu_moe"]:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from hwledger.planner.engines.mlx.profile import MlxProfile
+from hwledger.planner.engines.mlx.profile import DEFAULTS, MlxProfile
 from hwledger.planner.export import figures
 from hwledger.planner.export.recipe import Draft, Recipe, Step
 from hwledger.planner.export.reference import (
@@ -12,11 +12,12 @@ from hwledger.planner.export.reference import (
     no_such_packing,
     weights_name,
 )
-from hwledger.planner.export.spelling import word_of
+from hwledger.planner.export.spelling import spell, word_of
 from hwledger.planner.export.target import draft_for, finish
 from hwledger.planner.export.vllm import adapter_path
 from hwledger.planner.plan import Plan
 
+PREFILL_STEP: Final = DEFAULTS["prefill_step_size"]
 WHY: Final = {name: f"as given: {option.summary}" for name, option in MlxProfile.options.items()}
 
 
@@ -68,15 +69,20 @@ def _settings(draft: Draft) -> None:
     draft.note(
         f"mlx_lm.server bounds no request: {tokens:,} tokens is what was planned ({figures.context(plan)})"
     )
-    draft.put("num_concurrent", plan.memory.concurrency, figures.requests(plan))
-    draft.put("prefill_step_size", given.get("prefill_step_size") or 2048, figures.scratch(plan))
+    step = given.get("prefill_step_size", PREFILL_STEP)
+    for name, value, usual, why in (
+        ("num_concurrent", plan.memory.concurrency, 1, figures.requests(plan)),
+        ("prefill_step_size", step, PREFILL_STEP, figures.scratch(plan)),
+    ):
+        if value != usual or spell("mlx", name, value, draft.version):
+            draft.put(name, value, why)
     if most := given.get("max_kv_size"):
         draft.note(f"max_kv_size={most} is planned, and mlx_lm.server has no flag for it")
     bits = plan.memory.kv_type.removesuffix("bit")
     if bits.isdigit():
         draft.put("kv_bits", int(bits), figures.per_token(plan))
-        for name, usual in (("kv_group_size", 64), ("quantized_kv_start", 5000)):
-            draft.put(name, given.get(name, usual), WHY[name])
+        for name in ("kv_group_size", "quantized_kv_start"):
+            draft.put(name, given.get(name, DEFAULTS[name]), WHY[name])
         if plan.memory.concurrency > 1:
             draft.note("with --kv-bits mlx_lm.server answers one request after the other")
     draft.skip("kv_bits", "kv_group_size", "quantized_kv_start")
@@ -85,7 +91,7 @@ def _settings(draft: Draft) -> None:
 def _prompts(draft: Draft) -> None:
     """Bound what the server keeps of finished prompts: the plan holds running requests alone."""
     fit = draft.plan.fit
-    if fit and fit.headroom_bytes > 0:
+    if fit and fit.headroom_bytes > 0 and spell("mlx", "prompt_cache_bytes", 1, draft.version):
         draft.put(
             "prompt_cache_bytes", fit.headroom_bytes, "finished prompts are kept in what the plan leaves free"
         )

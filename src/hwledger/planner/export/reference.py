@@ -106,6 +106,12 @@ def weights_name(name: str) -> str:
 
 def no_such_packing(draft: Draft, wanted: str) -> UsageError:
     """Return the refusal of weights that the program does not pack while loading."""
+    packed = draft.plan.spec.quantisation
+    if packed is not None:
+        return UsageError(
+            f"{draft.plan.spec.id} is packed already ({packed.method}), so {draft.title} cannot pack it as"
+            f" {wanted} while loading: plan it as it is stored, or its unpacked original"
+        )
     can = ", ".join(words_of(draft.target, "weights", draft.version)) or "nothing"
     return UsageError(
         f"{draft.named} does not pack weights as {wanted} while loading (it can: {can}): name a checkpoint"

@@ -96,7 +96,7 @@ def static_fraction(device: DevicePlan, usable_bytes: int, share: float) -> floa
     """
     held = sum(device.by_category[category] for category in STATIC) / usable_bytes
     scratch = (device.by_category[Category.COMPUTE] + device.by_category[Category.GRAPH]) / usable_bytes
-    return max(floor(1000 * (share - scratch)), ceil(1000 * held), 1) / 1000
+    return min(1000, max(floor(1000 * (share - scratch)), ceil(1000 * held), 1)) / 1000
 
 
 def _speculation(draft: Draft) -> None:

@@ -20,14 +20,18 @@ def read(call: Call) -> Deployment:
     if parsed.loose:
         draft.left_over(parsed.loose[1:] if not draft.model else parsed.loose)
         draft.model = draft.model or parsed.loose[0]
-    if any(item.flag and item.flag.name == "--enable-dp-attention" for item in parsed.items):
-        _split_attention(draft)
+    flags = {item.flag.name for item in parsed.items if item.flag}
+    if flags & {"--enable-dp-attention", "--attn-dp-size"}:
+        _split_attention(draft, experts="--enable-dp-attention" in flags)
     vllm.settle(draft)
     return draft.deployment()
 
 
-def _split_attention(draft: Draft) -> None:
-    """With ``--enable-dp-attention`` the copies of the attention share the tensor-parallel ranks."""
+def _split_attention(draft: Draft, *, experts: bool) -> None:
+    """With ``--attn-dp-size`` the copies of the attention share the tensor-parallel ranks.
+
+    So they do with ``--dp-size`` and ``--enable-dp-attention``, its older spelling.
+    """
     ranks, copies = (
         whole(draft.options.get(f"{kind}_parallel_size", "1")) or 1 for kind in ("tensor", "data")
     )
@@ -35,9 +39,10 @@ def _split_attention(draft: Draft) -> None:
         return
     draft.options["tensor_parallel_size"] = str(ranks // copies)
     draft.options["data_parallel_size"] = str(copies)
-    draft.options["enable_expert_parallel"] = "on"
+    if experts:
+        draft.options["enable_expert_parallel"] = "on"
     draft.note(
-        f"--enable-dp-attention: {copies} copies of the attention on {ranks} ranks, experts shared out"
+        f"data-parallel attention: {copies} copies of the attention on {ranks} ranks, experts shared out"
     )
 
 
