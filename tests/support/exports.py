@@ -1,7 +1,6 @@
 """Plans to export, and exported text read back by the readers of command lines."""
 
 import shlex
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 
@@ -63,8 +62,11 @@ def container_words(text: str) -> list[str]:
     """Return the words that the container of a Compose file or of a Deployment runs."""
     found = next(doc for doc in yaml.safe_load_all(text) if "services" in doc or doc["kind"] == "Deployment")
     if "services" in found:
-        service: Mapping[str, list[str]] = found["services"]["model"]
-        return [word.replace("$$", "$") for word in [*service.get("entrypoint", ["llama-server"]), *service["command"]]]
+        service = found["services"]["model"]
+        return [
+            word.replace("$$", "$")
+            for word in [*service.get("entrypoint", ["llama-server"]), *service["command"]]
+        ]
     inner = found["spec"]["template"]["spec"]["containers"][0]
     return [*inner.get("command", ["llama-server"]), *inner["args"]]
 

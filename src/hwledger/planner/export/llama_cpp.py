@@ -5,7 +5,6 @@ from typing import Final
 from hwledger.errors import UsageError
 from hwledger.model.origin import Origin, Place
 from hwledger.planner.engines.llama_cpp.dialect import dialect_of
-from hwledger.planner.engines.llama_cpp.options import OPTIONS
 from hwledger.planner.engines.llama_cpp.placement import Places, place
 from hwledger.planner.engines.llama_cpp.settings import build_number, settle
 from hwledger.planner.export import figures
@@ -15,7 +14,6 @@ from hwledger.planner.export.spelling import spell
 from hwledger.planner.export.target import draft_for, finish
 from hwledger.planner.plan import Plan
 
-WHY: Final = {name: f"as given: {option.summary}" for name, option in OPTIONS.items()}
 INTERNAL: Final = frozenset({"n_outputs_max", "n_rs_seq"})
 
 
@@ -39,7 +37,7 @@ def build(plan: Plan) -> Recipe:
         draft.put("adapter", plan.spec.adapter.name, "the adapter's weights are in the plan")
     if spell("llama.cpp", "fit", False, draft.version):
         draft.put("fit", False, "nothing is shrunk to fit: these are the planned numbers")
-    draft.rest(WHY)
+    draft.rest()
     local = (origin.path or "") if origin.place is Place.OLLAMA else origin.name
     return finish(
         draft, ("llama-server",), origin.name, local=local if origin.place in LOCAL else "",
@@ -107,7 +105,7 @@ def _context(draft: Draft) -> None:
     draft.put("flash_attn", made["flash_attn"] == "on", "the buffers are planned that way")
     draft.skip("swa_full")
     if made["swa_full"]:
-        draft.put("swa_full", True, WHY["swa_full"])
+        draft.as_given("swa_full")
 
 
 def places_of(plan: Plan) -> Places:
@@ -168,7 +166,7 @@ def _switches(draft: Draft) -> None:
     draft.skip("no_kv_offload", "op_offload", "mmap", "load_mtp")
     for name, usual in (("no_kv_offload", False), ("op_offload", True), ("mmap", True), ("load_mtp", False)):
         if given.get(name, usual) is not usual:
-            draft.put(name, given[name], WHY[name])
+            draft.as_given(name)
     for name in INTERNAL & given.keys():
         draft.skip(name)
         draft.note(f"{name}={given[name]} is a setting of libllama that llama-server has no flag for")

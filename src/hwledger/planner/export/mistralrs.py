@@ -10,9 +10,8 @@ from hwledger.planner.export.reference import (
     GGUF,
     check_readable,
     hub_or_folder,
-    no_such_packing,
     origin_of,
-    weights_name,
+    packed_as,
 )
 from hwledger.planner.export.spelling import word_of, words_of
 from hwledger.planner.export.target import draft_for, finish
@@ -66,13 +65,9 @@ def _model(draft: Draft) -> tuple[str, str]:
 
 
 def _packing(draft: Draft) -> None:
-    wanted = draft.plan.request.weights
-    if wanted is None:
+    name, word = packed_as(draft)
+    if not name:
         return
-    name = weights_name(wanted)
-    word = word_of("mistralrs", "weights", name, draft.version)
-    if word is None or draft.plan.spec.quantisation is not None:
-        raise no_such_packing(draft, name)
     draft.put("weights", word, f"packed while loading: {figures.weights(draft.plan)}")
     if name.endswith("_M"):
         draft.note(f"mistral.rs packs every matrix as {word}; the plan is of llama.cpp's mix {name}")
@@ -89,7 +84,9 @@ def _cache(draft: Draft, tokens: int) -> None:
     draft.put("pool_tokens", tokens, f"tokens of all requests together; {figures.requests(plan)}")
     made = plan.memory.options
     if made.get("cache_type_k") != made.get("cache_type_v"):
-        raise UsageError("mistral.rs keeps K and V in one type: plan with one --kv-cache, or export to llama.cpp")
+        raise UsageError(
+            "mistral.rs keeps K and V in one type: plan with one --kv-cache, or export to llama.cpp"
+        )
     kind = plan.memory.kv_type.split(" ", 1)[0]
     if kind in PLAIN or _is_half(kind):
         return

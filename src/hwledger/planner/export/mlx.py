@@ -2,23 +2,21 @@
 
 from typing import Final
 
-from hwledger.planner.engines.mlx.profile import DEFAULTS, MlxProfile
+from hwledger.planner.engines.mlx.profile import DEFAULTS
 from hwledger.planner.export import figures
 from hwledger.planner.export.recipe import Draft, Recipe, Step
 from hwledger.planner.export.reference import (
     Reference,
     check_readable,
     hub_or_folder,
-    no_such_packing,
-    weights_name,
+    packed_as,
 )
-from hwledger.planner.export.spelling import spell, word_of
+from hwledger.planner.export.spelling import spell
 from hwledger.planner.export.target import draft_for, finish
 from hwledger.planner.export.vllm import adapter_path
 from hwledger.planner.plan import Plan
 
 PREFILL_STEP: Final = DEFAULTS["prefill_step_size"]
-WHY: Final = {name: f"as given: {option.summary}" for name, option in MlxProfile.options.items()}
 
 
 def build(plan: Plan) -> Recipe:
@@ -42,19 +40,15 @@ def build(plan: Plan) -> Recipe:
     _prompts(draft)
     if plan.spec.adapter:
         draft.put("adapter", adapter_path(plan.spec.adapter), "the adapter's weights are in the plan")
-    draft.rest(WHY)
+    draft.rest()
     return finish(draft, ("mlx_lm.server",), path, local=model.local, before=before)
 
 
 def _converted(draft: Draft, model: Reference) -> tuple[tuple[Step, ...], str]:
     """Return the conversion that makes the planned weights, and where they are then."""
-    wanted = draft.plan.request.weights
-    if wanted is None:
+    name, bits = packed_as(draft)
+    if not name:
         return (), model.text
-    name = weights_name(wanted)
-    bits = word_of("mlx", "weights", name, draft.version)
-    if bits is None or draft.plan.spec.quantisation is not None:
-        raise no_such_packing(draft, name)
     folder = f"{model.text.rstrip('/').rpartition('/')[2]}-{name}"
     words = ("mlx_lm.convert", "--hf-path", model.text, "--mlx-path", folder, "-q", "--q-bits", bits)
     return (
@@ -82,7 +76,7 @@ def _settings(draft: Draft) -> None:
     if bits.isdigit():
         draft.put("kv_bits", int(bits), figures.per_token(plan))
         for name in ("kv_group_size", "quantized_kv_start"):
-            draft.put(name, given.get(name, DEFAULTS[name]), WHY[name])
+            draft.put(name, given.get(name, DEFAULTS[name]), "how the cache is quantised")
         if plan.memory.concurrency > 1:
             draft.note("with --kv-bits mlx_lm.server answers one request after the other")
     draft.skip("kv_bits", "kv_group_size", "quantized_kv_start")

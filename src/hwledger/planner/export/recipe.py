@@ -117,11 +117,15 @@ class Draft:
         """Count options of the plan as taken care of."""
         self.handled.update(options)
 
-    def rest(self, why: Mapping[str, str]) -> None:
-        """Put what the user set and nothing has handled yet, with the option's own summary as reason."""
-        for option, value in self.plan.request.options.items():
-            if option not in self.handled:
-                self.put(option, value, why.get(option, "as given"))
+    def as_given(self, *options: str) -> None:
+        """Set options as the user gave them."""
+        for option in options:
+            value = self.plan.request.options[option]
+            self.put(option, value, f"as given: {option}={plain(value)}")
+
+    def rest(self) -> None:
+        """Set what the user gave and nothing has handled yet."""
+        self.as_given(*[option for option in self.plan.request.options if option not in self.handled])
 
     @property
     def named(self) -> str:

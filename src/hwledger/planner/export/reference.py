@@ -10,7 +10,7 @@ from hwledger.model.origin import Origin, Place
 from hwledger.model.packings import named_packings
 from hwledger.model.spec import ModelSpec
 from hwledger.planner.export.recipe import Draft
-from hwledger.planner.export.spelling import unreadable, words_of
+from hwledger.planner.export.spelling import unreadable, word_of, words_of
 
 GGUF: Final = "gguf"
 PACKED_ALREADY: Final = frozenset({"gguf", "mlx"})
@@ -102,6 +102,28 @@ def weights_name(name: str) -> str:
     if named := named_packings().get(name.lower()):
         return named.packing.name
     return ggml_mix(name) if is_ggml_mix(name) else number_type(name).name
+
+
+def packed_as(draft: Draft) -> tuple[str, str]:
+    """Return the type that the weights are packed into while loading, and the program's word for it.
+
+    Both are empty where the plan has the weights as they are stored.
+
+    Raises:
+        UsageError: the program cannot do that, or the weights are packed already.
+    """
+    plan = draft.plan
+    wanted = plan.request.weights or plan.request.options.get("quantization")
+    draft.skip("quantization")
+    if wanted is None:
+        return "", ""
+    name = weights_name(str(wanted))
+    if name == plan.spec.number_type and plan.spec.quantisation is None:
+        return "", ""
+    word = word_of(draft.target, "weights", name, draft.version)
+    if word is None or plan.spec.quantisation is not None:
+        raise no_such_packing(draft, name)
+    return name, word
 
 
 def no_such_packing(draft: Draft, wanted: str) -> UsageError:

@@ -7,7 +7,7 @@ from hwledger.planner.export import figures
 from hwledger.planner.export.recipe import Draft, Recipe
 from hwledger.planner.export.reference import check_readable, hub_or_folder
 from hwledger.planner.export.target import draft_for, finish
-from hwledger.planner.export.vllm import WHY, adapter_path, cache, check_length, packing, sequences
+from hwledger.planner.export.vllm import adapter_path, cache, check_length, packing, sequences
 from hwledger.planner.memory import Category
 from hwledger.planner.plan import DevicePlan, Plan
 
@@ -37,8 +37,8 @@ def build(plan: Plan) -> Recipe:
     draft.skip("gpu_memory_utilization", "enable_prefix_caching", "async_scheduling")
     for switch in ("enable_prefix_caching", "async_scheduling"):
         if plan.request.options.get(switch) is False:
-            draft.put(switch, False, WHY[switch])
-    draft.rest(WHY)
+            draft.as_given(switch)
+    draft.rest()
     return finish(draft, ("python3", "-m", "sglang.launch_server"), model.text, local=model.local)
 
 

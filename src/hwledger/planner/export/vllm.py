@@ -7,21 +7,18 @@ from hwledger.errors import UsageError
 from hwledger.model.origin import Origin, Place
 from hwledger.model.spec import ModelSpec
 from hwledger.planner.engines.vllm.cache_types import cache_type
-from hwledger.planner.engines.vllm.options import OPTIONS
 from hwledger.planner.export import figures
 from hwledger.planner.export.recipe import Draft, Recipe
 from hwledger.planner.export.reference import (
     check_readable,
     hub_or_folder,
-    no_such_packing,
-    weights_name,
+    packed_as,
 )
 from hwledger.planner.export.spelling import word_of, words_of
 from hwledger.planner.export.target import draft_for, finish
 from hwledger.planner.plan import Plan
 from hwledger.units import cdiv
 
-WHY: Final = {name: f"as given: {option.summary}" for name, option in OPTIONS.items()}
 RANKS: Final = {
     "tensor_parallel_size": "ranks share every layer",
     "pipeline_parallel_size": "ranks share out the layers",
@@ -52,7 +49,7 @@ def build(plan: Plan) -> Recipe:
     packing(draft)
     _speculation(draft)
     _adapter(draft, plan.spec)
-    draft.rest(WHY)
+    draft.rest()
     return finish(draft, ("vllm", "serve", model.text), model.text, local=model.local)
 
 
@@ -130,16 +127,9 @@ def packing(draft: Draft) -> None:
     Raises:
         UsageError: this version cannot do that.
     """
-    wanted = draft.plan.request.weights or draft.plan.request.options.get("quantization")
-    draft.skip("quantization")
-    if wanted is None:
+    name, word = packed_as(draft)
+    if not name:
         return
-    name = weights_name(str(wanted))
-    if name == draft.plan.spec.number_type:
-        return
-    word = word_of(draft.target, "weights", name, draft.version)
-    if word is None or draft.plan.spec.quantisation is not None:
-        raise no_such_packing(draft, name)
     draft.put("quantization", word, f"packed as {name} while loading: {figures.weights(draft.plan)}")
 
 

@@ -6,13 +6,13 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
-from support.exports import container_words, gguf_model, hub_model, make
 
 from hwledger.errors import UsageError
 from hwledger.model.origin import Origin, Place
 from hwledger.planner.export import export, exported
 from hwledger.planner.export.kubernetes import name_of
 from hwledger.planner.plan import Plan
+from support.exports import container_words, gguf_model, hub_model, make
 
 pytestmark = pytest.mark.requirement("FR-EXPORT-CONTAINERS")
 LLAMA = "meta-llama/Meta-Llama-3.1-8B"
@@ -24,7 +24,9 @@ PLANS = {
     "processor": lambda: make(gguf_model(LLAMA), options={"n_gpu_layers": 0}),
     "offload": lambda: make(gguf_model("Qwen/Qwen3-30B-A3B"), "RTX 4090", options={"cpu_moe": "on"}),
     "folder": lambda: make(
-        replace(hub_model(LLAMA), origin=Origin(place=Place.FOLDER, name="/m/a $b")), "H100 SXM", engine="vllm"
+        replace(hub_model(LLAMA), origin=Origin(place=Place.FOLDER, name="/m/a $b")),
+        "H100 SXM",
+        engine="vllm",
     ),
 }
 
@@ -53,8 +55,16 @@ def test_the_parts_of_kubernetes_belong_together(made: Plan) -> None:
     container = pod["spec"]["containers"][0]
     volumes = {volume["name"] for volume in pod["spec"]["volumes"]}
     assert {mount["name"] for mount in container["volumeMounts"]} == volumes
-    claims = [v["persistentVolumeClaim"]["claimName"] for v in pod["spec"]["volumes"] if "persistentVolumeClaim" in v]
-    assert claims == [objects["PersistentVolumeClaim"]["metadata"]["name"]] if claims else "PersistentVolumeClaim" not in objects
+    claims = [
+        v["persistentVolumeClaim"]["claimName"]
+        for v in pod["spec"]["volumes"]
+        if "persistentVolumeClaim" in v
+    ]
+    assert (
+        claims == [objects["PersistentVolumeClaim"]["metadata"]["name"]]
+        if claims
+        else "PersistentVolumeClaim" not in objects
+    )
     port = container["ports"][0]["containerPort"]
     assert service["ports"][0]["port"] == port
     assert container["args"][-1] == str(port)
@@ -83,7 +93,9 @@ def test_accelerators_are_as_many_as_planned() -> None:
 
 def resources(made: Plan) -> dict[str, Any]:
     """Return what the container of a plan asks Kubernetes for."""
-    deployment = next(each for each in yaml.safe_load_all(export(made, "k8s")) if each["kind"] == "Deployment")
+    deployment = next(
+        each for each in yaml.safe_load_all(export(made, "k8s")) if each["kind"] == "Deployment"
+    )
     found: dict[str, Any] = deployment["spec"]["template"]["spec"]["containers"][0]["resources"]
     return found
 
@@ -91,7 +103,8 @@ def resources(made: Plan) -> dict[str, Any]:
 def test_compose_files_have_known_keys_and_publish_nothing_to_the_network(made: Plan) -> None:
     """One service; ports on the loopback address alone; a health check; the token by name alone."""
     service = yaml.safe_load(export(made, "compose"))["services"]["model"]
-    known = {"image", "entrypoint", "command", "ports", "environment", "volumes", "ipc", "deploy", "healthcheck",
+    known = {"image", "entrypoint", "command", "ports", "environment", "volumes", "ipc", "deploy",
+    "healthcheck",
              "restart", "devices", "group_add", "security_opt"}  # fmt: skip
     assert set(service) <= known
     assert all(port.startswith("127.0.0.1:") for port in service["ports"])
@@ -117,9 +130,13 @@ def test_folders_of_this_machine_are_mounted_to_be_read() -> None:
     bound = {"type": "bind", "source": "/m/a $$b", "target": "/models/a $$b", "read_only": True}
     assert service["volumes"] == [bound]
     assert container_words(text)[2] == "/models/a $b"
-    pod = list(yaml.safe_load_all(export(made, "k8s")))[0]["spec"]["template"]["spec"]
+    pod = next(iter(yaml.safe_load_all(export(made, "k8s"))))["spec"]["template"]["spec"]
     assert pod["volumes"][0]["hostPath"]["path"] == "/m/a $b"
-    assert pod["containers"][0]["volumeMounts"][0] == {"name": "models", "mountPath": "/models/a $b", "readOnly": True}
+    assert pod["containers"][0]["volumeMounts"][0] == {
+        "name": "models",
+        "mountPath": "/models/a $b",
+        "readOnly": True,
+    }
     assert pod["containers"][0]["args"][0] == "/models/a $b"
 
 
@@ -132,7 +149,13 @@ def test_no_secret_is_written(monkeypatch: pytest.MonkeyPatch, made: Plan) -> No
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("org/Qwen3 32B!", "qwen3-32b"), ("405B", "model-405b"), ("--", "model"), ("x" * 90, "x" * 50), ("ünï_x", "n-x")],
+    [
+        ("org/Qwen3 32B!", "qwen3-32b"),
+        ("405B", "model-405b"),
+        ("--", "model"),
+        ("x" * 90, "x" * 50),
+        ("ünï_x", "n-x"),
+    ],
 )
 def test_names_that_kubernetes_takes(name: str, said: str) -> None:
     """Lower-case letters, digits and dashes, a letter first, not too long."""

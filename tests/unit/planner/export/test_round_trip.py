@@ -3,6 +3,11 @@
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from hwledger.errors import HwledgerError
+from hwledger.library.commands import read_command
+from hwledger.planner.export import exported
+from hwledger.planner.plan import Plan
 from support.exports import (
     container_words,
     gguf_model,
@@ -13,11 +18,6 @@ from support.exports import (
     read_words,
     sizes,
 )
-
-from hwledger.errors import HwledgerError
-from hwledger.library.commands import read_command
-from hwledger.planner.export import export
-from hwledger.planner.plan import Plan
 
 pytestmark = pytest.mark.requirement("FR-EXPORT-ROUNDTRIP")
 
@@ -45,11 +45,13 @@ VLLM = options_of(
 )  # fmt: skip
 PARALLEL = st.sampled_from([
     {}, {"tensor_parallel_size": 2}, {"tensor_parallel_size": 1, "pipeline_parallel_size": 2},
-    {"tensor_parallel_size": 2, "data_parallel_size": 2}, {"tensor_parallel_size": 4, "decode_context_parallel_size": 2},
+    {"tensor_parallel_size": 2, "data_parallel_size": 2}, {"tensor_parallel_size": 4,
+    "decode_context_parallel_size": 2},
 ])  # fmt: skip
 LLAMA = options_of(
     n_batch=st.integers(64, 4096), n_ubatch=st.integers(32, 1024), kv_unified=st.booleans(),
-    flash_attn=st.sampled_from(["on", "off", "auto"]), swa_full=st.booleans(), n_gpu_layers=st.integers(-1, 80),
+    flash_attn=st.sampled_from(["on", "off", "auto"]), swa_full=st.booleans(),
+    n_gpu_layers=st.integers(-1, 80),
     n_cpu_moe=st.integers(0, 70), cpu_moe=st.booleans(), no_kv_offload=st.booleans(), mmap=st.booleans(),
     op_offload=st.booleans(), split_mode=st.sampled_from(["layer", "none"]),
 )  # fmt: skip
@@ -66,10 +68,12 @@ def attempt(name: str, *, gguf: bool = False, **more: object) -> Plan | None:
 def same(made: Plan, target: str, read: object) -> None:
     """Assert that an export reads back as the plan that it is of, with nothing unknown in it."""
     try:
-        text = export(made, target, force=True)
+        written = exported(made, target, force=True)
     except HwledgerError:  # the target cannot run this one; that is tried elsewhere
         return
-    told = read(text)  # type: ignore[operator]
+    if any("it is left out" in note for note in written.notes):  # this version has no flag for it
+        return
+    told = read(written.text)  # type: ignore[operator]
     assert not [note for note in told.notes if any(words in note for words in SERVER_FLAGS)]
     assert sizes(planned_again(made, told)) == sizes(made)
 
@@ -130,8 +134,10 @@ SGLANG = options_of(
 
 @ROUNDS
 @given(
-    st.sampled_from(MODELS), st.sampled_from(["8x H200", "4x H100 SXM"]), SGLANG, PARALLEL, st.integers(1, 200),
-    st.integers(64, 40_000), st.sampled_from([None, "fp8_e4m3", "fp8_e5m2"]), st.sampled_from([None, "fp8", "mxfp8"]),
+    st.sampled_from(MODELS), st.sampled_from(["8x H200", "4x H100 SXM"]), SGLANG, PARALLEL,
+    st.integers(1, 200),
+    st.integers(64, 40_000), st.sampled_from([None, "fp8_e4m3", "fp8_e5m2"]), st.sampled_from([None,
+    "fp8", "mxfp8"]),
     st.sampled_from(["sglang", "compose:sglang", "k8s:sglang"]),
 )  # fmt: skip
 def test_plans_for_sglang(  # noqa: PLR0913, PLR0917 - everything that a plan can be of
@@ -180,7 +186,8 @@ def test_plans_of_llama_cpp(  # noqa: PLR0913, PLR0917 - everything that a plan 
 
 
 @ROUNDS
-@given(st.sampled_from(MODELS), st.integers(1, 5), st.integers(1, 9000), st.sampled_from([None, "q8_0", "q4_0"]),
+@given(st.sampled_from(MODELS), st.integers(1, 5), st.integers(1, 9000), st.sampled_from([None, "q8_0",
+"q4_0"]),
        st.sampled_from([{}, {"n_gpu_layers": 7}, {"n_ubatch": 256, "n_batch": 256}]))  # fmt: skip
 def test_plans_for_ollama(
     name: str, users: int, context: int, kv_cache: str | None, options: dict[str, object]
@@ -188,15 +195,23 @@ def test_plans_for_ollama(
     """A Modelfile and its variables are what was planned, where both batches are one."""
     wanted = {"n_batch": 512, "n_ubatch": 512, **options}
     made = attempt(
-        name, gguf=True, device="RTX 4090", options=wanted, concurrency=users, context=context, kv_cache=kv_cache
+        name,
+        gguf=True,
+        device="RTX 4090",
+        options=wanted,
+        concurrency=users,
+        context=context,
+        kv_cache=kv_cache,
     )
     if made is not None:
         same(made, "ollama", read_modelfile)
 
 
 @ROUNDS
-@given(st.sampled_from(MODELS), st.integers(1, 8), st.integers(1, 20_000), st.sampled_from([None, "8bit", "4bit"]),
-       options_of(prefill_step_size=st.integers(64, 4096), quantized_kv_start=st.sampled_from([0, 100])))  # fmt: skip
+@given(st.sampled_from(MODELS), st.integers(1, 8), st.integers(1, 20_000), st.sampled_from([None,
+"8bit", "4bit"]),
+       options_of(prefill_step_size=st.integers(64, 4096), quantized_kv_start=st.sampled_from([0,
+       100])))  # fmt: skip
 def test_plans_of_mlx(
     name: str, users: int, context: int, kv_cache: str | None, options: dict[str, object]
 ) -> None:
@@ -217,7 +232,8 @@ def test_plans_for_mistral_rs(
 ) -> None:
     """What mistral.rs is told is what was planned."""
     made = attempt(
-        name, engine="vllm", device="H100 SXM", concurrency=users, context=context, kv_cache=kv_cache, weights=weights,
+        name, engine="vllm", device="H100 SXM", concurrency=users, context=context, kv_cache=kv_cache,
+        weights=weights,
     )  # fmt: skip
     if made is not None:
         same(made, "mistralrs", by_script)

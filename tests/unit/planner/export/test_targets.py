@@ -1,4 +1,4 @@
-"""What each target is told: the model's name, refusals with a way out, and nothing that a shell could mistake."""
+"""What each target is told: the model, refusals with a way out, nothing that a shell could mistake."""
 
 import json
 import re
@@ -9,7 +9,6 @@ import jsonschema
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.exports import COMMIT, command_of, gguf_model, hub_model, make
 
 import hwledger
 from hwledger.errors import DoesNotFitError, UnknownOptionError, UsageError
@@ -19,6 +18,7 @@ from hwledger.model.quantisation import Quantisation
 from hwledger.model.spec import ModelSpec
 from hwledger.planner.document import schema
 from hwledger.planner.export import TARGETS, export, exported, planned_as
+from support.exports import COMMIT, command_of, gguf_model, hub_model, make
 
 LLAMA = "meta-llama/Meta-Llama-3.1-8B"
 
@@ -105,7 +105,7 @@ def test_the_numbers_behind_every_setting_are_comments() -> None:
 
 @pytest.mark.requirement("FR-EXPORT-TARGETS")
 def test_speculation_by_the_models_own_heads() -> None:
-    """MTP heads are named to vLLM and SGLang; without any, the prompt is matched; a named draft is asked for."""
+    """MTP heads are named; without any, the prompt is matched; a named draft is asked for."""
     heads = make(hub_model("deepseek-ai/DeepSeek-V3"), engine="vllm", options={"num_speculative_tokens": 2})
     command = command_of(export(heads, "vllm"))
     told = json.loads(command[command.index("--speculative-config") + 1])
@@ -115,7 +115,9 @@ def test_speculation_by_the_models_own_heads() -> None:
     assert sglang[sglang.index("--speculative-num-draft-tokens") + 1] == "3"
     plain = make(hub_model(LLAMA), engine="vllm", options={"num_speculative_tokens": 2})
     assert '"method": "ngram"' in export(plain, "vllm")
-    eagle = make(hub_model(LLAMA), engine="vllm", options={"num_speculative_tokens": 2, "num_draft_layers": 1})
+    eagle = make(
+        hub_model(LLAMA), engine="vllm", options={"num_speculative_tokens": 2, "num_draft_layers": 1}
+    )
     assert any("--speculative-config" in note for note in exported(eagle, "vllm").notes)
 
 
@@ -165,13 +167,15 @@ PACKED = Quantisation(method="modelopt", packing=named_packings()["nvfp4"].packi
         (hub_model(LLAMA), "llama.cpp", {"engine": "llama.cpp"}, "name a GGUF"),
         (hub_model(LLAMA), "ollama", {"engine": "llama.cpp"}, "name a GGUF"),
         (replace(hub_model(LLAMA), quantisation=PACKED), "llama.cpp", {"engine": "llama.cpp"}, "name a GGUF"),
-        (replace(hub_model(LLAMA), quantisation=PACKED), "vllm", {"engine": "vllm", "weights": "fp8"}, "as it is stored"),
+        (replace(hub_model(LLAMA), quantisation=PACKED), "vllm", {"engine": "vllm", "weights": "fp8"},
+        "as it is stored"),
         (replace(hub_model(LLAMA), format="mlx"), "vllm", {"engine": "vllm"}, "export to mlx"),
         (hub_model(LLAMA), "vllm", {"engine": "vllm", "weights": "awq"}, "name a checkpoint"),
         (hub_model(LLAMA), "mlx", {"engine": "mlx", "weights": "awq"}, "name a checkpoint"),
         (gguf_model(LLAMA), "llama.cpp", {"weights": "q4_0"}, "llama-quantize"),
         (hub_model(LLAMA), "sglang", {"engine": "vllm", "kv_cache": "turboquant_4bit_nc"}, "--kv-cache"),
-        (hub_model(LLAMA), "vllm", {"engine": "vllm", "kv_cache": "nvfp4", "engine_version": "0.11.0"}, "--kv-cache"),
+        (hub_model(LLAMA), "vllm", {"engine": "vllm", "kv_cache": "nvfp4", "engine_version": "0.11.0"},
+        "--kv-cache"),
         (gguf_model(LLAMA), "ollama", {"kv_cache": "q5_1"}, "--kv-cache"),
         (gguf_model(LLAMA), "ollama", {"options": {"n_cpu_moe": 3}}, "export to llama.cpp"),
         (gguf_model(LLAMA), "ollama", {"options": {"cache_type_k": "q8_0"}}, "one --kv-cache"),
@@ -229,12 +233,18 @@ def test_what_cannot_be_told_is_said() -> None:
     inner = exported(make(gguf_model(LLAMA), options={"n_outputs_max": 7}), "llama.cpp")
     assert any("n_outputs_max=7" in note for note in inner.notes)
     assert "n_outputs_max=7" in inner.text
-    many = make(hub_model(LLAMA), "H100 SXM", engine="vllm", concurrency=40, context=100, options={"max_num_seqs": 8})
+    many = make(
+        hub_model(LLAMA), "H100 SXM", engine="vllm", concurrency=40, context=100, options={"max_num_seqs": 8}
+    )
     assert "--max-num-seqs 40" in export(many, "vllm")
     assert any("max_num_seqs=40" in note for note in exported(many, "vllm").notes)
 
 
-PATHS = st.text(st.characters(exclude_categories=["C", "Z"]) | st.sampled_from(" '\"$`\\;&|<>*?#~!(){}[]=%"), min_size=1, max_size=40)
+PATHS = st.text(
+    st.characters(exclude_categories=["C", "Z"]) | st.sampled_from(" '\"$`\\;&|<>*?#~!(){}[]=%"),
+    min_size=1,
+    max_size=40,
+)
 
 
 @settings(max_examples=60, deadline=None)
@@ -243,12 +253,14 @@ PATHS = st.text(st.characters(exclude_categories=["C", "Z"]) | st.sampled_from("
 def test_any_path_reaches_the_program_whole(path: str) -> None:
     """A real shell gives the program the path as it is, whatever letters it has, and runs nothing else."""
     name = f"/models/{path}.gguf"
-    spec = replace(gguf_model(LLAMA), id=f"x\n; echo owned\u2028{path}", origin=Origin(place=Place.FILE, name=name))
+    spec = replace(
+        gguf_model(LLAMA), id=f"x\n; echo owned\u2028{path}", origin=Origin(place=Place.FILE, name=name)
+    )
     if not name.isprintable():
         return
     text = export(make(spec), "llama.cpp")
     assert command_of(text)[2] == name
-    fake = "llama_server() { for word in \"$@\"; do printf '%s\\n' \"$word\"; done; }\n"
+    fake = 'llama_server() { for word in "$@"; do printf \'%s\\n\' "$word"; done; }\n'
     ran = subprocess.run(["sh", "-c", fake + text.replace("llama-server \\", "llama_server \\")],
                          capture_output=True, text=True, check=True)  # fmt: skip
     assert ran.stdout.splitlines()[1] == name
