@@ -59,7 +59,10 @@ def read_document(document: Mapping[str, Any]) -> Checkpoint:
 def _read_origin(document: Mapping[str, Any] | None) -> Origin | None:
     if document is None:
         return None
-    return Origin(place=Place(document["place"]), name=document["name"], path=document["path"])
+    return Origin(
+        place=Place(document["place"]), name=document["name"], path=document["path"],
+        withheld=document["withheld"],
+    )  # fmt: skip
 
 
 def _gguf_document(header: GgufHeader) -> dict[str, Any]:

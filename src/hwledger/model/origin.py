@@ -22,8 +22,10 @@ class Origin:
         place: what kind of place it is.
         name: ``org/repo``, an absolute path, an address or a full name of Ollama's.
         path: a file or folder within the repository; of a model of Ollama's, its blob on this machine.
+        withheld: parts of the address that may be a secret (user, password, what follows ``?``) are left out.
     """
 
     place: Place
     name: str
     path: str = ""
+    withheld: bool = False

@@ -62,5 +62,7 @@ def _read(url: str, access: Access) -> "Read":
             found = read_checkpoint(files, files.first)
         else:
             raise InputError(f"{plain(url)}: neither a .gguf nor a .json file")
-        found = replace(found, origin=Origin(place=Place.WEB, name=url))
+        shown = plain(url)
+        origin = Origin(place=Place.WEB, name=shown, withheld=shown != url)
+        found = replace(found, origin=origin)
         return Read(found, Reading(plain(url), files.counter.opened, http.bytes_read, http.requests))

@@ -74,6 +74,10 @@ def _model(draft: Draft, origin: Origin) -> None:
                 )
         case Place.WEB:
             draft.put("model_url", origin.name, why)
+            if origin.withheld:
+                draft.note(
+                    "the address is written without what may be a secret in it: put that back to run it"
+                )
         case Place.OLLAMA if origin.path:
             draft.put("model", origin.path, f"the blob of Ollama's {origin.name}")
         case Place.FILE:

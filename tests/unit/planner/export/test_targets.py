@@ -210,6 +210,16 @@ def test_a_plan_that_does_not_fit_is_written_by_force_alone() -> None:
     assert "does NOT fit" in export(made, "vllm", force=True)
 
 
+@pytest.mark.requirement("FR-EXPORT-TARGETS")
+def test_a_secret_in_an_address_is_not_written() -> None:
+    """Where the address was shortened for its secret, that is said."""
+    origin = Origin(place=Place.WEB, name="https://h/x.gguf", withheld=True)
+    assert any(
+        "secret" in note
+        for note in exported(make(replace(gguf_model(LLAMA), origin=origin)), "llama.cpp").notes
+    )
+
+
 @pytest.mark.requirement("FR-EXPORT-REFUSE")
 def test_targets_that_do_not_exist() -> None:
     """Unknown names list the known ones; only containers and documents hold a program."""
