@@ -11,11 +11,13 @@ from hwledger.errors import MissingError, OfflineError, UnreachableError
 from hwledger.library.access import Access
 from hwledger.library.source import Source, installed_sources, open_model
 from support import tiny
+from support.checkpoints import put
 from support.engine_servers import Vllm
-from support.hub import HubServer, Repo
-from support.lmstudio import put_files, put_home
+from support.hub_repo import Repo
+from support.hub_server import HubServer
+from support.lmstudio import put_home
 from support.ollama import put_model
-from support.web import Reply, WebServer, parts_of
+from support.web_server import WebServer, file
 
 pytestmark = [pytest.mark.enable_socket, pytest.mark.requirement("FR-SRC-PORT")]
 
@@ -48,8 +50,7 @@ def _gguf(folder: Path, monkeypatch: pytest.MonkeyPatch, stack: ExitStack) -> Pl
 
 def _file(folder: Path, monkeypatch: pytest.MonkeyPatch, stack: ExitStack) -> Place:
     del monkeypatch, stack
-    for name, raw in tiny.plain(2).items():
-        (folder / name).write_bytes(raw)
+    put(folder, tiny.plain(2))
     return Place(str(folder), str(folder / "none.json"))
 
 
@@ -60,17 +61,14 @@ def _catalogue(folder: Path, monkeypatch: pytest.MonkeyPatch, stack: ExitStack) 
 
 def _web(folder: Path, monkeypatch: pytest.MonkeyPatch, stack: ExitStack) -> Place:
     del folder, monkeypatch
-    files = {"/m/tiny.gguf": tiny.gguf_file()}
-    server = stack.enter_context(
-        WebServer(lambda asked: parts_of(files[asked.path], asked) if asked.path in files else missing())
-    )
+    server = stack.enter_context(WebServer({"/m/tiny.gguf": file(tiny.gguf_file())}))
     gone = "http://127.0.0.1:9/m/x.gguf"
     return Place(f"{server.url}/m/tiny.gguf", f"{server.url}/m/none.gguf", gone, remote=True)
 
 
 def _hf(folder: Path, monkeypatch: pytest.MonkeyPatch, stack: ExitStack) -> Place:
     del folder
-    server = stack.enter_context(HubServer({"org/tiny": Repo(tiny.plain())}))
+    server = stack.enter_context(HubServer([Repo("org/tiny", tiny.plain())]))
     monkeypatch.setenv("HF_ENDPOINT", server.url)
     return Place("org/tiny", "org/none", "org/tiny", remote=True)
 
@@ -87,14 +85,13 @@ def _lmstudio(folder: Path, monkeypatch: pytest.MonkeyPatch, stack: ExitStack) -
     del stack
     monkeypatch.setenv("LMSTUDIO_BASE_URL", "127.0.0.1:9")
     monkeypatch.setenv("HOME", str(folder))
-    put_files(put_home(folder), "maker/Tiny-GGUF", {"Tiny-F16.gguf": tiny.gguf_file()})
+    put(put_home(folder) / "maker/Tiny-GGUF", {"Tiny-F16.gguf": tiny.gguf_file()})
     return Place("maker/Tiny-GGUF", "tiny@q8_0")
 
 
 def _server(folder: Path, monkeypatch: pytest.MonkeyPatch, stack: ExitStack) -> Place:
     del monkeypatch
-    for name, raw in tiny.plain().items():
-        (folder / name).write_bytes(raw)
+    put(folder, tiny.plain())
     server = stack.enter_context(Vllm())
     server.answers["/v1/models"]["data"][0]["root"] = str(folder)
     return Place(server.url, gone="http://127.0.0.1:13")
@@ -104,11 +101,6 @@ PLACES: dict[str, Make] = {
     "gguf": _gguf, "file": _file, "catalogue": _catalogue, "web": _web, "hf": _hf, "ollama": _ollama,
     "lmstudio": _lmstudio, "server": _server,
 }  # fmt: skip
-
-
-def missing() -> Reply:
-    """Return what a web server says of nothing."""
-    return Reply(404, {}, b"")
 
 
 @pytest.fixture(params=PLACES)
@@ -202,3 +194,17 @@ def test_a_server_that_is_gone_is_unreachable(
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(UnreachableError, match="cannot be reached"):
         source.open(place.gone, Access())
+
+
+def test_the_order_follows_the_settings_of_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hub of one's own is asked before the catalogue while it is set, and not after."""
+
+    def before_the_catalogue() -> bool:
+        names = [source.name for source in installed_sources()]
+        return names.index("hf") < names.index("catalogue")
+
+    assert not before_the_catalogue()
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    assert before_the_catalogue()
+    monkeypatch.delenv("HF_ENDPOINT")
+    assert not before_the_catalogue()

@@ -18,14 +18,14 @@ from hwledger.library.source import open_model
 from hwledger.library.sources.lmstudio import LmStudioSource
 from hwledger.planner.plan import plan as plan_spec
 from support import tiny
-from support.lmstudio import newer_row, put_files, put_home
+from support.checkpoints import put
+from support.engine_servers import EngineServer, LmStudio
+from support.lmstudio import newer_row, put_home
 from support.mutations import mutated
-from support.ollama import json_server
 
 pytestmark = [pytest.mark.enable_socket, pytest.mark.requirement("FR-SRC-LMSTUDIO")]
 LOADED = {"context_length": 1024, "eval_batch_size": 256, "parallel": 4, "flash_attention": True,
           "offload_kv_cache_to_gpu": False, "num_experts": 4}  # fmt: skip
-UNKNOWN = {"error": "Unexpected endpoint or method."}
 
 
 @pytest.fixture(autouse=True)
@@ -39,8 +39,8 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the models folder of a home with one GGUF and one MLX model."""
     monkeypatch.setenv("HOME", str(tmp_path))
     folder = put_home(tmp_path)
-    put_files(folder, "maker/Tiny-1B-GGUF", {"Tiny-1B-F16.gguf": tiny.gguf_file()})
-    put_files(folder, "mlx-community/Tiny-1B-4bit", tiny.mlx())
+    put(folder / "maker/Tiny-1B-GGUF", {"Tiny-1B-F16.gguf": tiny.gguf_file()})
+    put(folder / "mlx-community/Tiny-1B-4bit", tiny.mlx())
     return folder
 
 
@@ -91,8 +91,8 @@ def test_plain_names_are_claimed_only_where_they_are_here(models: Path) -> None:
 
 def test_the_list_has_size_and_packing(models: Path) -> None:
     """Both models are listed with bytes on disk and packing; projectors and half downloads are no models."""
-    put_files(models, "maker/Tiny-1B-GGUF", {"mmproj-Tiny-F16.gguf": b"GGUF", "x.gguf.part": b"GGUF"})
-    put_files(models, "maker/Empty", {"README.md": b"nothing"})
+    put(models / "maker/Tiny-1B-GGUF", {"mmproj-Tiny-F16.gguf": b"GGUF", "x.gguf.part": b"GGUF"})
+    put(models / "maker/Empty", {"README.md": b"nothing"})
     gguf, mlx = stores.models()
     assert (gguf.ref, gguf.kind) == ("lmstudio:maker/Tiny-1B-GGUF/Tiny-1B-F16.gguf", "lm studio")
     assert (gguf.quantisation, mlx.quantisation) == ("F16", "4bit")
@@ -104,9 +104,9 @@ def test_other_places_of_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     """Settings, the pointer to a home and the older home are followed."""
     monkeypatch.setenv("HOME", str(tmp_path))
     put_home(tmp_path, {"downloadsFolder": str(tmp_path / "disk")})
-    put_files(tmp_path / "disk", "a/One-GGUF", {"One-F16.gguf": tiny.gguf_file()})
-    put_files(tmp_path / ".cache/lm-studio/models", "b/Two-GGUF", {"Two-F16.gguf": tiny.gguf_file()})
-    put_files(put_home(tmp_path / "other"), "c/Three-GGUF", {"Three-F16.gguf": tiny.gguf_file()})
+    put(tmp_path / "disk/a/One-GGUF", {"One-F16.gguf": tiny.gguf_file()})
+    put(tmp_path / ".cache/lm-studio/models/b/Two-GGUF", {"Two-F16.gguf": tiny.gguf_file()})
+    put(put_home(tmp_path / "other") / "c/Three-GGUF", {"Three-F16.gguf": tiny.gguf_file()})
     (tmp_path / ".lmstudio-home-pointer").write_text(f"{tmp_path / 'other' / '.lmstudio'}\n")
     found = [model.name for model in stores.models()]
     assert found == ["a/One-GGUF", "b/Two-GGUF", "c/Three-GGUF"]
@@ -122,10 +122,10 @@ def test_broken_settings_count_as_none(models: Path, text: str) -> None:
 def test_the_server_finds_the_file(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A key of the server's own leads to the file by its size where the names differ."""
     size = len(tiny.gguf_file())
-    put_files(models, "maker/other", {"odd-name-v2.gguf": tiny.gguf_file(**{"general.name": "odd"})})
+    put(models / "maker/other", {"odd-name-v2.gguf": tiny.gguf_file(**{"general.name": "odd"})})
     size = (models / "maker/other/odd-name-v2.gguf").stat().st_size
     row = newer_row("maker/odd-name", size_bytes=size, quantisation="")
-    with json_server({"/api/v1/models": {"models": [row]}}) as server:
+    with LmStudio(v1={"models": [row]}) as server:
         monkeypatch.setenv("LMSTUDIO_BASE_URL", f"{server.url}/v1")
         assert open_model("lmstudio:maker/odd-name").id == "odd"
         with pytest.raises(MissingError, match="no model maker/od here; did you mean maker/odd-name"):
@@ -138,7 +138,7 @@ def test_a_model_of_another_machine_names_its_repository(
     """What only the server has cannot be read, and the sentence says which repository can."""
     assert models.is_dir()
     row = newer_row("far-away-8b", publisher="lmstudio-community", quantisation="Q4_K_M", size_bytes=9)
-    with json_server({"/api/v1/models": {"models": [row]}}) as server:
+    with LmStudio(v1={"models": [row]}) as server:
         monkeypatch.setenv("LMSTUDIO_BASE_URL", server.url)
         with pytest.raises(MissingError, match="hf:lmstudio-community/far-away-8b-GGUF:Q4_K_M"):
             open_model("lmstudio:far-away-8b")
@@ -155,7 +155,7 @@ def test_a_loaded_model_is_planned_as_it_runs(models: Path, monkeypatch: pytest.
     """Context, parallel requests over one cache, batch and cache place of the loaded instance count."""
     assert models.is_dir()
     row = newer_row("tiny-1b", variants=["tiny-1b@f16"], config=LOADED)
-    with json_server({"/api/v1/models": {"models": [row]}}) as server:
+    with LmStudio(v1={"models": [row]}) as server:
         monkeypatch.setenv("LMSTUDIO_BASE_URL", server.url)
         made = plan("lmstudio:tiny-1b@f16")
         mine = plan("lmstudio:tiny-1b@f16", context=128)
@@ -172,7 +172,7 @@ def test_the_older_list_states_the_context(models: Path, monkeypatch: pytest.Mon
     assert models.is_dir()
     row = {"id": "tiny-1b@f16", "type": "llm", "publisher": "maker", "compatibility_type": "gguf",
            "quantization": "F16", "state": "loaded", "loaded_context_length": 640}  # fmt: skip
-    with json_server({"/api/v1/models": UNKNOWN, "/api/v0/models": {"data": [row]}}) as server:
+    with LmStudio({"data": [row]}) as server:
         monkeypatch.setenv("LMSTUDIO_BASE_URL", server.url)
         told = deployment("lmstudio:tiny-1b@f16", Access())
     assert told
@@ -182,7 +182,7 @@ def test_the_older_list_states_the_context(models: Path, monkeypatch: pytest.Mon
 def test_an_unloaded_model_says_so(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Usual settings are a note and no silence: not loaded, or no server that answers."""
     assert models.is_dir()
-    with json_server({"/api/v1/models": {"models": [newer_row("tiny-1b@f16")]}}) as server:
+    with LmStudio(v1={"models": [newer_row("tiny-1b@f16")]}) as server:
         monkeypatch.setenv("LMSTUDIO_BASE_URL", server.url)
         told = deployment("lmstudio:tiny-1b@f16", Access())
     gone = deployment("lmstudio:tiny-1b@f16", Access())
@@ -236,7 +236,7 @@ def test_hostile_lists_end_in_sentences(
     }
     path = data.draw(st.sampled_from(sorted(good)))
     replies = {**good, path: data.draw(mutated(good[path]))}
-    with json_server(replies) as server:
+    with EngineServer(replies) as server:
         monkeypatch.setenv("LMSTUDIO_BASE_URL", server.url)
         for ref in ("lmstudio:tiny-1b@f16", "lmstudio:far"):
             try:

@@ -14,15 +14,6 @@ def put_home(home: Path, settings: Mapping[str, object] | None = None) -> Path:
     return folder / "models"
 
 
-def put_files(models: Path, repository: str, files: Mapping[str, bytes]) -> Path:
-    """Put the files of ``publisher/repository`` where LM Studio downloads them; return their folder."""
-    folder = models / repository
-    for name, raw in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(raw)
-    return folder
-
-
 def newer_row(key: str, **stated: object) -> dict[str, object]:
     """Return what ``/api/v1/models`` says of one model; ``config`` is that of a loaded instance."""
     config = stated.pop("config", None)

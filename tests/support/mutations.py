@@ -5,10 +5,11 @@ from typing import Any
 from hypothesis import strategies as st
 
 JUNK = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=30)
+    | st.sampled_from(["org/name", "/models/a/b", "http://h:1", "x" * 3000, 10**400]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=8,
-)
+)  # fmt: skip
 
 
 @st.composite

@@ -7,6 +7,8 @@ from importlib.resources import files
 from hwledger.accuracy.llama_cpp import replay_contexts, replay_logs
 from hwledger.accuracy.parameters import replay_parameters
 from hwledger.accuracy.result import Result
+from hwledger.accuracy.serving import replay_serving
+from hwledger.accuracy.speed.replay import replay_speeds
 from hwledger.accuracy.vllm import replay_vllm
 
 Replay = Callable[[Iterable[dict[str, str]]], Iterator[Result]]
@@ -15,6 +17,8 @@ REPLAYS: tuple[tuple[str, Replay], ...] = (
     ("vllm.csv", replay_vllm),
     ("llama_cpp_contexts.csv", replay_contexts),
     ("llama_cpp_logs.csv", replay_logs),
+    ("serving.csv", replay_serving),
+    ("speed_held_out.csv", replay_speeds),
 )
 
 

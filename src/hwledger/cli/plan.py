@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from hwledger.library.deployment import Deployment
     from hwledger.planner.plan import Plan
     from hwledger.screens.plan import LayerRow, PlanScreen
+    from hwledger.screens.speed import SpeedBlock
 
 DOES_NOT_FIT = 3
 BAR = 12
+BLOCK = "█"
 
 
 @click.command("plan", context_settings={"show_default": True})
@@ -210,18 +212,40 @@ def draw(console: "Console", screen: "PlanScreen", *, layers: bool) -> None:
     console.print(Text(screen.cache))
     if screen.capacity:
         console.print(Text(screen.capacity))
+    if screen.speed:
+        draw_speed(console, screen.speed)
     if screen.changes:
         console.print(Text("\nWhat would make it fit:", "bold"))
         for change in screen.changes:
             console.print(Text(f"  • {change}"))
     if layers:
-        console.print(layer_table(screen.layers))
+        console.print(layer_table(screen.layers, BLOCK if console.encoding.startswith("utf") else "#"))
     if screen.not_modelled:
         console.print(Text(f"Not modelled: {screen.not_modelled}", "dim"))
     for warning in screen.warnings:
         console.print(Text(f"Note: {warning}", "yellow"))
     if screen.read:
         console.print(Text(screen.read, "dim"))
+
+
+def draw_speed(console: "Console", block: "SpeedBlock") -> None:
+    """Draw the speed block."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    console.print()
+    if block.rows:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        for name, right in (("speed", False), ("", True), ("80 % interval", True), ("basis", False)):
+            table.add_column(name, justify="right" if right else "left")
+        table.add_column("bound by")
+        for row in block.rows:
+            table.add_row(row.name, row.value, row.interval, row.basis, row.limit)
+        console.print(Text(block.title))
+        console.print(table)
+    for note in block.notes:
+        console.print(Text(note, "yellow"))
 
 
 def component_table(screen: "PlanScreen") -> "Table":
@@ -244,8 +268,8 @@ def component_table(screen: "PlanScreen") -> "Table":
     return table
 
 
-def layer_table(rows: "tuple[LayerRow, ...]") -> "Table":
-    """Return the per-layer table with a small bar."""
+def layer_table(rows: "tuple[LayerRow, ...]", mark: str = BLOCK) -> "Table":
+    """Return the per-layer table with a small bar of marks."""
     from rich import box
     from rich.table import Table
 
@@ -267,6 +291,6 @@ def layer_table(rows: "tuple[LayerRow, ...]") -> "Table":
                 f"{size / 2**20:,.2f}" if size else ""
                 for size in (layer.weights_bytes, layer.kv_cache_bytes, layer.state_bytes)
             ),
-            "█" * max(1, round(row.share * BAR)),
+            mark * max(1, round(row.share * BAR)),
         )
     return table

@@ -77,7 +77,7 @@ def read_server(server: Server) -> Deployment:
     for known in KNOWN:
         if known.matches(server):
             told = known.read(server)
-            return replace(told, notes=(*told.notes, *_lost(server)))
+            return replace(told, server=server.address, notes=(*told.notes, *_lost(server)))
     raise UnreachableError(
         f"{server.address} answers and is none of {NAMES}; give the model itself"
         f" (asked: {', '.join(server.asked)})"

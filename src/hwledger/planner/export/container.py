@@ -66,6 +66,12 @@ def container_of(recipe: Recipe, plan: Plan) -> Container:
             f" --export {recipe.target}"
         )
     row = known[vendor]
+    built = plan.request.options.get("backend")
+    if built and built != row["backend"]:
+        raise UsageError(
+            f"the image of {recipe.title} for {vendor} is built for {row['backend'] or 'the processor'}, and the"
+            f" plan is of {built}: leave backend={built} out, or export the command itself"
+        )
     folder, _, name = recipe.local.rstrip("/").rpartition("/")
     whole = recipe.target != "llama.cpp"
     inside = f"{MODELS}/{name}" if recipe.local else ""

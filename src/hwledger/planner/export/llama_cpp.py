@@ -171,6 +171,9 @@ def _switches(draft: Draft) -> None:
     for name, usual in (("no_kv_offload", False), ("op_offload", True), ("mmap", True), ("load_mtp", False)):
         if given.get(name, usual) is not usual:
             draft.as_given(name)
+    if built := given.get("backend"):
+        draft.skip("backend")
+        draft.note(f"backend={built} is no flag: the llama.cpp that runs this has to be built for {built}")
     for name in INTERNAL & given.keys():
         draft.skip(name)
         draft.note(f"{name}={given[name]} is a setting of libllama that llama-server has no flag for")

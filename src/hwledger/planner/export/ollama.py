@@ -13,7 +13,7 @@ from hwledger.planner.export.target import draft_for, program
 from hwledger.planner.plan import Plan
 
 MEMORY: Final = ("n_cpu_moe", "cpu_moe", "no_kv_offload", "swa_full", "kv_unified", "op_offload", "load_mtp",
-                 "tensor_split", "split_mode", "n_outputs_max", "n_rs_seq")  # fmt: skip
+                 "tensor_split", "split_mode", "backend", "n_outputs_max", "n_rs_seq")  # fmt: skip
 
 
 def build(plan: Plan) -> Recipe:

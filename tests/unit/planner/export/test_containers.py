@@ -168,5 +168,7 @@ def test_accelerators_without_an_image_are_refused() -> None:
         export(make(hub_model(LLAMA), "MI300X", engine="vllm"), "compose:sglang")
     with pytest.raises(UsageError, match="plan one kind"):
         export(make(gguf_model(LLAMA), "RTX 4090, MI300X"), "compose")
+    with pytest.raises(UsageError, match="built for CUDA"):
+        export(make(gguf_model(LLAMA), "RTX 4090", options={"backend": "Vulkan"}), "k8s")
     assumed = exported(make(hub_model(LLAMA), engine="vllm"), "compose")
     assert any("NVIDIA" in note for note in assumed.notes)

@@ -1,7 +1,7 @@
 """SGLang, planned by the rules of vLLM."""
 
 from hwledger.library.commands.draft import Call, Draft, whole
-from hwledger.library.commands.programs import vllm
+from hwledger.library.commands.programs import overrides, vllm
 from hwledger.library.commands.table import Item, table
 from hwledger.library.deployment import Deployment
 
@@ -23,6 +23,10 @@ def read(call: Call) -> Deployment:
     flags = {item.flag.name for item in parsed.items if item.flag}
     if flags & {"--enable-dp-attention", "--attn-dp-size"}:
         _split_attention(draft, experts="--enable-dp-attention" in flags)
+    elif said := draft.values.get("copies"):
+        draft.note(
+            f"{said} runs whole copies in SGLang; the rules of vLLM share a mixture's experts among them"
+        )
     vllm.settle(draft)
     return draft.deployment()
 
@@ -41,9 +45,8 @@ def _split_attention(draft: Draft, *, experts: bool) -> None:
     draft.options["data_parallel_size"] = str(copies)
     if experts:
         draft.options["enable_expert_parallel"] = "on"
-    draft.note(
-        f"data-parallel attention: {copies} copies of the attention on {ranks} ranks, experts shared out"
-    )
+    said = "--enable-dp-attention" if experts else "--attn-dp-size"
+    draft.note(f"{said}: {copies} copies of the attention on {ranks} ranks, experts shared out")
 
 
 def enter(draft: Draft, item: Item) -> None:
@@ -52,12 +55,17 @@ def enter(draft: Draft, item: Item) -> None:
     if name == "enable_expert_parallel" and item.value:
         if (whole(item.value) or 1) > 1:
             draft.option(name, "on", item.said)
+    elif name == "model_override":
+        overrides.override(draft, item, scales=False)
+    elif name == "data_parallel_size" and item.value != "1":
+        draft.take(item)
+        draft.values["copies"] = item.said
     elif name == "gpu_memory_utilization":
         draft.note(f"{item.said} holds weights and caches in SGLang; planned as gpu_memory_utilization")
         draft.take(item)
     elif name == "max_num_batched_tokens" and item.value.startswith("-"):
         draft.note(f"{item.said} switches chunked prefill off: not planned")
-    elif name in {"quantization", "kv_cache_dtype"}:
+    elif name in {"quantization", "kv_cache_dtype", "config"}:
         vllm.enter(draft, item)
     else:
         draft.take(item)

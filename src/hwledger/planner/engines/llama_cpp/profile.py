@@ -29,7 +29,7 @@ from hwledger.planner.options import Option
 from hwledger.planner.request import Request
 from hwledger.planner.weights import weigh
 
-KEPT: Final = ("tensor_split", "split_mode", "main_gpu", "mmap")
+KEPT: Final = ("tensor_split", "split_mode", "main_gpu", "mmap", "backend")
 CONTEXT_NAMES: Final = {"NVIDIA": "CUDA context", "AMD": "HIP context"}
 
 
@@ -213,8 +213,8 @@ class _Planned:
             said.append(
                 "multi-token-prediction blocks are in the file and not loaded; load_mtp=on loads them"
             )
-        if not (self.spec.tensors or self.spec.stored_tensors):
-            said.append("weights are unknown: only metadata was read")
+        if not self.spec.weights_known:
+            said.append("weights are unknown: only metadata was read, so whether it fits is not known")
         return tuple(said)
 
 
