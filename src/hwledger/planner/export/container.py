@@ -69,8 +69,8 @@ def container_of(recipe: Recipe, plan: Plan) -> Container:
     built = plan.request.options.get("backend")
     if built and built != row["backend"]:
         raise UsageError(
-            f"the image of {recipe.title} for {vendor} is built for {row['backend'] or 'the processor'}, and the"
-            f" plan is of {built}: leave backend={built} out, or export the command itself"
+            f"the image of {recipe.title} for {vendor} is built for {row['backend'] or 'the processor'}, and"
+            f" the plan is of {built}: leave backend={built} out, or export the command itself"
         )
     folder, _, name = recipe.local.rstrip("/").rpartition("/")
     whole = recipe.target != "llama.cpp"

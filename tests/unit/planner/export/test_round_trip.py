@@ -84,8 +84,10 @@ def by_script(text: str) -> object:
 
 
 def by_container(text: str) -> object:
-    """Read a container."""
-    return read_words(container_words(text))
+    """Read a file for Compose or Kubernetes as a user would paste it: what its container's words say."""
+    told, words = read_command(text), read_words(container_words(text))
+    assert (told.options, told.context, told.weights) == (words.options, words.context, words.weights)
+    return told
 
 
 @ROUNDS

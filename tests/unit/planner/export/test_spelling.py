@@ -125,7 +125,8 @@ SAMPLES = {
     "kv_cache_memory_bytes": "1GiB",
     "mmap": "off", "op_offload": "off", "async_scheduling": "off", "enable_prefix_caching": "off",
     "max_kv_size": "512", "quantized_kv_start": "100", "prefill_step_size": "512", "n_ctx": "8192",
-    "n_batch": "1024", "data_parallel_size": "2", "pipeline_parallel_size": "2", "main_gpu": "1", "backend": "vulkan",
+    "n_batch": "1024", "data_parallel_size": "2", "pipeline_parallel_size": "2", "main_gpu": "1",
+    "backend": "vulkan",
 }  # fmt: skip
 TOGETHER = {"main_gpu": ["split_mode=none"], "kv_group_size": ["kv_bits=8"],
 "quantized_kv_start": ["kv_bits=8"],
