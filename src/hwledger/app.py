@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from hwledger.device.catalogue import parse_devices
 from hwledger.device.spec import DeviceSpec
+from hwledger.errors import UsageError
 from hwledger.library.access import Access
 from hwledger.library.deployment import Deployment
 from hwledger.library.own_devices import own_devices
@@ -16,10 +17,14 @@ from hwledger.planner.plan import Plan
 from hwledger.planner.plan import plan as plan_spec
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from hwledger.device.node import Node
+    from hwledger.library.benchmarks import BenchmarkRun
+    from hwledger.planner.throughput import Point, Throughput, Traffic
     from hwledger.telemetry.machine import Machine
 
-__all__ = ["devices_of", "fit_here", "node_of", "open_model", "plan", "show"]
+__all__ = ["calibrate", "devices_of", "fit_here", "node_of", "open_model", "plan", "show", "speed"]
 
 CONTEXT_OPTIONS = frozenset({"max_model_len", "n_ctx", "max_kv_size", "max_length", "max_cache_len"})
 CONCURRENCY_OPTIONS = frozenset({"max_num_seqs", "n_parallel", "num_concurrent", "batch_size"})
@@ -109,6 +114,82 @@ def node_of(text: str) -> "Node":
     from hwledger.device.node import parse_node  # noqa: PLC0415 - start-up time
 
     return parse_node(text, own_devices())
+
+
+def speed(made: Plan, traffic: "Traffic | None" = None, *, node: "Node | None" = None) -> "Throughput":
+    """Return the speed of a plan, corrected by the measured runs that were stored with ``calibrate``.
+
+    Args:
+        made: the plan.
+        traffic: who asks what; the plan's context, full when an answer ends, where ``None``.
+        node: the host and the links; what is known of the devices alone where ``None``.
+
+    Raises:
+        MalformedError: the file of measured runs is broken.
+    """
+    from hwledger.library.benchmarks.store import load_calibration  # noqa: PLC0415 - start-up time
+    from hwledger.planner.throughput import estimate  # noqa: PLC0415 - start-up time
+
+    return estimate(made, traffic, node=node, calibration=load_calibration())
+
+
+def calibrate(
+    runs: "Iterable[BenchmarkRun]",
+    *,
+    model: str | None = None,
+    weights: str | None = None,
+    device: str | None = None,
+) -> "tuple[Point, ...]":
+    """Return measured runs beside what the model predicts for them, ready to be stored.
+
+    Args:
+        runs: what ``library.benchmarks.read_runs`` returned.
+        model: reference of the model; what the runs say where ``None``.
+        weights: number type or quantisation of the weights that ran; as stored where ``None``.
+        device: the accelerators; what the runs say where ``None``.
+
+    Raises:
+        UsageError: a run does not say its model or device, or its speed is not modelled.
+        InputError: the model cannot be read.
+    """
+    opened: dict[str, ModelSpec] = {}
+    points: list[Point] = []
+    for run in runs:
+        ref, where = model or run.model, device or run.device
+        if not ref or not where:
+            missing = "model" if not ref else "device"
+            raise UsageError(f"{run.source} does not say its {missing}; name it with --{missing}")
+        spec = opened.setdefault(ref, open_model(ref))
+        points += _points(run, spec, weights, where)
+    return tuple(points)
+
+
+def _points(run: "BenchmarkRun", spec: ModelSpec, weights: str | None, device: str) -> "list[Point]":
+    """Return one run's measured figures beside the predicted ones."""
+    from hwledger.planner.throughput import Traffic, estimate  # noqa: PLC0415 - start-up time
+    from hwledger.planner.throughput.calibration import point_of  # noqa: PLC0415 - start-up time
+
+    traffic = Traffic(
+        prompt_tokens=run.prompt_tokens, output_tokens=max(1, run.output_tokens),
+        cached_tokens=run.cached_tokens, concurrency=run.concurrency,
+    )  # fmt: skip
+    context = run.prompt_tokens + run.cached_tokens + max(1, run.output_tokens)
+    options = [*run.options, *([("backend", run.backend)] if run.backend else [])]
+    made = plan(
+        spec, engine=run.engine, weights=weights, device=device, context=context, concurrency=run.concurrency,
+        options=[f"{key}={value}" for key, value in options],
+    )  # fmt: skip
+    answer, found = estimate(made, traffic), []
+    rates = {"decode_tokens_per_second": run.decode, "prefill_tokens_per_second": run.prefill}
+    for quantity, rate in rates.items():
+        if rate is None:
+            continue
+        figure = getattr(answer, quantity)
+        if figure is None:
+            raise UsageError(f"{run.source}: nothing to correct. {' '.join(answer.unknown)}")
+        point = point_of(made, quantity, rate, figure.value, run.source)
+        found += [point] if point else []
+    return found
 
 
 def show(ref: str, *, access: Access | None = None) -> ModelSpec:

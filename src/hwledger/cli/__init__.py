@@ -15,6 +15,7 @@ NOT_WRITTEN = {errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG}
 
 COMMANDS = {
     "accuracy": "replay every known measurement and print how right the plans are",
+    "calibrate": "correct figures of speed by measured runs of your own",
     "catalogue": "keep the catalogue up to date, pinned or as shipped",
     "devices": "list accelerators and nodes, or show one with the source of each figure",
     "models": "list models of the catalogue, of this machine or of the hub",

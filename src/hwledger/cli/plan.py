@@ -97,7 +97,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     a model. Exit code 3 says that it does not fit.
     """
     check_export(target, output, force=force, as_json=as_json)
-    from hwledger.app import plan
+    from hwledger.app import plan, speed
     from hwledger.cli.access import reading
     from hwledger.planner.fit import Verdict
 
@@ -121,12 +121,12 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
         from hwledger.cli.output import write_json
         from hwledger.planner.document import plan_document
 
-        write_json(plan_document(made))
+        write_json(plan_document(made, speed(made) if made.request.devices else None))
     else:
         from hwledger.cli.output import make_console
         from hwledger.screens.plan import plan_screen
 
-        draw(make_console(), plan_screen(made), layers=layers)
+        draw(make_console(), plan_screen(made, speed(made) if made.request.devices else None), layers=layers)
     if made.fit and made.fit.verdict is Verdict.DOES_NOT_FIT:
         ctx.exit(DOES_NOT_FIT)
 
