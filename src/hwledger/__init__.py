@@ -12,14 +12,16 @@ if TYPE_CHECKING:
     from hwledger.app import open_model, plan
     from hwledger.errors import HwledgerError
     from hwledger.model.spec import ModelSpec
+    from hwledger.planner.export import export
     from hwledger.planner.plan import Plan
 
 __version__ = "0.1.0"
-__all__ = ["HwledgerError", "ModelSpec", "Plan", "__version__", "open_model", "plan"]
+__all__ = ["HwledgerError", "ModelSpec", "Plan", "__version__", "export", "open_model", "plan"]
 
 _HOMES = {
     "open_model": "hwledger.app",
     "plan": "hwledger.app",
+    "export": "hwledger.planner.export",
     "HwledgerError": "hwledger.errors",
     "ModelSpec": "hwledger.model.spec",
     "Plan": "hwledger.planner.plan",

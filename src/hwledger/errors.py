@@ -9,12 +9,13 @@ The tree, with the exit code of the command line::
     ├── InputError                4   a file or its content cannot be used
     │   ├── MissingError              nothing is at that path or under that name
     │   └── MalformedError            something is there and it is broken, hostile or contradictory
+    ├── DoesNotFitError           3   what was asked needs a plan that fits, and this one does not
     └── UnreachableError          5   a server or hub that was asked did not answer, or not usefully
         ├── OfflineError              the network is needed and is not to be used
         └── DeniedError               it answers, and a token, a licence or a right is missing
 
-Exit code 3 (does not fit) is a verdict and no error; 130 is an interrupt. Each message is one
-sentence: what happened, to what, and what to do next.
+Exit code 3 (does not fit) is a verdict where only a plan was asked for; 130 is an interrupt. Each
+message is one sentence: what happened, to what, and what to do next.
 """
 
 from collections.abc import Sequence
@@ -62,6 +63,12 @@ class MissingError(InputError):
 
 class MalformedError(InputError):
     """Something is there, and it is broken, hostile or contradicts itself."""
+
+
+class DoesNotFitError(HwledgerError):
+    """A plan does not fit its devices, and what was asked needs one that does."""
+
+    exit_code: ClassVar[int] = 3
 
 
 class UnreachableError(HwledgerError):

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from hwledger.library.deployment import Deployment
+    from hwledger.planner.plan import Plan
     from hwledger.screens.plan import LayerRow, PlanScreen
     from hwledger.screens.speed import SpeedBlock
 
@@ -53,6 +54,17 @@ BLOCK = "█"
 )
 @access_options
 @click.option("--layers", is_flag=True, help="Show every layer.")
+@click.option(
+    "--export",
+    "target",
+    metavar="TARGET",
+    help="Print what runs the plan: vllm, sglang, llama.cpp, ollama, mlx, mistralrs, compose, k8s or json;"
+    " compose:sglang names the program inside.",
+)
+@click.option(
+    "--output", type=click.Path(dir_okay=False), metavar="FILE", help="Write the export there instead."
+)
+@click.option("--force", is_flag=True, help="Export although the plan does not fit.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON (hwledger.plan/1).")
 @click.pass_context
 def command(  # noqa: PLR0913, PLR0917 - one parameter per option
@@ -68,10 +80,13 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     device: str | None,
     options: tuple[str, ...],
     revision: str | None,
+    target: str | None,
+    output: str | None,
     *,
     offline: bool,
     refresh: bool,
     layers: bool,
+    force: bool,
     as_json: bool,
 ) -> None:
     """Plan the memory of a model: will it fit, and where does every byte go.
@@ -81,6 +96,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     file, ollama:NAME, lmstudio:NAME, the address of a running engine, or a command line that runs
     a model. Exit code 3 says that it does not fit.
     """
+    check_export(target, output, force=force, as_json=as_json)
     from hwledger.app import plan, speed
     from hwledger.cli.access import reading
     from hwledger.planner.fit import Verdict
@@ -88,7 +104,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     with reading(revision=revision, offline=offline, refresh=refresh) as access:
         made = plan(
             one_reference(words, from_command),
-            engine=engine,
+            engine=engine or engine_for(target),
             engine_version=engine_version,
             context=context,
             concurrency=concurrency,
@@ -98,6 +114,9 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
             options=options,
             access=access,
         )
+    if target:
+        write_export(made, target, output, force=force)
+        return
     if as_json:
         from hwledger.cli.output import write_json
         from hwledger.planner.document import plan_document
@@ -110,6 +129,47 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
         draw(make_console(), plan_screen(made, speed(made) if made.request.devices else None), layers=layers)
     if made.fit and made.fit.verdict is Verdict.DOES_NOT_FIT:
         ctx.exit(DOES_NOT_FIT)
+
+
+def check_export(target: str | None, output: str | None, *, force: bool, as_json: bool) -> None:
+    """Refuse options of an export without one, and two ways to print at once.
+
+    Raises:
+        UsageError: they contradict each other.
+    """
+    from hwledger.errors import UsageError
+
+    if target is None and (output is not None or force):
+        raise UsageError("--output and --force belong to --export TARGET; name what to export")
+    if target is not None and as_json:
+        raise UsageError("--json prints the plan and --export what runs it; give one of them (--export json)")
+
+
+def engine_for(target: str | None) -> str | None:
+    """Return the engine that an export is planned with; ``None``: by the model's format."""
+    if target is None:
+        return None
+    from hwledger.planner.export import planned_as
+
+    return planned_as(target)
+
+
+def write_export(made: "Plan", target: str, output: str | None, *, force: bool) -> None:
+    """Write an export to stdout or a file, and what it could not hold to stderr."""
+    import sys
+    from pathlib import Path
+
+    from hwledger.planner.export import exported
+
+    written = exported(made, target, force=force)
+    for note in written.notes:
+        sys.stderr.write(f"hwledger: note: {note}\n")
+    if output is None:
+        sys.stdout.write(written.text)
+        return
+    from hwledger.cli.output import write_file
+
+    write_file(Path(output), written.text)
 
 
 def one_reference(words: tuple[str, ...], command_line: str | None = None) -> "str | Deployment":

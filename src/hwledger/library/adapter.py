@@ -51,6 +51,7 @@ def on_base(adapter: ModelSpec, base: ModelSpec) -> ModelSpec:
         unknowns=(*base.unknowns, note),
         revision=adapter.revision,
         reading=_both(adapter.reading, base.reading),
+        adapter=adapter.origin,
     )
 
 

@@ -13,6 +13,7 @@ from hwledger.library.files import Files
 from hwledger.library.json_file import read_json_object
 from hwledger.library.paths import shown
 from hwledger.library.stored import StoredTensor, spec_from_weights, with_stored_weights
+from hwledger.model.origin import Origin
 from hwledger.model.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Checkpoint:
         header_bytes: bytes of the headers and configs.
         files: files that were read.
         notes: what was left aside, in sentences.
+        origin: where the files are, for those who run the model.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Checkpoint:
     header_bytes: int = 0
     files: int = 0
     notes: tuple[str, ...] = ()
+    origin: Origin | None = None
 
 
 def read_checkpoint(files: Files, config: str = CONFIG) -> Checkpoint:
@@ -118,7 +121,7 @@ def checkpoint_spec(checkpoint: Checkpoint) -> ModelSpec:
         MalformedError: the config or the GGUF metadata is absurd or contradicts itself.
     """
     spec = _spec(checkpoint)
-    return replace(spec, unknowns=(*spec.unknowns, *checkpoint.notes)) if checkpoint.notes else spec
+    return replace(spec, unknowns=(*spec.unknowns, *checkpoint.notes), origin=checkpoint.origin)
 
 
 def _spec(checkpoint: Checkpoint) -> ModelSpec:

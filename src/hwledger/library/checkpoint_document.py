@@ -1,6 +1,7 @@
 """A checkpoint as a JSON document and back, so that what was read can be kept."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from hwledger.library.checkpoint import Checkpoint
@@ -8,6 +9,7 @@ from hwledger.library.gguf.reader import GgufHeader, GgufTensor
 from hwledger.library.gguf.values import ArraySummary
 from hwledger.library.stored import StoredTensor
 from hwledger.model.number_types import number_type
+from hwledger.model.origin import Origin, Place
 
 
 def checkpoint_document(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -24,6 +26,7 @@ def checkpoint_document(checkpoint: Checkpoint) -> dict[str, Any]:
         "header_bytes": checkpoint.header_bytes,
         "files": checkpoint.files,
         "notes": list(checkpoint.notes),
+        "origin": None if checkpoint.origin is None else asdict(checkpoint.origin),
         "gguf": None if gguf is None else _gguf_document(gguf),
     }
 
@@ -48,8 +51,18 @@ def read_document(document: Mapping[str, Any]) -> Checkpoint:
         header_bytes=document["header_bytes"],
         files=document["files"],
         notes=tuple(document["notes"]),
+        origin=_read_origin(document["origin"]),
         gguf=None if document["gguf"] is None else _read_gguf(document["gguf"]),
     )
+
+
+def _read_origin(document: Mapping[str, Any] | None) -> Origin | None:
+    if document is None:
+        return None
+    return Origin(
+        place=Place(document["place"]), name=document["name"], path=document["path"],
+        withheld=document["withheld"],
+    )  # fmt: skip
 
 
 def _gguf_document(header: GgufHeader) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from functools import cached_property
 
 from hwledger.model.census import Census, count_parameters
 from hwledger.model.layers import LayerSpec
+from hwledger.model.origin import Origin
 from hwledger.model.quantisation import Quantisation
 from hwledger.model.reading import Reading
 from hwledger.model.tensors import Tensor
@@ -48,6 +49,8 @@ class ModelSpec:
         unknowns: what could not be read or is not modelled, in sentences.
         revision: commit of the repository that was read; empty where there is none.
         reading: what was read to learn this, where that is worth a line.
+        origin: where the files are; ``None``: not known, as of a model made by hand.
+        adapter: where the adapter is that is counted with the weights, where there is one.
     """
 
     id: str
@@ -73,6 +76,8 @@ class ModelSpec:
     unknowns: tuple[str, ...] = ()
     revision: str = ""
     reading: Reading | None = None
+    origin: Origin | None = None
+    adapter: Origin | None = None
 
     @property
     def weights_known(self) -> bool:

@@ -107,6 +107,17 @@ class Plan:
         ends = [component.interval_bytes for component in self.memory.components]
         return sum(low for low, _ in ends), sum(high for _, high in ends)
 
+    def export(self, target: str, *, force: bool = False) -> str:
+        """Return the command or file that runs this plan; see ``hwledger.planner.export.export``.
+
+        Raises:
+            UsageError: the target cannot run this plan.
+            DoesNotFitError: the plan does not fit its devices, and ``force`` is off.
+        """
+        from hwledger.planner.export import export  # noqa: PLC0415 - start-up time
+
+        return export(self, target, force=force)
+
     @cached_property
     def devices(self) -> tuple[DevicePlan, ...]:
         """What each device holds, in the order given."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from hwledger.errors import MalformedError, OfflineError, UsageError
 from hwledger.library.access import Access
 from hwledger.library.hub.reference import HubReference, check_endpoint, endpoint, parse_reference
+from hwledger.model.origin import Origin, Place
 from hwledger.model.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -114,7 +115,9 @@ def _checkpoint(files: "Files", choice: "Choice", ref: HubReference) -> "Checkpo
         found = read_gguf_checkpoint(files, choice.gguf)
     else:
         found = replace(read_checkpoint(files), name=ref.repo)
-    return replace(found, notes=(*found.notes, *choice.notes))
+    path = "/".join(part for part in (choice.folder, choice.gguf) if part)
+    origin = Origin(place=Place.HUB, name=ref.repo, path=path)
+    return replace(found, notes=(*found.notes, *choice.notes), origin=origin)
 
 
 def _host() -> str:

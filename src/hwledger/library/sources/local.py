@@ -8,6 +8,7 @@ from typing import Final
 from hwledger.errors import HwledgerError
 from hwledger.library.access import Access
 from hwledger.library.checkpoint import Checkpoint, checkpoint_spec
+from hwledger.model.origin import Origin, Place
 from hwledger.model.reading import Reading
 from hwledger.model.spec import ModelSpec
 
@@ -59,7 +60,16 @@ def local_spec(checkpoint: Checkpoint, ref: str) -> ModelSpec:
     """
     spec = checkpoint_spec(checkpoint)
     reading = Reading(checkpoint.where, checkpoint.files, checkpoint.header_bytes)
-    return replace(spec, source=ref if checkpoint.gguf else spec.source, reading=reading)
+    source = ref if checkpoint.gguf else spec.source
+    return replace(spec, source=source, reading=reading, origin=_origin(checkpoint))
+
+
+def _origin(checkpoint: Checkpoint) -> Origin:
+    """Where the files are: a GGUF file, or the folder of a config and weights."""
+    where = Path(checkpoint.where).expanduser().absolute()
+    if checkpoint.gguf:
+        return Origin(place=Place.FILE, name=str(where))
+    return Origin(place=Place.FOLDER, name=str(where.parent if where.suffix == ".json" else where))
 
 
 def _size(path: Path) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from hwledger.errors import InputError, MalformedError, MissingError, OfflineError, UnreachableError
 from hwledger.library.access import Access
 from hwledger.library.ollama.reference import OllamaName, parse_name, states_tag
+from hwledger.model.origin import Origin, Place
 from hwledger.model.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -172,5 +173,7 @@ def _near(ref: str, known: list[str]) -> list[str]:
 
 
 def _titled(spec: ModelSpec, name: OllamaName) -> ModelSpec:
-    """Return the model under Ollama's name where its file states none."""
+    """Return the model with Ollama's name for it, under that name where its file states none."""
+    blob = spec.origin.name if spec.origin and spec.origin.place is Place.FILE else ""
+    spec = replace(spec, origin=Origin(place=Place.OLLAMA, name=str(name), path=blob))
     return spec if spec.metadata.get("general.name") else replace(spec, id=str(name))

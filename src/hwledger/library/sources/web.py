@@ -1,11 +1,13 @@
 """GGUF files (also split ones) and config.json files at plain web addresses."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hwledger.errors import InputError
 from hwledger.library.access import Access
 from hwledger.library.hub.reference import hub_address
+from hwledger.model.origin import Origin, Place
 from hwledger.model.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -60,4 +62,7 @@ def _read(url: str, access: Access) -> "Read":
             found = read_checkpoint(files, files.first)
         else:
             raise InputError(f"{plain(url)}: neither a .gguf nor a .json file")
+        shown = plain(url)
+        origin = Origin(place=Place.WEB, name=shown, withheld=shown != url)
+        found = replace(found, origin=origin)
         return Read(found, Reading(plain(url), files.counter.opened, http.bytes_read, http.requests))

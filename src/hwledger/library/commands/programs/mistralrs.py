@@ -9,6 +9,7 @@ from hwledger.library.deployment import Deployment
 from hwledger.planner.weights import weight_types
 
 _ISQ: Final = re.compile(r"q(\d)(?:_?(k|[01]))?", re.IGNORECASE)
+_CACHES: Final = {"f8e4m3": "fp8_e4m3"}
 _LEGACY: Final = {"4": "q4_k", "2": "q2_k", "3": "q3_k", "5": "q5_k", "6": "q6_k", "8": "q8_0"}
 
 
@@ -39,6 +40,8 @@ def settle(draft: Draft, loose: list[str]) -> None:
         draft.model = _in(draft.model, re.split("[; ]", file, maxsplit=1)[0])
     if draft.model == "" and loose:
         draft.model = next((word for word in loose if "/" in word), "")
+    if kind := values.get("kv_cache"):
+        values["kv_cache"] = _CACHES.get(kind.lower(), kind)
     if packed := values.get("weights"):
         values["weights"] = _packed(packed)
         if values["weights"] not in {name.lower() for name in weight_types()}:

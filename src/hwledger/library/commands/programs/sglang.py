@@ -20,8 +20,9 @@ def read(call: Call) -> Deployment:
     if parsed.loose:
         draft.left_over(parsed.loose[1:] if not draft.model else parsed.loose)
         draft.model = draft.model or parsed.loose[0]
-    if any(item.flag and item.flag.name == "--enable-dp-attention" for item in parsed.items):
-        _split_attention(draft)
+    flags = {item.flag.name for item in parsed.items if item.flag}
+    if flags & {"--enable-dp-attention", "--attn-dp-size"}:
+        _split_attention(draft, experts="--enable-dp-attention" in flags)
     elif said := draft.values.get("copies"):
         draft.note(
             f"{said} runs whole copies in SGLang; the rules of vLLM share a mixture's experts among them"
@@ -30,8 +31,11 @@ def read(call: Call) -> Deployment:
     return draft.deployment()
 
 
-def _split_attention(draft: Draft) -> None:
-    """With ``--enable-dp-attention`` the copies of the attention share the tensor-parallel ranks."""
+def _split_attention(draft: Draft, *, experts: bool) -> None:
+    """With ``--attn-dp-size`` the copies of the attention share the tensor-parallel ranks.
+
+    So they do with ``--dp-size`` and ``--enable-dp-attention``, its older spelling.
+    """
     ranks, copies = (
         whole(draft.options.get(f"{kind}_parallel_size", "1")) or 1 for kind in ("tensor", "data")
     )
@@ -39,10 +43,10 @@ def _split_attention(draft: Draft) -> None:
         return
     draft.options["tensor_parallel_size"] = str(ranks // copies)
     draft.options["data_parallel_size"] = str(copies)
-    draft.options["enable_expert_parallel"] = "on"
-    draft.note(
-        f"--enable-dp-attention: {copies} copies of the attention on {ranks} ranks, experts shared out"
-    )
+    if experts:
+        draft.options["enable_expert_parallel"] = "on"
+    said = "--enable-dp-attention" if experts else "--attn-dp-size"
+    draft.note(f"{said}: {copies} copies of the attention on {ranks} ranks, experts shared out")
 
 
 def enter(draft: Draft, item: Item) -> None:

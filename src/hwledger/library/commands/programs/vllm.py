@@ -11,8 +11,12 @@ from hwledger.library.deployment import Deployment
 from hwledger.planner.engines.vllm.cache_types import cache_type
 
 _NUMBER: Final = re.compile(r"(\d{1,18}(?:\.\d{1,12})?)([kKmMgGtT]?)")
-_LOADED: Final = {"fp8": "fp8", "bitsandbytes": "nf4"}
-_IN_PART: Final = frozenset({"experts_int8", "tpu_int8", "torchao", "fp_quant", "inc", "mxfp8", "online"})
+_LOADED: Final = {
+    "fp8": "fp8", "fp8_per_tensor": "fp8", "fp8_per_block": "fp8-block", "mxfp8": "mxfp8",
+    "nvfp4_per_token": "nvfp4", "nvfp4_online": "nvfp4", "bitsandbytes": "nf4",
+}  # fmt: skip
+"""Types that weights are packed into while loading (vLLM 0.33.0 ``_ONLINE_SHORTHANDS``, SGLang 0.5.23)."""
+_IN_PART: Final = frozenset({"experts_int8", "tpu_int8", "torchao", "fp_quant", "inc", "online"})
 _POWERS: Final = "kmgt"
 _WITHOUT_MODEL: Final = frozenset({"ngram", "[ngram]", "ngram_gpu", "suffix"})
 

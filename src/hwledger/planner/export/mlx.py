@@ -1,0 +1,95 @@
+"""mlx-lm: ``mlx_lm.server``, after a conversion where the plan packs the weights."""
+
+from typing import Final
+
+from hwledger.planner.engines.mlx.profile import DEFAULTS
+from hwledger.planner.export import figures
+from hwledger.planner.export.recipe import Draft, Recipe, Step
+from hwledger.planner.export.reference import (
+    Reference,
+    check_readable,
+    hub_or_folder,
+    packed_as,
+)
+from hwledger.planner.export.spelling import spell
+from hwledger.planner.export.target import draft_for, finish
+from hwledger.planner.export.vllm import adapter_path
+from hwledger.planner.plan import Plan
+
+PREFILL_STEP: Final = DEFAULTS["prefill_step_size"]
+
+
+def build(plan: Plan) -> Recipe:
+    """Return how mlx-lm runs the plan.
+
+    Raises:
+        UsageError: mlx-lm cannot, with what to do instead.
+    """
+    draft = draft_for(plan, "mlx")
+    check_readable(draft)
+    model = hub_or_folder(draft)
+    if model.revision:
+        draft.note(
+            f"mlx_lm.server takes the newest commit of {model.text}; the plan is of"
+            f" {model.revision[:12]}: fetch that"
+            " with hf download --revision and plan the folder to be sure"
+        )
+    before, path = _converted(draft, model)
+    draft.put("model", path, "the model that was planned")
+    _settings(draft)
+    _prompts(draft)
+    if plan.spec.adapter:
+        draft.put("adapter", adapter_path(plan.spec.adapter), "the adapter's weights are in the plan")
+    draft.rest()
+    return finish(draft, ("mlx_lm.server",), path, local=model.local, before=before)
+
+
+def _converted(draft: Draft, model: Reference) -> tuple[tuple[Step, ...], str]:
+    """Return the conversion that makes the planned weights, and where they are then."""
+    name, bits = packed_as(draft)
+    if not name:
+        return (), model.text
+    folder = f"{model.text.rstrip('/').rpartition('/')[2]}-{name}"
+    words = ("mlx_lm.convert", "--hf-path", model.text, "--mlx-path", folder, "-q", "--q-bits", bits)
+    return (
+        Step(words=words, why=f"weights packed as {name}: {figures.weights(draft.plan)}", unless=folder),
+    ), folder
+
+
+def _settings(draft: Draft) -> None:
+    plan, given = draft.plan, draft.plan.request.options
+    tokens = plan.memory.context_tokens
+    draft.skip("max_context", "num_concurrent", "max_kv_size", "prefill_step_size")
+    draft.note(
+        f"mlx_lm.server bounds no request: {tokens:,} tokens is what was planned ({figures.context(plan)})"
+    )
+    step = given.get("prefill_step_size", PREFILL_STEP)
+    for name, value, usual, why in (
+        ("num_concurrent", plan.memory.concurrency, 1, figures.requests(plan)),
+        ("prefill_step_size", step, PREFILL_STEP, figures.scratch(plan)),
+    ):
+        if value != usual or spell("mlx", name, value, draft.version):
+            draft.put(name, value, why)
+    if most := given.get("max_kv_size"):
+        draft.note(f"max_kv_size={most} is planned, and mlx_lm.server has no flag for it")
+    bits = plan.memory.kv_type.removesuffix("bit")
+    if bits.isdigit():
+        draft.put("kv_bits", int(bits), figures.per_token(plan))
+        for name in ("kv_group_size", "quantized_kv_start"):
+            draft.put(name, given.get(name, DEFAULTS[name]), "how the cache is quantised")
+        if plan.memory.concurrency > 1:
+            draft.note("with --kv-bits mlx_lm.server answers one request after the other")
+    draft.skip("kv_bits", "kv_group_size", "quantized_kv_start")
+
+
+def _prompts(draft: Draft) -> None:
+    """Bound what the server keeps of finished prompts: the plan holds running requests alone."""
+    fit = draft.plan.fit
+    if fit and fit.headroom_bytes > 0 and spell("mlx", "prompt_cache_bytes", 1, draft.version):
+        draft.put(
+            "prompt_cache_bytes", fit.headroom_bytes, "finished prompts are kept in what the plan leaves free"
+        )
+    else:
+        draft.note(
+            "mlx_lm.server keeps caches of finished prompts beside the plan; --prompt-cache-bytes bounds them"
+        )
