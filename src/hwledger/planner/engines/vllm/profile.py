@@ -1,10 +1,12 @@
 """The profile of vLLM: from a request to components, layers and the capacity of the pool."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import ceil
 from typing import Any, Final
 from weakref import finalize
 
+from hwledger.device.spec import DeviceSpec
 from hwledger.model.mixers import Rwkv
 from hwledger.model.spec import ModelSpec
 from hwledger.planner.engines.versions import check_dotted
@@ -15,13 +17,14 @@ from hwledger.planner.engines.vllm.capacity import (
     capacity_of,
     lay_out,
 )
-from hwledger.planner.engines.vllm.options import OPTIONS, Settings, resolve
+from hwledger.planner.engines.vllm.layouts import parallel_layouts
+from hwledger.planner.engines.vllm.options import OPTIONS, Settings, batch_class, resolve
 from hwledger.planner.engines.vllm.overhead import CONTEXT_BYTES, activation_bytes, graph_bytes
 from hwledger.planner.engines.vllm.specs import Kind
 from hwledger.planner.engines.vllm.versions import NEWEST, OLDEST
 from hwledger.planner.engines.vllm.weights import Loaded, load
 from hwledger.planner.memory import HOST, Basis, Capacity, Category, Component, EngineMemory, LayerMemory
-from hwledger.planner.request import Request
+from hwledger.planner.request import OptionValue, Request
 from hwledger.units import GIB
 
 SOURCE: Final = "vLLM 0.33.0"
@@ -47,6 +50,11 @@ class VllmProfile:
         """
         return check_dotted(self.name, version, OLDEST)
 
+    def cache_on_demand(self, request: Request) -> bool:
+        """Return whether a request takes cache as it grows, and not a whole context from its start."""
+        del request  # blocks of a pool
+        return True
+
     def memory(self, request: Request) -> EngineMemory:
         """Return the memory that vLLM takes for the workload, and its pool where the device is known.
 
@@ -55,6 +63,29 @@ class VllmProfile:
             UnknownOptionError: the type of the cache or of the weights does not exist.
         """
         return _Planner(request).answer()
+
+    def device_class(self, device: DeviceSpec) -> tuple[tuple[int, int], bool]:
+        """Return a key: devices of one class get the same answer but for context and usable bytes."""
+        return batch_class(device), device.vendor == "AMD"
+
+    def layouts(self, spec: ModelSpec, count: int) -> Sequence[Mapping[str, OptionValue]]:
+        """Return the options of every way in which ``count`` devices can share the model."""
+        return tuple(parallel_layouts(spec, count))
+
+    def usable_bytes(self, request: Request, usable: Any, context: Any) -> Any:
+        """Return what the engine lets itself use of devices alike in class.
+
+        Args:
+            request: the plan's question, with one of the devices.
+            usable: int64 array of usable bytes.
+            context: int64 array of the context's bytes, of the same shape.
+        """
+        import numpy as np  # noqa: PLC0415 - a single plan needs no numpy
+
+        settings = resolve(request)
+        outside = 0 if settings.rules.graphs_in_budget else graph_bytes(request.spec, settings)
+        share = np.minimum(1.0, settings.utilisation + (outside + context) / np.maximum(1, usable))
+        return np.rint(usable * share).astype(np.int64)
 
     def grid(self, request: Request, contexts: Any, concurrencies: Any) -> Any:
         """Return cache bytes, an int64 array of shape (contexts, concurrencies, devices).
