@@ -146,6 +146,7 @@ class _Planner:
         packed = request.weights or request.options.get("quantization")
         self.loaded = _load(self.spec, self.settings, str(packed) if packed else None)
         self.blocks = blocks_by_group(self.layout, self.settings.tokens, self.settings)
+        self.activations = activation_bytes(self.spec, self.settings)
         self.offload = round(float(str(request.options.get("cpu_offload_gb") or 0)) * GIB)
 
     def answer(self) -> EngineMemory:
@@ -208,7 +209,7 @@ class _Planner:
         parts = [
             _part("weights", Category.WEIGHTS, weights - moved, basis, f"{SOURCE} loading", place, 0.03),
             *self._caches(place, rank),
-            _part("compute", Category.COMPUTE, activation_bytes(self.spec, self.settings), Basis.ASSUMED,
+            _part("compute", Category.COMPUTE, self.activations, Basis.ASSUMED,
                   f"estimate of {SOURCE} v1/worker/gpu_model_runner.py profile_run", place, 0.5),
             _part("graph", Category.GRAPH, graph_bytes(self.spec, self.settings), Basis.ASSUMED,
                   "0.3 to 2.3 GiB in public start-up logs", place, 0.7),
@@ -255,7 +256,7 @@ class _Planner:
             return [int(str(fixed))] * s.pp
         if not self.request.devices:
             return []
-        peak = activation_bytes(self.spec, s)
+        peak = self.activations
         peak += graph_bytes(self.spec, s) if s.rules.graphs_in_budget else 0
         pools = [0] * s.pp
         for device, rank in zip(self.request.devices, _pipeline_ranks(s), strict=False):
