@@ -6,8 +6,9 @@ Usage: ``python tools/tabulate_accelerators.py SHEET.csv``. Our tables are in ``
   units, what a driver reported, aliases;
 - ``apple.csv``: the same for Apple's chips, a row per number of GPU cores;
 - ``architectures.csv``: which number types a generation multiplies, and which column says how fast;
-- ``rules.csv``: usable memory and context where nothing was measured;
-- ``corrections.csv``: figures that the sheet lacks or has wrong, each with its source.
+- ``rules.csv``: usable memory where nothing was measured; ``working_sets.csv``: Apple's, by memory size;
+- ``corrections.csv``: figures that the sheet lacks or has wrong, each with its source; ``-`` is "not known";
+- ``prices.csv``: what a card cost, when.
 """
 
 import csv
@@ -18,6 +19,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
+from hwledger.device.words import words_of
+
 Row = dict[str, str]
 OWN: Final = Path(__file__).parent / "accelerators"
 TARGET: Final = Path(__file__).parent.parent / "src/hwledger/device/data/accelerators.csv"
@@ -25,12 +28,13 @@ MIB: Final = 1 << 20
 GIB: Final = 1 << 30
 RATES: Final = ("fp32", "fp16", "fp16_acc16", "bf16", "fp8", "fp4", "int8")
 COLUMNS: Final = (
-    "name", "vendor", "category", "architecture", "compute_capability", "units", "memory_bytes",
+    "name", "parts", "rare", "vendor", "category", "architecture", "compute_capability", "units",
+    "memory_bytes",
     "memory_type", "usable_bytes", "usable_basis", "context_bytes", "context_basis",
     "bandwidth_bytes_per_second", "unified",
     *(f"{kind}_tera" for kind in RATES), "link", "link_bytes_per_second", "bridge", "bridge_bytes_per_second",
-    "pcie", "tdp_watts", "released", "aliases", "source", "usable_source",
-    "context_source",
+    "pcie", "pcie_bytes_per_second", "tdp_watts", "released", "price", "price_currency", "price_date",
+    "price_source", "spellings", "source", "usable_source", "context_source",
 )  # fmt: skip
 SPEC_PAGES: Final = "https://www.techpowerup.com/gpu-specs/"
 UNIFIED: Final = frozenset({"apple", "apu", "embedded", "desktop-soc"})
@@ -45,16 +49,26 @@ def main() -> None:
     fixes: dict[str, dict[str, Row]] = defaultdict(dict)
     for row in read(OWN / "corrections.csv"):
         fixes[row["card"]][row["column"]] = row
-    cards = [card_row(card, sheet.get(card["sheet"], {}), fixes) for card in read(OWN / "cards.csv")]
+    prices = {row["card"]: row for row in read(OWN / "prices.csv")}
+    cards = [
+        card_row(card, sheet[card["sheet"]], fixes.get(card["name"], {})) for card in read(OWN / "cards.csv")
+    ]
     cards += [apple_row(chip, sheet[chip["sheet"]]) for chip in apple_chips(read(OWN / "apple.csv"))]
-    known = {card["name"] for card in cards}
-    if lost := fixes.keys() - known:
-        sys.exit(f"corrections of unknown cards: {', '.join(sorted(lost))}")
+    if lost := (fixes.keys() | prices.keys()) - {card["name"] for card in cards}:
+        sys.exit(f"corrections or prices of unknown cards: {', '.join(sorted(lost))}")
     with TARGET.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(cards)
+        writer.writerows(card | price(prices.get(card["name"])) for card in cards)
     print(len(cards), "accelerators", TARGET.stat().st_size, "bytes")
+
+
+def price(row: Row | None) -> Row:
+    """Return the columns of a price."""
+    if row is None:
+        return {}
+    named = {f"price_{column}": row[column] for column in ("currency", "date", "source")}
+    return {"price": row["amount"], **named}
 
 
 def read(path: Path) -> list[Row]:
@@ -63,30 +77,37 @@ def read(path: Path) -> list[Row]:
         return list(csv.DictReader(file))
 
 
-def card_row(card: Row, sheet: Row, fixes: dict[str, dict[str, Row]]) -> Row:
+def card_row(card: Row, sheet: Row, fixed: dict[str, Row]) -> Row:
     """Return one row of the catalogue for a card that is not Apple's."""
-    fixed = fixes.get(card["name"], {})
     facts = {
-        "vendor": sheet.get("vendor", ""), "category": sheet.get("category", ""),
-        "compute_capability": sheet.get("compute_capability", ""), "pcie": pcie(sheet.get("pcie", "")),
-        "memory_gib": card["memory_gib"], "memory_type": memory_type(sheet.get("mem_type", "")),
-        "bandwidth": sheet.get("bandwidth_GBps", ""), "tdp_watts": sheet.get("tdp_W", ""),
-        "released": sheet.get("release_year", ""), "arch": sheet.get("arch", ""), **links(sheet),
+        "vendor": sheet["vendor"], "category": sheet["category"], "tdp_watts": sheet["tdp_W"],
+        "compute_capability": sheet["compute_capability"], "pcie": sheet["pcie"].removeprefix("PCIe "),
+        "memory_gib": card["memory_gib"], "memory_type": memory_type(sheet["mem_type"]),
+        "bandwidth": sheet["bandwidth_GBps"], "released": sheet["release_year"], "arch": sheet["arch"],
+        "units": card["units"], **links(sheet),
     }  # fmt: skip
-    facts |= {column: row["value"] for column, row in fixed.items() if column not in RATES}
+    values = {column: "" if row["value"] == "-" else row["value"] for column, row in fixed.items()}
+    facts |= {column: value for column, value in values.items() if column not in RATES}
     generation = architecture(facts["arch"], sheet)
-    rates = dense_rates(sheet, generation) | {k: row["value"] for k, row in fixed.items() if k in RATES}
+    rates = dense_rates(sheet, generation, values)
     memory = round(float(facts["memory_gib"]) * GIB)
-    sources = [specs_source(sheet), *(f"{c}: {r['source']}" for c, r in fixed.items())]
+    sources = [specs_source(sheet), *(f"{c}: {r['source']}" for c, r in fixed.items() if c != "arch")]
     return {
-        "name": card["name"], "units": card["units"], "aliases": card["aliases"],
+        "name": card["name"], "parts": card["parts"], "rare": card["rare"],
+        "spellings": spellings(card["name"], card["aliases"]),
         "memory_bytes": str(memory), "architecture": generation["architecture"],
-        "bandwidth_bytes_per_second": scaled(facts.pop("bandwidth"), 1e9),
+        "bandwidth_bytes_per_second": scaled(facts["bandwidth"], 1e9),
         "unified": "yes" if facts["category"] in UNIFIED else "",
         **{k: v for k, v in facts.items() if k in COLUMNS}, **{f"{k}_tera": v for k, v in rates.items()},
         **usable_memory(card, memory), **context(card, generation, facts["vendor"]),
-        "source": "; ".join(source for source in sources if source),
+        "source": "; ".join(dict.fromkeys(source for source in sources if source)),
     }  # fmt: skip
+
+
+def spellings(name: str, aliases: str) -> str:
+    """Return the words of a name and of its other names, so that the package need not make them each time."""
+    names = [name, *(alias for alias in aliases.split(";") if alias.strip())]
+    return ";".join(" ".join(words_of(each)) for each in names)
 
 
 def usable_memory(card: Row, memory: int) -> Row:
@@ -96,7 +117,8 @@ def usable_memory(card: Row, memory: int) -> Row:
         size, basis, why = float(wanted.removesuffix(" MiB")) * MIB, "measured", card["usable_source"]
     else:
         rule = next(row for row in read(OWN / "rules.csv") if row["rule"] == wanted)
-        size, basis, why = memory * float(rule["value"]), "assumed", rule["source"]
+        size = memory * float(rule["share"]) - float(rule["less_mib"]) * MIB
+        basis, why = "assumed", rule["source"]
     return {"usable_bytes": str(round(size)), "usable_basis": basis, "usable_source": why}
 
 
@@ -126,16 +148,15 @@ def architecture(arch: str, sheet: Row) -> Row:
     sys.exit(f"{sheet.get('name')}: no row of architectures.csv for {arch!r}")
 
 
-def dense_rates(sheet: Row, generation: Row) -> Row:
-    """Return the dense rates per number type in 10**12 a second, as text."""
+def dense_rates(sheet: Row, generation: Row, fixed: Row) -> Row:
+    """Return the dense rates per number type in 10**12 a second, as text; ``fixed`` has precedence."""
     found = {
-        "fp32": sheet.get("fp32_tflops", ""), "fp8": sheet.get("fp8_dense_tflops", ""),
-        "fp4": sheet.get("fp4_dense_tflops", ""), "int8": sheet.get("int8_dense_tops", ""),
-        "sheet": sheet.get("fp16_bf16_dense_tflops", ""),
-        "sheet_acc16": sheet.get("fp16_acc16_dense_tflops", ""),
+        "fp32": sheet["fp32_tflops"], "fp8": sheet["fp8_dense_tflops"], "fp4": sheet["fp4_dense_tflops"],
+        "int8": sheet["int8_dense_tops"], "sheet": sheet["fp16_bf16_dense_tflops"],
+        "sheet_acc16": sheet["fp16_acc16_dense_tflops"], **fixed,
     }  # fmt: skip
     for kind in ("fp16", "fp16_acc16", "bf16"):
-        found[kind] = said(generation[kind], found)
+        found[kind] = fixed[kind] if kind in fixed else said(generation[kind], found)
     return {kind: found[kind] for kind in RATES}
 
 
@@ -158,11 +179,6 @@ def memory_type(text: str) -> str:
     """Return the kind of memory: ``GDDR6``, ``HBM3``, ``LPDDR5X``."""
     match = re.search(r"(GDDR|HBM|LPDDR)\d?[a-zA-Z]?", text)
     return match[0] if match else ""
-
-
-def pcie(text: str) -> str:
-    """Return ``4.0 x16`` for ``PCIe 4.0 x16``."""
-    return text.removeprefix("PCIe ")
 
 
 def scaled(text: str, factor: float) -> str:
@@ -203,13 +219,8 @@ def apple_chips(rows: Iterable[Row]) -> Iterator[Row]:
 def apple_row(chip: Row, sheet: Row) -> Row:
     """Return one row of the catalogue for a chip of Apple's."""
     memory = int(chip["size"]) * GIB
-    small = memory < 32 * GIB
-    usable = memory * 2 // 3 if small else memory * 3 // 4
-    measured = memory in {16 * GIB, 96 * GIB}
-    share = (
-        "two thirds (16 GB: 10922.67 MiB https://github.com/abetlen/llama-cpp-python/issues/687)" if small
-        else "three quarters (96 GB: 73728 MiB https://github.com/ggml-org/llama.cpp/issues/3213)"
-    )  # fmt: skip
+    share = next(row for row in read(OWN / "working_sets.csv") if row["memory_gib"] == chip["size"])
+    usable = float(share["share"]) * memory
     rates = apple_rates(chip, sheet)
     clock = (
         f"rates: {chip['cores']} cores at {chip['ghz']} GHz, {chip['clock_source']}" if chip["ghz"] else ""
@@ -218,13 +229,14 @@ def apple_row(chip: Row, sheet: Row) -> Row:
     return {
         "name": chip["name"], "vendor": "Apple", "category": "apple", "units": chip["cores"],
         "architecture": f"Apple {chip['chip'].split()[0]}", "memory_bytes": str(memory),
-        "memory_type": "LPDDR", "usable_bytes": str(usable), "context_bytes": "0",
-        "usable_basis": "measured" if measured else "assumed",
+        "memory_type": "LPDDR", "usable_bytes": str(round(usable)), "context_bytes": "0",
+        "usable_basis": share["basis"],
         "context_basis": "assumed", "context_source": "Metal keeps none",
         "bandwidth_bytes_per_second": scaled(sheet["bandwidth_GBps"], 1e9), "unified": "yes",
         **{f"{kind}_tera": value for kind, value in rates.items()}, "released": sheet["release_year"],
-        "aliases": chip["aliases"], "source": "; ".join(part for part in parts if part),
-        "usable_source": f"recommended working set {share}",
+        "spellings": spellings(chip["name"], chip["aliases"]),
+        "source": "; ".join(part for part in parts if part),
+        "usable_source": f"recommended working set: {share['source']}",
     }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from importlib.resources import files
 from hwledger.accuracy.llama_cpp import replay_contexts, replay_logs
 from hwledger.accuracy.parameters import replay_parameters
 from hwledger.accuracy.result import Result
+from hwledger.accuracy.speed.replay import replay_speeds
 from hwledger.accuracy.vllm import replay_vllm
 
 Replay = Callable[[Iterable[dict[str, str]]], Iterator[Result]]
@@ -15,6 +16,7 @@ REPLAYS: tuple[tuple[str, Replay], ...] = (
     ("vllm.csv", replay_vllm),
     ("llama_cpp_contexts.csv", replay_contexts),
     ("llama_cpp_logs.csv", replay_logs),
+    ("speed_held_out.csv", replay_speeds),
 )
 
 

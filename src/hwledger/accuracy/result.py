@@ -1,7 +1,8 @@
 """One prediction beside one measurement, and summaries of many."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import ceil
 from statistics import median
 
 
@@ -60,6 +61,7 @@ class Summary:
     count: int
     exact: int
     median_error: float
+    p90_error: float
     worst_error: float
     inside: float | None
     worst_case: str
@@ -83,7 +85,13 @@ def _summary(key: tuple[str, str, str], group: list[Result]) -> Summary:
         count=len(group),
         exact=sum(result.exact for result in group),
         median_error=median(abs(result.error) for result in group),
+        p90_error=_p90([abs(result.error) for result in group]),
         worst_error=abs(worst.error),
         inside=sum(inside) / len(inside) if inside else None,
         worst_case="" if worst.exact else worst.case,
     )
+
+
+def _p90(errors: Sequence[float]) -> float:
+    """Return the error that nine in ten do not exceed; the largest of a few."""
+    return sorted(errors)[min(len(errors) - 1, ceil(0.9 * len(errors)) - 1)]

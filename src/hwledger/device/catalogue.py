@@ -1,121 +1,179 @@
-"""The accelerators that ship with the package, and reading what people type for them.
+"""Devices as people write them: ``2x H100 SXM``, ``RTX 3090 + RTX 3080 20GB``, ``DGX H100``, ``24GiB``.
 
 A name matches whatever its case, spaces and dashes; vendor words may be left out. Where a name fits
 several accelerators it is never chosen between: all are listed.
 """
 
-import csv
 import re
-from collections.abc import Iterable, Sequence
-from functools import cache
-from importlib.resources import files
-from typing import Final
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
-from hwledger.device.pcie import pcie_bandwidth
-from hwledger.device.spec import RATE_TYPES, DeviceSpec
-from hwledger.errors import AmbiguousError, UnknownOptionError, UsageError
-from hwledger.units import GIB, MIB, TIB, format_bytes, parse_size
+from hwledger.device.names import Names, shipped_names
+from hwledger.device.options import take_options, with_options
+from hwledger.device.spec import DeviceSpec
+from hwledger.device.table import Entry, entries
+from hwledger.device.words import words_of
+from hwledger.errors import AmbiguousError, UsageError
+from hwledger.units import MIB, TIB, format_bytes, parse_size
+
+if TYPE_CHECKING:
+    from hwledger.device.node import Node
 
 MOST_DEVICES: Final = 1024
-MOST_LISTED: Final = 12
-NEAREST: Final = 5
+MOST_LETTERS: Final = 200
 
-# Columns of the table that are fields as they stand.
-_TEXTS: Final = (
-    "name", "vendor", "category", "architecture", "compute_capability", "memory_type", "usable_basis",
-    "context_basis", "link", "bridge", "pcie", "source", "usable_source", "context_source",
-)  # fmt: skip
-_NUMBERS: Final = (
-    "units", "memory_bytes", "usable_bytes", "context_bytes", "bandwidth_bytes_per_second",
-    "link_bytes_per_second", "bridge_bytes_per_second", "tdp_watts", "released",
-)  # fmt: skip
+_COUNT: Final = r"[x\u00d7*]"  # \u00d7 is the multiplication sign
+# "2x H100" and "2 x H100", but no count in "7900 XTX".
+_COUNT_FIRST: Final = re.compile(rf"(\d{{1,6}})(?:{_COUNT}\s*|\s+{_COUNT}\s+)(.+)", re.IGNORECASE)
+_COUNT_LAST: Final = re.compile(rf"(.+?)(?:\s+|(?<=\d)|(?<=gb)){_COUNT}\s*(\d{{1,6}})", re.IGNORECASE)
+_COUNT_LED: Final = re.compile(rf"{_COUNT}\s?(\d{{1,6}})\s+(.+)", re.IGNORECASE)
+_COUNT_BARE: Final = re.compile(
+    r"(\d{1,2}|single|dual|two|triple|three|quad|four|eight)\s+(.+)", re.IGNORECASE
+)
+_NUMBERS: Final = {
+    "single": 1,
+    "dual": 2,
+    "two": 2,
+    "triple": 3,
+    "three": 3,
+    "quad": 4,
+    "four": 4,
+    "eight": 8,
+}
+_MEMORY: Final = re.compile(r"[\d.]+\s*(?:[GMT]i?B|G)", re.IGNORECASE)
+_BETWEEN: Final = re.compile(r"[,;&\n]|\band\b|(?<!max)\+(?!\s*$)", re.IGNORECASE)
+_WHOLE: Final = re.compile(r"[dh]gx\b", re.IGNORECASE)
+_ONE_PART: Final = re.compile(r"\s*\b(gcd|die|one of (two|four))\b", re.IGNORECASE)
 
-_VENDOR_WORDS: Final = frozenset(
-    {
-        "nvidia",
-        "amd",
-        "intel",
-        "apple",
-        "geforce",
-        "tesla",
-        "radeon",
-        "instinct",
-        "quadro",
-        "generation",
-        "gpu",
-    }
-)
-# Words that name a product line and that people drop: "4090", "7900 XTX", "A770".
-_LINE_WORDS: Final = frozenset({"rtx", "gtx", "rx", "arc", "data", "center"})
-# "2x H100" and "2 x H100", but no count in "7900 XTX"; \u00d7 is the multiplication sign.
-_COUNT_FIRST: Final = re.compile(r"(\d{1,6})(?:[x\u00d7*]\s*|\s+[x\u00d7*]\s+)(.+)", re.IGNORECASE)
-_COUNT_LAST: Final = re.compile(r"(.+?)\s+[x\u00d7*]\s*(\d{1,6})", re.IGNORECASE)
-_MEMORY: Final = re.compile(r"[\d.]+\s*[GMT]i?B?", re.IGNORECASE)
-_SPELLINGS: Final = (
-    (re.compile(r"(\d+)\s*g(?:i?b)?\b"), r"\1gb"),  # 80 GB, 80G, 80GiB
-    (re.compile(r"\bsxm\d\b"), "sxm"),
-    (re.compile(r"\bmobile\b"), "laptop"),
-    (re.compile(r"(\d)(ti|super|xtx|xt|gre|d)\b"), r"\1 \2"),  # 4060Ti
-    (re.compile(r"\b(rtx|gtx|rx|titan|arc)(?=\d|[ab]\d)"), r"\1 "),  # RTX4090
-    (re.compile(r"\b(m\d)(pro|max|ultra)\b"), r"\1 \2"),  # M3Max
-)
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What the user defined.
+
+    Attributes:
+        devices: with their names.
+        nodes: of these and other devices.
+    """
+
+    devices: tuple[Entry, ...] = ()
+    nodes: "tuple[Node, ...]" = ()
+
+
+NOTHING: Final = Own()
 
 
 def devices() -> tuple[DeviceSpec, ...]:
     """Return all accelerators of the catalogue, in its order."""
-    return tuple(device for device, _ in _rows())
+    return tuple(entry.device for entry in entries())
 
 
-def find_device(name: str) -> DeviceSpec:
+def find_device(name: str, own: Own = NOTHING) -> DeviceSpec:
     """Return the accelerator called ``name``, or an anonymous one for a plain memory size (``24GiB``).
+
+    Args:
+        name: as people write it, with options behind it: ``RTX 4090 power=300W``.
+        own: what the user defined; it comes before what is in the catalogue.
 
     Raises:
         AmbiguousError: the name fits several; they are listed.
         UnknownOptionError: it fits none; the nearest names are listed.
-        UsageError: a memory size that no device has.
+        UsageError: a memory size or an option that the device does not have.
     """
-    if _MEMORY.fullmatch(name.strip()):
-        return _anonymous(name.strip())
-    words = _words(name)
-    exact, table = _index()
-    if found := exact.get("".join(words)):
-        return found
-    telling = any(len(word) > 1 for word in words)
-    fitting = [(known, device) for known, device in table if telling and set(words) <= known]
-    # A word that was not typed and is no memory size makes another product: "4090" is no laptop chip.
-    plain = [d for known, d in fitting if all(_is_size(w) or w in _LINE_WORDS for w in known - set(words))]
-    candidates = plain or [device for _, device in fitting]
-    if len(candidates) == 1:
-        return candidates[0]
-    if candidates:
-        raise AmbiguousError(name, _shortened([device.name for device in candidates]))
-    raise UnknownOptionError("device", name, _nearest("".join(words)))
+    plain, options = take_options(name.strip()[:MOST_LETTERS])
+    return with_options(_found(plain.strip(), own), options)
 
 
-def parse_devices(text: str) -> tuple[DeviceSpec, ...]:
-    """Return the accelerators that a list names: ``2x H100 SXM``, ``RTX 3090, RTX 3080 20GB``, ``24GiB``.
+def find_candidates(name: str, own: Own = NOTHING) -> tuple[DeviceSpec, ...]:
+    """Return every device that a name may mean, own ones first; empty where it means none."""
+    return Names.of(own.devices).candidates(name) or shipped_names().candidates(name)
+
+
+def parse_devices(text: str, own: Own = NOTHING) -> tuple[DeviceSpec, ...]:
+    """Return the accelerators that a list names, one by one; a card with two dies is two of them.
+
+    A node in the list stands for its devices: ``DGX H100`` for eight.
 
     Raises:
         AmbiguousError, UnknownOptionError: as ``find_device``.
         UsageError: an empty part, or a count outside 1 to 1024.
     """
     found: list[DeviceSpec] = []
-    for part in text.split(","):
-        count, name = _counted(part.strip(), text)
-        found += [find_device(name)] * count
+    for part in _BETWEEN.split(text):
+        found += _devices_of(part.strip(), text, own)
         if len(found) > MOST_DEVICES:
             raise UsageError(f"{text!r} names more than {MOST_DEVICES} devices; name at most that many")
     return tuple(found)
 
 
-def _counted(part: str, text: str) -> tuple[int, str]:
-    first, last = _COUNT_FIRST.fullmatch(part), _COUNT_LAST.fullmatch(part)
-    count, name = (first[1], first[2]) if first else (last[2], last[1]) if last else ("1", part)
-    if not name.strip():
+def _devices_of(part: str, text: str, own: Own) -> list[DeviceSpec]:
+    """Return what one part of a list names: of its readings, the first that means something."""
+    if len(part) > MOST_LETTERS:
+        raise UsageError(f"{part[:40]!r}… is too long for a device's name; divide devices by commas")
+    plain, options = take_options(part)
+    single = _ONE_PART.sub("", plain).strip()
+    readings = [(count, name.strip()) for count, name in _readings(single)]
+    if not all(name for _, name in readings):
         raise UsageError(f"{text!r} names no device in one place; write it like '2x H100 SXM, RTX 4090'")
-    if not 1 <= int(count) <= MOST_DEVICES:
+    known = (reading for reading in readings if _means_something(reading[1], own))
+    count, name = next(known, readings[-1])
+    if not 1 <= count <= MOST_DEVICES:
         raise UsageError(f"{part!r} asks for {count} devices; ask for 1 to {MOST_DEVICES}")
-    return int(count), name.strip()
+    if (node := _node(name, own, count)) is not None:
+        return [with_options(device, options) for device in node.devices * count]
+    device = _found(name, own, count)
+    return [with_options(device, options)] * (count * (device.parts if single == plain.strip() else 1))
+
+
+def _node(name: str, own: Own, count: int) -> "Node | None":
+    """Return the node of that name: before a device where it says so, else where no device has the name."""
+    if shipped_names().exact.get("".join(words_of(name))) or _MEMORY.fullmatch(name):
+        return None
+    whole = count == 1 and _WHOLE.match(name)
+    if not (own.nodes or whole) and find_candidates(name, own):
+        return None
+    from hwledger.device.node import find_node  # noqa: PLC0415 - it needs this module
+
+    return find_node(name, own.nodes)
+
+
+def _readings(part: str) -> Iterator[tuple[int, str]]:
+    """Yield a count and a name, as the part may be read: ``7900xtx``, ``2x T4``, ``4090 x4``."""
+    yield 1, part
+    if match := _COUNT_FIRST.fullmatch(part) or _COUNT_LED.fullmatch(part):
+        yield int(match[1]), match[2]
+    elif match := _COUNT_LAST.fullmatch(part):
+        yield int(match[2]), match[1]
+    elif match := _COUNT_BARE.fullmatch(part):
+        yield _NUMBERS.get(match[1].lower()) or int(match[1]), match[2]
+
+
+def _means_something(name: str, own: Own) -> bool:
+    return bool(_MEMORY.fullmatch(name) or find_candidates(name, own) or _node(name, own, 1))
+
+
+def _found(name: str, own: Own, count: int = 1) -> DeviceSpec:
+    if _MEMORY.fullmatch(name):
+        return _anonymous(name)
+    mine = Names.of(own.devices)
+    if mine.candidates(name):
+        return mine.find(name)
+    try:
+        return shipped_names().find(name)
+    except AmbiguousError:
+        board = _sold_together(name, count)
+        if board is None:
+            raise
+        return board
+
+
+def _sold_together(name: str, count: int) -> DeviceSpec | None:
+    """Return the one device of that name of which so many are sold as one board: 8x H100 is SXM."""
+    from hwledger.device.node import shipped_nodes  # noqa: PLC0415 - it needs this module
+
+    sold = {node.devices[0].name for node in shipped_nodes() if len(node.devices) == count > 1}
+    fitting = [device for device in shipped_names().candidates(name) if device.name in sold]
+    return fitting[0] if len(fitting) == 1 else None
 
 
 def _anonymous(text: str) -> DeviceSpec:
@@ -129,64 +187,3 @@ def _anonymous(text: str) -> DeviceSpec:
         name=f"any {format_bytes(size)}", vendor="any", memory_bytes=size, usable_bytes=size,
         source="memory size given by the user, all of it usable",
     )  # fmt: skip
-
-
-def _words(name: str) -> tuple[str, ...]:
-    text = re.sub(r"[\s_()\[\]/-]+", " ", name.lower())
-    for pattern, better in _SPELLINGS:
-        text = pattern.sub(better, text)
-    return tuple(word for word in text.split() if word not in _VENDOR_WORDS)
-
-
-def _is_size(word: str) -> bool:
-    return word.endswith("gb") and word[:-2].isdigit()
-
-
-@cache
-def _rows() -> tuple[tuple[DeviceSpec, tuple[str, ...]], ...]:
-    """Every accelerator with its aliases."""
-    text = files("hwledger.device").joinpath("data/accelerators.csv").read_text("utf-8")
-    return tuple((_device(row), _split(row["aliases"])) for row in csv.DictReader(text.splitlines()))
-
-
-def _device(row: dict[str, str]) -> DeviceSpec:
-    return DeviceSpec(
-        **{column: row[column] for column in _TEXTS},  # type: ignore[arg-type] # the columns are the fields
-        **{column: int(row[column]) for column in _NUMBERS if row[column]},  # type: ignore[arg-type]
-        unified=row["unified"] == "yes", pcie_bytes_per_second=pcie_bandwidth(row["pcie"]),
-        rates={kind: float(row[f"{kind}_tera"]) * 1e12 for kind in RATE_TYPES if row[f"{kind}_tera"]},
-    )  # fmt: skip
-
-
-def _split(aliases: str) -> tuple[str, ...]:
-    return tuple(alias.strip() for alias in aliases.split(";") if alias.strip())
-
-
-@cache
-def _index() -> tuple[dict[str, DeviceSpec], list[tuple[frozenset[str], DeviceSpec]]]:
-    """Devices by glued name and alias, and the words that each answers to."""
-    exact: dict[str, DeviceSpec] = {}
-    table: list[tuple[frozenset[str], DeviceSpec]] = []
-    for device, aliases in _rows():
-        words = _words(device.name)
-        size = f"{round(device.memory_bytes / GIB)}gb"
-        table.append((frozenset((*words, size)), device))
-        for spelling in (words, *map(_words, aliases)):
-            exact.setdefault("".join(spelling), device)
-            exact.setdefault("".join(w for w in spelling if w not in _LINE_WORDS), device)
-    return exact, table
-
-
-def _nearest(glued: str) -> Sequence[str]:
-    from difflib import get_close_matches  # noqa: PLC0415 - start-up time
-
-    exact, _ = _index()
-    near = get_close_matches(glued, exact, NEAREST, 0.5)
-    names = dict.fromkeys(exact[key].name for key in near)
-    return (*names, "a memory size such as 24GiB")
-
-
-def _shortened(names: Iterable[str]) -> list[str]:
-    listed = list(names)
-    more = len(listed) - MOST_LISTED
-    return [*listed[:MOST_LISTED], f"{more} more"] if more > 0 else listed

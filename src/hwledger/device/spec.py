@@ -30,6 +30,7 @@ class DeviceSpec:
 
     Attributes:
         name: name in the catalogue.
+        parts: how many devices a card shows up as; every other figure is of one of them.
         vendor: ``NVIDIA``, ``AMD``, ``Apple``, ``Intel`` …
         memory_bytes: what the vendor prints, as binary GiB.
         usable_bytes: what a program can allocate before anything else runs: the driver's total, or
@@ -55,6 +56,7 @@ class DeviceSpec:
         pcie: generation and lanes, like ``4.0 x16``; empty where not known.
         pcie_bytes_per_second: its bandwidth per direction.
         tdp_watts: board power as shipped.
+        power_watts: the limit that the user sets; ``None``: as shipped.
         released: year.
         price: what it cost; ``None`` where not known.
     """
@@ -86,3 +88,5 @@ class DeviceSpec:
     context_basis: str = "assumed"
     usable_source: str = ""
     context_source: str = ""
+    parts: int = 1
+    power_watts: int | None = None

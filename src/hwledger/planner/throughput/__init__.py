@@ -1,5 +1,6 @@
 """How fast a plan runs: one estimator, from bytes and operations, with constants fitted to measurements."""
 
+from hwledger.planner.throughput.estimate import estimate
 from hwledger.planner.throughput.figure import FIGURES, Figure, Throughput, Traffic, traffic_of
 from hwledger.planner.throughput.work import Work, cached_element_bytes, plan_work, work_of
 
@@ -10,6 +11,7 @@ __all__ = [
     "Traffic",
     "Work",
     "cached_element_bytes",
+    "estimate",
     "plan_work",
     "traffic_of",
     "work_of",

@@ -20,6 +20,7 @@ class AttentionWork:
 
     Attributes:
         key_elements, value_elements: cached elements of one visible token.
+        heads: heads that ask: scores that an engine without flash attention writes per visible token.
         decode_flops_per_token, prefill_flops_per_token: operations for one visible token and one query;
             they differ for MLA, whose projections are absorbed while decoding.
         window: the most tokens that a query sees; infinite for full attention.
@@ -31,6 +32,7 @@ class AttentionWork:
 
     key_elements: int
     value_elements: int
+    heads: int
     decode_flops_per_token: float
     prefill_flops_per_token: float
     window: float = inf
@@ -58,6 +60,10 @@ class AttentionWork:
         """Operations of ``tokens`` causal queries after ``depth`` cached tokens."""
         seen = self._sum_visible(tokens, depth)
         return seen * self.prefill_flops_per_token + tokens * self._indexing(depth + tokens / 2)
+
+    def prefill_scores(self, tokens: float, depth: float) -> float:
+        """Attention scores of ``tokens`` causal queries after ``depth`` cached tokens, over all heads."""
+        return self.heads * self._sum_visible(tokens, depth)
 
     def _indexed(self, depth: float) -> float:
         return depth / self.ratio if self.ratio else depth
@@ -110,6 +116,7 @@ def _separate(mixer: FullAttention | SlidingAttention | ChunkedAttention | Cross
         floor = mixer.source_tokens
     return AttentionWork(
         key_elements=mixer.kv_heads * mixer.key_width, value_elements=mixer.kv_heads * mixer.value_width,
+        heads=mixer.query_heads,
         decode_flops_per_token=flops, prefill_flops_per_token=flops, window=window, floor=floor,
         index_elements=mixer.index_width,
     )  # fmt: skip
@@ -123,7 +130,7 @@ def _latent(mixer: LatentAttention) -> AttentionWork:
     indexer = mixer.indexer
     return AttentionWork(
         key_elements=heads * mixer.expanded_key_width if heads else mixer.elements_per_token,
-        value_elements=heads * mixer.value_width,
+        value_elements=heads * mixer.value_width, heads=mixer.query_heads,
         decode_flops_per_token=expanded if heads else absorbed, prefill_flops_per_token=expanded,
         window=indexer.top_k if indexer else inf,
         index_elements=indexer.key_width if indexer else 0,
@@ -136,8 +143,9 @@ def _compressed(mixer: CompressedAttention) -> AttentionWork:
     indexer = mixer.indexer
     flops = 4.0 * mixer.query_heads * mixer.head_width
     return AttentionWork(
-        key_elements=mixer.head_width, value_elements=0, decode_flops_per_token=flops,
-        prefill_flops_per_token=flops, window=mixer.window, ratio=mixer.ratio if mixer.ratio > 1 else 0,
+        key_elements=mixer.head_width, value_elements=0, heads=mixer.query_heads,
+        decode_flops_per_token=flops, prefill_flops_per_token=flops,
+        window=mixer.window, ratio=mixer.ratio if mixer.ratio > 1 else 0,
         records=indexer.top_k if indexer else inf,
         index_elements=indexer.key_width if indexer else 0,
         index_flops_per_token=2.0 * indexer.heads * indexer.key_width if indexer else 0.0,

@@ -7,6 +7,7 @@ routing, 1 - (1 - k/E)^B.
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from math import log2
 from typing import Final
 from weakref import finalize
 
@@ -115,6 +116,13 @@ class Work:
         """
         return sum(n * one.cache_bytes(depth, key_bytes, value_bytes) for one, n in self.attention)
 
+    @property
+    def sharing(self) -> float:
+        """log2 of the query heads that share one cached head, over all attention layers."""
+        flops = sum(n * one.decode_flops_per_token for one, n in self.attention)
+        elements = sum(n * (one.key_elements + one.value_elements) for one, n in self.attention)
+        return log2(max(1.0, flops / (2.0 * elements))) if elements else 0.0
+
     def state_traffic_bytes(self) -> float:
         """Bytes of recurrent state that one token of one request reads and writes."""
         return 2.0 * self.state_bytes
@@ -135,6 +143,10 @@ class Work:
     def prefill_attention_flops(self, tokens: float, depth: float = 0.0) -> float:
         """Operations of causal attention over ``tokens`` prompt tokens that follow ``depth`` cached ones."""
         return sum(n * one.prefill_flops(tokens, depth) for one, n in self.attention)
+
+    def prefill_scores(self, tokens: float, depth: float = 0.0) -> float:
+        """Attention scores of a prompt, over all heads and layers; written out without flash attention."""
+        return sum(n * one.prefill_scores(tokens, depth) for one, n in self.attention)
 
     def prefill_flops(self, tokens: float, depth: float = 0.0) -> float:
         """Operations for a prompt of ``tokens`` tokens after ``depth`` cached ones."""

@@ -1,0 +1,66 @@
+"""The table of accelerators that ships with the package."""
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Final
+
+from hwledger.device.pcie import pcie_bandwidth
+from hwledger.device.spec import RATE_TYPES, DeviceSpec, Price
+
+# Columns of the table that are fields as they stand.
+_TEXTS: Final = (
+    "name", "vendor", "category", "architecture", "compute_capability", "memory_type", "usable_basis",
+    "context_basis", "link", "bridge", "pcie", "source", "usable_source", "context_source",
+)  # fmt: skip
+_NUMBERS: Final = (
+    "parts", "units", "memory_bytes", "usable_bytes", "context_bytes", "bandwidth_bytes_per_second",
+    "link_bytes_per_second", "bridge_bytes_per_second", "pcie_bytes_per_second", "tdp_watts", "released",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One device and how people call it.
+
+    Attributes:
+        device: the device.
+        spellings: the words of its name and then of its other names.
+        rare: a version that few people have; it is meant only where its memory size is said.
+    """
+
+    device: DeviceSpec
+    spellings: tuple[tuple[str, ...], ...]
+    rare: bool = False
+
+
+@cache
+def entries() -> tuple[Entry, ...]:
+    """Return every accelerator of the table, in its order."""
+    text = files("hwledger.device").joinpath("data/accelerators.csv").read_text("utf-8")
+    return tuple(
+        Entry(
+            _device(row), tuple(tuple(s.split()) for s in row["spellings"].split(";")), row["rare"] == "yes"
+        )
+        for row in csv.DictReader(text.splitlines())
+    )
+
+
+def _device(row: Mapping[str, str]) -> DeviceSpec:
+    numbers = {column: int(row[column]) for column in _NUMBERS if row[column]}
+    if (slot := pcie_bandwidth(row["pcie"])) is not None:
+        numbers["pcie_bytes_per_second"] = slot
+    return DeviceSpec(
+        **{column: row[column] for column in _TEXTS},  # type: ignore[arg-type] # the columns are the fields
+        **numbers,  # type: ignore[arg-type]
+        unified=row["unified"] == "yes", price=_price(row),
+        rates={kind: float(row[f"{kind}_tera"]) * 1e12 for kind in RATE_TYPES if row[f"{kind}_tera"]},
+    )  # fmt: skip
+
+
+def _price(row: Mapping[str, str]) -> Price | None:
+    if not row["price"]:
+        return None
+    return Price(float(row["price"]), row["price_currency"], row["price_date"], row["price_source"])

@@ -1,0 +1,36 @@
+"""One estimator: from a plan and its traffic to figures of speed."""
+
+from hwledger.device.node import Node
+from hwledger.errors import UsageError
+from hwledger.planner.plan import Plan
+from hwledger.planner.throughput.figure import Throughput, Traffic, traffic_of
+from hwledger.planner.throughput.single import estimate_single
+
+SINGLE = frozenset({"llama.cpp", "mlx"})
+"""Engines whose speed is that of single requests."""
+
+
+def estimate(
+    plan: Plan, traffic: Traffic | None = None, *, node: Node | None = None, power_share: float = 1.0
+) -> Throughput:
+    """Return the speed of a plan; a figure that is not known is ``None`` and ``unknown`` says why.
+
+    Args:
+        plan: the memory plan; its devices, engine, options, weights and cache types are what is timed.
+        traffic: who asks what; the plan's context, full when an answer ends, where ``None``.
+        node: the host and the links; what is known of the devices alone where ``None``.
+        power_share: power limit of the devices as a share of the board power that they ship with.
+
+    Raises:
+        UsageError: a power limit outside 20 to 150 %.
+    """
+    if not 0.2 <= power_share <= 1.5:  # noqa: PLR2004 - drivers offer no more
+        raise UsageError(
+            f"a power limit of {power_share:.0%} cannot be timed; give 20 to 150 % of the board power"
+        )
+    wanted = traffic or traffic_of(plan.memory.context_tokens, plan.memory.concurrency)
+    if not plan.request.devices:
+        return Throughput(traffic=wanted, unknown=("No figure of speed: no device was given.",))
+    if plan.engine in SINGLE:
+        return estimate_single(plan, wanted, node, power_share)
+    return Throughput(traffic=wanted, unknown=(f"No figure of speed: {plan.engine} is not measured.",))

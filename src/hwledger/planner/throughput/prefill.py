@@ -1,0 +1,142 @@
+"""A prompt on one device, or on one of several that share the layers.
+
+``t = matrix operations / (p F) + attention [+ expert operations / (p y F)]
++ rounds (bytes / (r BW) + layers l)``.
+F is the rate of the general cores (fp32): over all cards that were measured, quantised kernels reach a
+multiple of it that varies less than their share of the int8 or fp16 rate on the sheet. Watts per FLOP/s
+matter: cards of one chip differ by their power limit. Without flash attention the scores pass through memory.
+"""
+
+from math import ceil, log2
+from typing import Final
+
+from hwledger.planner.throughput.setting import Setting
+from hwledger.planner.throughput.silicon import Silicon
+from hwledger.planner.throughput.terms import (
+    MATRICES_PER_LAYER,
+    MICROSECOND,
+    WHOLE,
+    Effects,
+    Share,
+    Term,
+    is_hbm,
+    on,
+    present,
+)
+from hwledger.planner.throughput.work import Work
+
+ROWS_PER_EXPERT: Final = 32.0
+SCORE_BYTES: Final = 16.0
+"""One score in fp32: written, read and written by the softmax, read again for the values."""
+
+
+def prefill_terms(  # noqa: PLR0913 - what a prompt depends on
+    work: Work,
+    silicon: Silicon,
+    setting: Setting,
+    *,
+    tokens: float,
+    depth: float = 0.0,
+    stages: int = 1,
+    share: Share = WHOLE,
+) -> tuple[Term, ...] | None:
+    """Return the parts of the time of a prompt, or ``None`` where the device's rate is not known.
+
+    Args:
+        work: what the model takes.
+        silicon: the device.
+        setting: how the engine runs.
+        tokens: tokens of the prompt.
+        depth: tokens in the cache before it.
+        stages: devices that share the layers; micro-batches of one batch overlap on them, which takes
+            (m + s - 1) / (m s) of the time of everything on one.
+        share: the part of the model that is on this device.
+    """
+    rate = silicon.multiplying
+    if rate is None:
+        return None
+    rounds = ceil(max(1.0, tokens) / setting.micro_batch)
+    overlap = _overlap(min(rounds, max(1, setting.batch // setting.micro_batch)), stages)
+    effects = matrix_effects(silicon, setting)
+    pipe = present(("q", float(stages > 1)), ("q.stages", log2(stages)))
+    dense = 2.0 * tokens * work.layer_parameters * share.layers
+    terms = [
+        Term("matrices", overlap * dense / rate, (*effects, *pipe)),
+        _attention(work, silicon, setting, rate, (tokens, depth), overlap * share.cache, pipe),
+        *_rounds(work, silicon, setting, min(tokens, setting.micro_batch), overlap * rounds, share, pipe),
+    ]
+    if work.experts:
+        flops = 2.0 * tokens * (work.active_parameters - work.layer_parameters) * share.experts
+        routed = _expert_effects(work, silicon, setting, min(tokens, setting.micro_batch))
+        terms.append(Term("expert matrices", overlap * flops / rate, (*effects, *routed, *pipe)))
+    return tuple(terms)
+
+
+def _overlap(rounds: int, stages: int) -> float:
+    return (rounds + stages - 1) / (rounds * stages)
+
+
+def matrix_effects(silicon: Silicon, setting: Setting) -> Effects:
+    """Return what scales the multiplication of a prompt by the weights."""
+    where = on(silicon, setting)
+    return present(
+        ("p", 1.0),
+        (f"p.hbm:{setting.group}", is_hbm(silicon)),
+        (f"p.kind:{silicon.kind}", 1.0),
+        (f"p.family:{silicon.family}", 1.0),
+        (f"p.family_on:{silicon.family} {setting.backend}", 1.0),
+        (f"p.on:{where}", 1.0),
+        ("p.power", silicon.power),
+        (f"p.power_of:{silicon.vendor}", silicon.power),
+        (f"p.scalar:{silicon.vendor}", float(silicon.scalar)),
+        (f"p.group:{setting.group}", 1.0),
+        (f"p.group_on:{setting.group} {where}", 1.0),
+        (f"p.type_on:{setting.weights} {where}", 1.0),
+        (f"p.early:{setting.group} {silicon.vendor}", float(setting.early)),
+    )
+
+
+def _expert_effects(work: Work, silicon: Silicon, setting: Setting, tokens: float) -> Effects:
+    rows = max(1.0, tokens) * work.experts[0].active / work.experts[0].experts
+    return (("y", 1.0), (f"y.on:{on(silicon, setting)}", 1.0), ("y.rows", log2(rows / ROWS_PER_EXPERT)))
+
+
+def _attention(  # noqa: PLR0913, PLR0917 - one place builds the term
+    work: Work,
+    silicon: Silicon,
+    setting: Setting,
+    rate: float,
+    prompt: tuple[float, float],
+    factor: float,
+    pipe: Effects,
+) -> Term:
+    """Flash attention is operations; without it the scores pass through memory, and that is what it costs."""
+    where = on(silicon, setting)
+    if setting.flash:
+        size = factor * work.prefill_attention_flops(*prompt) / rate
+        return Term(
+            "attention",
+            size,
+            (("a", 1.0), (f"a.on:{where}", 1.0), (f"a.family:{silicon.family}", 1.0), *pipe),
+        )
+    size = factor * work.prefill_scores(*prompt) * SCORE_BYTES / silicon.bandwidth
+    return Term("scores", size, (("z", 1.0), (f"z.on:{where}", 1.0), *pipe))
+
+
+def _rounds(  # noqa: PLR0913, PLR0917 - one place builds the terms
+    work: Work,
+    silicon: Silicon,
+    setting: Setting,
+    tokens: float,
+    rounds: float,
+    share: Share,
+    pipe: Effects,
+) -> list[Term]:
+    """What every micro-batch costs whatever its length: weights that are read, kernels that are launched."""
+    where = on(silicon, setting)
+    touched = work.layer_bytes * share.layers + work.expert_bytes(tokens) * share.experts
+    layers = work.matrices / MATRICES_PER_LAYER * share.layers
+    return [
+        Term("reading", rounds * touched / silicon.bandwidth, (("r", 1.0), (f"r.on:{where}", 1.0), *pipe)),
+        Term("launches", rounds * layers * MICROSECOND, (("l", 1.0), (f"l.on:{where}", 1.0), *pipe)),
+    ]

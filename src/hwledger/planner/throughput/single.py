@@ -1,0 +1,288 @@
+"""The speed of a plan on llama.cpp and mlx: one request on one or several devices, the rest in host memory.
+
+Constants and intervals come from measurements of single requests. Several requests at once are derived from
+them (weights are read once per step, prompts delay the others' tokens) and not measured: the intervals are
+wider and the basis says ``assumed``.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil, exp
+
+from hwledger.device.node import Node, node_of
+from hwledger.planner.memory import Basis
+from hwledger.planner.plan import Plan
+from hwledger.planner.throughput.constants import Assumed, Constants, assumed, bound_by, shipped_constants
+from hwledger.planner.throughput.decode import decode_terms
+from hwledger.planner.throughput.figure import Figure, Throughput, Traffic
+from hwledger.planner.throughput.layout import Layout, layout_of
+from hwledger.planner.throughput.prefill import prefill_terms
+from hwledger.planner.throughput.regime import regime_of
+from hwledger.planner.throughput.setting import Setting, setting_of
+from hwledger.planner.throughput.silicon import Silicon, silicon_of
+from hwledger.planner.throughput.terms import MICROSECOND, Share, Term
+from hwledger.planner.throughput.work import Work, cached_element_bytes, plan_work
+
+FAMILY_CONSTANTS = {"decode": "e.family", "prefill": "p.family"}
+FEWEST_COPIED = 32
+"""Shorter prompts are multiplied where the weights are (llama.cpp b11434 ``op_offload_min_batch_size``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Time:
+    """Seconds with the ends of their interval, and what they are spent on."""
+
+    value: float
+    low: float
+    high: float
+    parts: dict[str, float]
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """Alike devices that run a part of the model together; all times are linear in the share."""
+
+    silicon: Silicon
+    setting: Setting
+    share: Share
+    count: int
+
+
+@dataclass(frozen=True)
+class Single:
+    """One plan while its speed is estimated.
+
+    Attributes:
+        plan, traffic: what is asked.
+        work: what the model takes.
+        layout: which device runs what.
+        chips: what takes part: alike devices together, with their number and the sum of their shares.
+        node: the host; ``None`` where nothing is known of it.
+        constants: the fitted constants.
+    """
+
+    plan: Plan
+    traffic: Traffic
+    work: Work
+    layout: Layout
+    chips: tuple[Chip, ...]
+    node: Node
+    constants: Constants
+
+    @property
+    def stages(self) -> int:
+        """Devices that share the layers."""
+        return sum(chip.count for chip in self.chips)
+
+    def decode(self, batch: int) -> Time:
+        """Return the time of one step in which ``batch`` requests make a token each."""
+        element = cached_element_bytes(self.plan)
+        depth = self.traffic.mean_depth
+        terms: list[Term] = []
+        for chip in self.chips:
+            terms += decode_terms(
+                self.work, chip.silicon, chip.setting, depth=depth, cache_bytes=element, batch=batch,
+                share=chip.share,
+            )  # fmt: skip
+            if batch > 1:
+                terms += _multiplied(self.work, chip, batch - 1)
+        if self.stages > 1:
+            terms.append(Term("hops", (self.stages - 1) * MICROSECOND, (("h", 1.0),)))
+        parts = self.constants.parts(terms)
+        host = self._host_decode(batch, depth, element)
+        before = self.traffic.cached_tokens + self.traffic.prompt_tokens
+        return self._time("decode", parts, host, depth=before, wide=batch > 1)
+
+    def prefill(self) -> Time | str:
+        """Return the time of one prompt, or why it is not known."""
+        parts: dict[str, float] = {}
+        stages = self.stages
+        for chip in self.chips:
+            terms = prefill_terms(
+                self.work, chip.silicon, chip.setting, tokens=self.traffic.prompt_tokens,
+                depth=self.traffic.cached_tokens, stages=stages,
+            )  # fmt: skip
+            if terms is None:
+                return "the device's rate of arithmetic is not known, so prompts cannot be timed"
+            for name, seconds in self.constants.parts(terms).items():
+                parts[name] = parts.get(name, 0.0) + seconds * chip.count / stages
+        if self.layout.host is None:
+            return self._time("prefill", parts, None, depth=self.traffic.cached_tokens, wide=False)
+        host = self._host_prefill(self.layout.host)
+        if isinstance(host, str):
+            return host
+        return self._time("prefill", parts, host, depth=self.traffic.cached_tokens, wide=False)
+
+    def _host_decode(self, batch: int, depth: float, element: tuple[float, float]) -> Assumed | None:
+        """Return the seconds that the host takes for its share of a step."""
+        share = self.layout.host
+        if share is None:
+            return None
+        work = self.work
+        size = work.layer_bytes * share.layers + work.head_bytes * share.head
+        size += work.expert_bytes(batch) * share.experts
+        size += batch * (work.cache_bytes(depth, *element) + work.state_traffic_bytes()) * share.cache
+        layers = work.layers * max(share.layers, share.experts, share.cache)
+        return _over(size, self._host_bandwidth(), assumed("host_bandwidth_share"), layers)
+
+    def _host_bandwidth(self) -> Assumed:
+        known = self.node.host_bandwidth_bytes_per_second
+        if known is None:
+            return assumed("host_bandwidth_bytes_per_second")
+        return Assumed(known, known, known, self.node.source)
+
+    def _host_prefill(self, share: Share) -> Assumed | str:
+        """Return the seconds that copying the host's weights to a device takes, once per micro-batch."""
+        tokens, setting = self.traffic.prompt_tokens, self.chips[0].setting
+        lane = self.node.pcie_bytes_per_second
+        lane = lane or next(
+            (d.pcie_bytes_per_second for d in self.plan.request.devices if d.pcie_bytes_per_second), None
+        )
+        if not self.layout.copied or tokens < FEWEST_COPIED:
+            return "prompts are multiplied by the host's processor, whose rate is not measured"
+        if lane is None:
+            return (
+                "weights are copied from host memory for every batch, and the slot's bandwidth is not known"
+            )
+        rounds = ceil(tokens / setting.micro_batch)
+        size = self.work.layer_bytes * share.layers + self.work.head_bytes * share.head
+        size += self.work.expert_bytes(min(tokens, setting.micro_batch)) * share.experts
+        return _over(rounds * size, Assumed(lane, lane, lane, ""), assumed("pcie_share"), 0.0)
+
+    def _time(
+        self, quantity: str, parts: dict[str, float], host: Assumed | None, *, depth: float, wide: bool
+    ) -> Time:
+        """Return the sum with the interval of its regime, widened where something was never measured."""
+        low, high, regime = self._ends(quantity, depth)
+        if wide:
+            factor = assumed("batch_interval").value
+            low, high = low / factor, high * factor
+        value = sum(parts.values())
+        if host is None:
+            return Time(value, value / high, value / low, parts, regime)
+        name = "copies" if quantity == "prefill" else "host"
+        return Time(
+            value + host.value, value / high + host.low, value / low + host.high,
+            {**parts, name: host.value}, f"{regime}; host: {host.source}",
+        )  # fmt: skip
+
+    def _ends(self, quantity: str, depth: float) -> tuple[float, float, str]:
+        """Return the ends of measured over predicted speed, and where they are from."""
+        regime = regime_of(quantity, self.chips[0].silicon, self.work, devices=self.stages, depth=depth)
+        low, high = self.constants.ends[regime]
+        letter = FAMILY_CONSTANTS[quantity]
+        measured = all(f"{letter}:{one.silicon.family}" in self.constants.values for one in self.chips)
+        if not measured:
+            regime = f"{quantity}, family never measured"
+            other = self.constants.ends[regime]
+            low, high = min(low, other[0]), max(high, other[1])
+        return exp(low), exp(high), regime
+
+
+def _multiplied(work: Work, chip: Chip, tokens: int) -> Sequence[Term]:
+    """Return the arithmetic of further requests in a step, at the rate of prompts."""
+    terms = prefill_terms(work, chip.silicon, chip.setting, tokens=tokens, share=chip.share) or ()
+    return [term for term in terms if term.name in {"matrices", "expert matrices"}]
+
+
+def _over(size: float, bandwidth: Assumed, share: Assumed, layers: float) -> Assumed:
+    """Return the seconds that ``size`` bytes take, and ``layers`` layers beside."""
+    each = assumed("host_layer_microseconds")
+    return Assumed(
+        size / (bandwidth.value * share.value) + layers * each.value * MICROSECOND,
+        size / (bandwidth.high * share.high) + layers * each.low * MICROSECOND,
+        size / (bandwidth.low * share.low) + layers * each.high * MICROSECOND,
+        bandwidth.source or share.source,
+    )
+
+
+def prepare(plan: Plan, traffic: Traffic, node: Node | None, power_share: float) -> Single | str:
+    """Return a plan ready to be timed, or why its speed is not known."""
+    layout = layout_of(plan)
+    devices = plan.request.devices
+    if not layout.devices:
+        return "the model runs on the host's processor, which is not measured"
+    if plan.engine == "mlx" and len(devices) > 1:
+        return "mlx over several machines is not measured"
+    if not (plan.spec.tensors or plan.spec.stored_tensors):
+        return "the weights are unknown: only metadata was read"
+    constants = shipped_constants()
+    chips: dict[tuple[Silicon, Setting], Chip] = {}
+    for number, share in layout.devices:
+        device = devices[number]
+        silicon, setting = silicon_of(device, power_share), setting_of(plan, device)
+        if silicon is None:
+            return f"the memory bandwidth of {device.name} is not known"
+        if f"e.on:{silicon.vendor} {setting.backend}" not in constants.values:
+            where = f"{plan.engine} with {setting.backend} on a device of {device.vendor}"
+            return f"no measurement of {where} ships"
+        known = chips.get((silicon, setting))
+        whole, count = (known.share + share, known.count + 1) if known else (share, 1)
+        chips[silicon, setting] = Chip(silicon, setting, whole, count)
+    host = node or node_of(devices)
+    return Single(plan, traffic, plan_work(plan), layout, tuple(chips.values()), host, constants)
+
+
+def estimate_single(plan: Plan, traffic: Traffic, node: Node | None, power_share: float = 1.0) -> Throughput:
+    """Return the speed of a plan on llama.cpp or mlx."""
+    single = prepare(plan, traffic, node, power_share)
+    if isinstance(single, str):
+        return Throughput(traffic=traffic, unknown=(f"No figure of speed: {single}.",))
+    return _answer(single)
+
+
+def _answer(single: Single) -> Throughput:
+    traffic, users = single.traffic, single.traffic.concurrency
+    basis = Basis.CALIBRATED if users == 1 and single.layout.host is None else Basis.ASSUMED
+    step = single.decode(users)
+    prompt = single.prefill() if traffic.prompt_tokens else "there is no prompt"
+    limits = [("decode_tokens_per_second", bound_by(step.parts))]
+    if isinstance(prompt, str):
+        decode = _figure(step, basis).inverse()
+        return Throughput(
+            traffic=traffic, decode_tokens_per_second=decode,
+            aggregate_tokens_per_second=decode.scaled(users),
+            tpot_seconds=_figure(step, basis), limits=tuple(limits),
+            unknown=(f"No figure of prefill and of time to the first token: {prompt}.",),
+        )  # fmt: skip
+    limits.insert(0, ("prefill_tokens_per_second", bound_by(prompt.parts)))
+    each = _figure(_per_token(step, prompt, traffic), basis)
+    return Throughput(
+        traffic=traffic,
+        prefill_tokens_per_second=_figure(prompt, basis).inverse().scaled(traffic.prompt_tokens),
+        decode_tokens_per_second=each.inverse(),
+        aggregate_tokens_per_second=each.inverse().scaled(users),
+        ttft_seconds=_figure(_first(step, prompt, traffic), basis),
+        tpot_seconds=each,
+        limits=tuple(limits),
+    )
+
+
+def _figure(time: Time, basis: Basis) -> Figure:
+    source = f"speed model fitted to measured speeds (accuracy/data/speed.csv); interval: {time.source}"
+    return Figure(time.value, time.low, time.high, basis, source)
+
+
+def _per_token(step: Time, prompt: Time, traffic: Traffic) -> Time:
+    """Return the time between two tokens: a step, and the others' prompts that come between."""
+    between = (traffic.concurrency - 1) / traffic.output_tokens
+    return _sum(step, prompt, between)
+
+
+def _first(step: Time, prompt: Time, traffic: Traffic) -> Time:
+    """Return the time to the first token: the prompt, what is left of another's prompt, and one step.
+
+    With n users who ask again at once, one of the other n - 1 is being prefilled with the probability that
+    its prompt takes of a cycle; half of it is left on the average.
+    """
+    cycle = traffic.concurrency * prompt.value + traffic.output_tokens * step.value
+    waiting = (traffic.concurrency - 1) * prompt.value / cycle / 2
+    return _sum(step, prompt, 1.0 + waiting)
+
+
+def _sum(step: Time, prompt: Time, prompts: float) -> Time:
+    return Time(
+        step.value + prompts * prompt.value, step.low + prompts * prompt.low,
+        step.high + prompts * prompt.high, step.parts, step.source,
+    )  # fmt: skip
