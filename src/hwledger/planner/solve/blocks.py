@@ -6,6 +6,7 @@ devices. Each entry equals the plan made alone; reported answers are planned aga
 """
 
 from collections.abc import Hashable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,12 +15,11 @@ from numpy.typing import NDArray
 
 from hwledger.device.spec import DeviceSpec
 from hwledger.errors import HwledgerError
-from hwledger.planner.memory import HOST, EngineMemory
+from hwledger.planner.memory import HOST, Category, EngineMemory
 from hwledger.planner.request import Request
 from hwledger.planner.solve.choices import Layout, device_class, layouts_of, type_choices
 from hwledger.planner.solve.quality import KV_CACHE, WEIGHTS
 from hwledger.planner.solve.question import Question
-from hwledger.planner.sweep import sweep
 from hwledger.units import MIB
 
 Devices = tuple[DeviceSpec, ...]
@@ -77,70 +77,99 @@ def blocks(
 ) -> Iterator[Block]:
     """Yield the blocks of every combination; what the engine refuses is left out."""
     for members in _classes(question, sets).values():
-        for layout in _layouts(question, len(members[0])):
+        for layout in layouts_of(question.profile, question.request.spec, len(members[0])):
             request = question.vary(question.request, devices=members[0], options=layout)
-            for types in _accepted(question, request, weights, kv_caches):
-                yield _block(question, request, tuple(members), layout, *types)
-
-
-def _layouts(question: Question, count: int) -> tuple[Layout, ...]:
-    return layouts_of(question.profile, question.request.spec, count)
+            made = _made(question, request, weights, kv_caches)
+            if made is not None:
+                yield _block(question, request, tuple(members), layout, made)
 
 
 def _classes(question: Question, sets: Sequence[Devices]) -> dict[Hashable, list[Devices]]:
     """Sets that get the same answer: equal in number, and alike device by device."""
     found: dict[Hashable, list[Devices]] = {}
     for devices in sets:
-        alike = len(set(devices)) == 1
+        alike = all(device is devices[0] for device in devices)
         key = device_class(question.profile, devices[0]) if alike else devices
         found.setdefault((len(devices), key), []).append(devices)
     return found
 
 
-def _accepted(
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """Bytes of each place without contexts, shape (weights, kv_caches, places), and of the host."""
+
+    weights: tuple[str | None, ...]
+    kv_caches: tuple[str | None, ...]
+    places: Bytes
+    host: Bytes
+    first: EngineMemory
+
+
+def _made(
     question: Question, request: Request, weights: Sequence[str | None], kv_caches: Sequence[str | None]
-) -> Iterator[tuple[tuple[str | None, ...], tuple[str | None, ...]]]:
-    """Yield the types that the engine takes; which caches it takes does not depend on the weights."""
-
-    def taken(**changes: str | None) -> bool:
-        try:
-            question.profile.memory(question.vary(request, **changes))
-        except HwledgerError:
-            return False
-        return True
-
-    good_kv = tuple(kv for kv in kv_caches if kv is None or taken(kv_cache=kv))
-    good_weights = tuple(name for name in weights if name is None or taken(weights=name))
-    if (None in good_kv and None in good_weights) and not taken():
-        return
-    if good_kv and good_weights:
-        yield good_weights, good_kv
-
-
-def _block(  # noqa: PLR0913, PLR0917 - the axes
-    question: Question, request: Request, sets: tuple[Devices, ...], layout: Layout,
-    weights: tuple[str | None, ...], kv_caches: tuple[str | None, ...],
-) -> Block:  # fmt: skip
-    workload = request.workload
+) -> _Made | None:
+    """Return the plans of every pair of types: weights and caches apart where the scratch allows it."""
     bare = replace(request, devices=tuple(replace(d, context_bytes=0) for d in request.devices))
-    swept = sweep(
-        bare, question.profile, contexts=(workload.context_tokens,), concurrencies=(workload.concurrency,),
-        kv_caches=kv_caches, weights=weights,
-    )  # fmt: skip
-    bytes_ = swept.device_bytes[:, :, 0, 0, :]
-    shape = (len(sets), len(weights), len(kv_caches))
-    first = question.profile.memory(bare)
-    host = np.broadcast_to(_host(question, bare, weights, kv_caches), shape)
-    context, usable = _contexts(question, request, first, sets)
-    places = bytes_[None] + context[:, None, None, :]
+
+    def plans(kind: str, names: Sequence[str | None], start: Request) -> dict[str | None, EngineMemory]:
+        found = {}
+        for name in names:
+            with suppress(HwledgerError):  # the engine refuses the type
+                found[name] = question.profile.memory(question.vary(start, **{kind: name}) if name else start)
+        return found
+
+    by_weights = plans("weights", weights, bare)
+    if not by_weights:
+        return None
+    name, first = next(iter(by_weights.items()))
+    start = question.vary(bare, weights=name) if name else bare
+    by_cache = {None: first, **plans("kv_cache", [kv for kv in kv_caches if kv], start)}
+    by_cache = {kv: by_cache[kv] for kv in kv_caches if kv in by_cache}
+    packed = np.stack([_placed(memory) for memory in by_weights.values()])
+    cached = np.stack([_placed(memory) for memory in by_cache.values()])
+    if len({_scratch(memory) for memory in by_weights.values()}) == 1:
+        places = packed[:, None, :] + (cached - packed[0])[None]
+    else:
+        grid = [
+            plans("kv_cache", list(by_cache), question.vary(bare, weights=w) if w else bare)
+            for w in by_weights
+        ]
+        places = np.stack([np.stack([_placed(row[kv]) for kv in by_cache]) for row in grid])
+    return _Made(tuple(by_weights), tuple(by_cache), places[..., 1:], places[..., 0], first)
+
+
+def _scratch(memory: EngineMemory) -> tuple[tuple[str, int, int], ...]:
+    return tuple(
+        (c.name, c.place, c.size_bytes) for c in memory.components if c.category is not Category.WEIGHTS
+    )
+
+
+def _placed(memory: EngineMemory) -> Bytes:
+    """Bytes of the host and of each device, in this order."""
+    places = max(component.place for component in memory.components) + 1
+    totals = [0] * (1 + max(1, places))
+    for component in memory.components:
+        totals[component.place - HOST] += component.size_bytes
+    return np.array(totals, dtype=np.int64)
+
+
+def _block(
+    question: Question, request: Request, sets: tuple[Devices, ...], layout: Layout, made: _Made
+) -> Block:
+    context, usable = _contexts(question, request, made.first, sets)
+    places = made.places[None] + context[:, None, None, :]
+    shape = (len(sets), *made.host.shape)
     lacking = places - usable[:, None, None, :]
     fullest = lacking.argmax(axis=-1)[..., None]
     spread = np.broadcast_to(usable[:, None, None, :], places.shape)
+    host = np.broadcast_to(made.host, shape)
     return Block(
-        request=request, sets=sets, layout=layout, weights=weights, kv_caches=kv_caches,
+        request=request, sets=sets, layout=layout, weights=made.weights, kv_caches=made.kv_caches,
         missing=np.take_along_axis(lacking, fullest, -1)[..., 0],
         usable=np.take_along_axis(spread, fullest, -1)[..., 0],
-        total=places.sum(axis=-1) + host, host=host, runs=_runs(question, sets, weights, kv_caches),
+        total=places.sum(axis=-1) + host, host=host,
+        runs=_able(question, WEIGHTS, sets, made.weights)[:, :, None]
+        & _able(question, KV_CACHE, sets, made.kv_caches)[:, None, :],
     )  # fmt: skip
 
 
@@ -149,50 +178,23 @@ def _contexts(
 ) -> tuple[Bytes, Bytes]:
     """Context bytes that the engine adds, and usable bytes, of each place of each set."""
     probe = replace(request, devices=tuple(replace(d, context_bytes=MIB) for d in request.devices))
-    places = len(request.devices)
-    added = _placed(question.profile.memory(probe), places) - _placed(memory, places)
-    own = np.array([[d.context_bytes for d in devices] for devices in sets], dtype=np.int64)
-    free = np.array([[d.usable_bytes for d in devices] for devices in sets], dtype=np.int64)
+    added = (_placed(question.profile.memory(probe)) - _placed(memory))[1:]
+    own = np.array([[d.context_bytes for d in devices[: len(added)]] for devices in sets], dtype=np.int64)
+    free = np.array([[d.usable_bytes for d in devices[: len(added)]] for devices in sets], dtype=np.int64)
     free = np.maximum(0, free - question.limits.reserve_bytes)
     lets: Any = getattr(question.profile, "usable_bytes", None)
     usable = lets(request, free, own) if lets else np.rint(free * memory.usable_share).astype(np.int64)
     return own * (added // MIB), usable
 
 
-def _placed(memory: EngineMemory, places: int) -> Bytes:
-    totals = [0] * places
-    for component in memory.components:
-        if component.place >= 0:
-            totals[component.place] += component.size_bytes
-    return np.array(totals, dtype=np.int64)
-
-
-def _host(
-    question: Question, request: Request, weights: tuple[str | None, ...], kv_caches: tuple[str | None, ...]
-) -> Bytes:
-    """Bytes in host memory, shape (weights, kv_caches): weights and caches apart."""
-
-    def at(**changes: str | None) -> int:
-        memory = question.profile.memory(question.vary(request, **{k: v for k, v in changes.items() if v}))
-        return sum(c.size_bytes for c in memory.components if c.place == HOST)
-
-    base = at()
-    by_weights = np.array([at(weights=name) for name in weights], dtype=np.int64)
-    by_cache = np.array([at(kv_cache=name) for name in kv_caches], dtype=np.int64)
-    return by_weights[:, None] + by_cache[None, :] - base
-
-
-def _runs(
-    question: Question,
-    sets: tuple[Devices, ...],
-    weights: tuple[str | None, ...],
-    kv_caches: tuple[str | None, ...],
+def _able(
+    question: Question, kind: str, sets: tuple[Devices, ...], names: tuple[str | None, ...]
 ) -> NDArray[np.bool_]:
-    def able(kind: str, names: tuple[str | None, ...]) -> NDArray[np.bool_]:
-        known = {c.name: c for c in type_choices(question.profile.name, kind)}
-        return np.array([
-            [name is None or name not in known or all(known[name].runs_on(d) for d in set(devices)) for name in names]
-            for devices in sets
-        ])  # fmt: skip
-
-    return able(WEIGHTS, weights)[:, :, None] & able(KV_CACHE, kv_caches)[:, None, :]
+    """Whether the devices of each set run each type, shape (sets, names)."""
+    known = {choice.name: choice for choice in type_choices(question.profile.name, kind)}
+    listed = [known.get(name or "") for name in names]
+    rows = [
+        [one is None or all(one.runs_on(d) for d in dict.fromkeys(devices)) for one in listed]
+        for devices in sets
+    ]
+    return np.array(rows)

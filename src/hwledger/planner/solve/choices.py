@@ -5,15 +5,13 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Final, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from hwledger.device.spec import DeviceSpec
 from hwledger.model.spec import ModelSpec
 from hwledger.planner.engine import EngineProfile
 from hwledger.planner.request import OptionValue
 
-COUNTS: Final = (1, 2, 3, 4, 6, 8, 16)
-"""How many devices of one kind are tried; more than a host holds are no candidates."""
 Layout = Mapping[str, OptionValue]
 
 
@@ -104,6 +102,12 @@ def engine_runs_on(engine: str, device: DeviceSpec, count: int = 1) -> bool:
     if count > int(row["most_devices"]):
         return False
     return _runs(device, frozenset(row["vendors"].split()), float(row["capability"] or 0))
+
+
+def counts_on(engine: str) -> tuple[int, ...]:
+    """Return how many devices of one kind are tried on an engine; more than a host holds are no candidates."""
+    row = _engine_row(engine)
+    return tuple(int(count) for count in row["counts"].split()) if row else (1, 2, 4, 8)
 
 
 def layouts_of(profile: EngineProfile, spec: ModelSpec, count: int) -> tuple[Layout, ...]:
