@@ -7,6 +7,7 @@ from importlib.resources import files
 from hwledger.accuracy.llama_cpp import replay_contexts, replay_logs
 from hwledger.accuracy.parameters import replay_parameters
 from hwledger.accuracy.result import Result
+from hwledger.accuracy.serving import replay_serving
 from hwledger.accuracy.speed.replay import replay_speeds
 from hwledger.accuracy.vllm import replay_vllm
 
@@ -16,6 +17,7 @@ REPLAYS: tuple[tuple[str, Replay], ...] = (
     ("vllm.csv", replay_vllm),
     ("llama_cpp_contexts.csv", replay_contexts),
     ("llama_cpp_logs.csv", replay_logs),
+    ("serving.csv", replay_serving),
     ("speed_held_out.csv", replay_speeds),
 )
 

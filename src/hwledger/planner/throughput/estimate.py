@@ -4,6 +4,7 @@ from hwledger.device.node import Node
 from hwledger.errors import UsageError
 from hwledger.planner.plan import Plan
 from hwledger.planner.throughput.figure import Throughput, Traffic, traffic_of
+from hwledger.planner.throughput.serving import estimate_serving, serves
 from hwledger.planner.throughput.single import estimate_single
 
 SINGLE = frozenset({"llama.cpp", "mlx"})
@@ -33,4 +34,6 @@ def estimate(
         return Throughput(traffic=wanted, unknown=("No figure of speed: no device was given.",))
     if plan.engine in SINGLE:
         return estimate_single(plan, wanted, node, power_share)
+    if serves(plan.engine):
+        return estimate_serving(plan, wanted, node, power_share)
     return Throughput(traffic=wanted, unknown=(f"No figure of speed: {plan.engine} is not measured.",))

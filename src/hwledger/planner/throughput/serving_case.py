@@ -1,0 +1,74 @@
+"""From a model, an engine and devices to the case that the serving model answers."""
+
+from dataclasses import replace
+from typing import Final
+
+from hwledger.device.node import Node
+from hwledger.device.spec import DeviceSpec
+from hwledger.model.mixers import LatentAttention
+from hwledger.model.spec import ModelSpec
+from hwledger.planner.plan import Plan
+from hwledger.planner.throughput.parallel import Parallel, cache_heads, parallel_of
+from hwledger.planner.throughput.serving_loads import ServingCase
+from hwledger.planner.throughput.setting import weights_type
+from hwledger.planner.throughput.work import cached_element_bytes, work_of
+
+CLASSES: Final = (
+    ("fp4", ("nvfp4", "mxfp4", "fp4")),
+    ("fp8", ("fp8", "mxfp8")),
+    ("int8", ("int8", "8bit", "q8")),
+    ("int4", ("int4", "4bit", "nf4", "awq", "gptq", "q4", "iq4")),
+)
+"""Classes of packing that engines have kernels of their own for, by how the packing's name starts."""
+
+
+def serving_case(  # noqa: PLR0913 - what the speed of serving depends on
+    spec: ModelSpec,
+    device: DeviceSpec,
+    *,
+    engine: str,
+    parallel: Parallel,
+    weights: str | None = None,
+    cache_bytes: float = 2.0,
+    most_running: int | None = None,
+    power_share: float = 1.0,
+) -> ServingCase:
+    """Return the case of a model in some packing on alike devices.
+
+    Raises:
+        UnknownOptionError: there is no such type of weights.
+    """
+    return ServingCase(
+        engine=engine, work=work_of(spec, weights), device=device, parallel=parallel,
+        weights=weight_class(spec, weights), cache_bytes=cache_bytes, cache_heads=cache_heads(spec),
+        latent=any(isinstance(m, LatentAttention) for layer in spec.layers for m in layer.mixers),
+        most_running=most_running, power_share=power_share,
+    )  # fmt: skip
+
+
+def case_of_plan(
+    plan: Plan, *, engine: str | None = None, node: Node | None = None, power_share: float = 1.0
+) -> ServingCase:
+    """Return the case of a plan; ``engine`` where another one than the plan's is asked for.
+
+    The slowest device stands for all of them, with the node's link where one is given. The plan must have
+    devices.
+    """
+    slowest = min(plan.request.devices, key=lambda device: device.bandwidth_bytes_per_second or 0)
+    if node is not None:
+        slowest = replace(
+            slowest, link=node.link, link_bytes_per_second=node.link_bytes_per_second,
+            pcie_bytes_per_second=node.pcie_bytes_per_second or slowest.pcie_bytes_per_second,
+        )  # fmt: skip
+    seqs = plan.memory.options.get("max_num_seqs")
+    return serving_case(
+        plan.spec, slowest, engine=engine or plan.engine, parallel=parallel_of(plan),
+        weights=plan.request.weights, cache_bytes=sum(cached_element_bytes(plan)) / 2,
+        most_running=seqs if isinstance(seqs, int) else None, power_share=power_share,
+    )  # fmt: skip
+
+
+def weight_class(spec: ModelSpec, override: str | None = None) -> str:
+    """Return the class of most of a model's matrices, as stored or re-packed: ``fp8``, ``plain``."""
+    name = weights_type(spec, override).lower()
+    return next((kind for kind, starts in CLASSES if name.startswith(starts)), "plain")
