@@ -41,9 +41,13 @@ class Block:
         total: bytes over all devices and the host, same shape.
         host: bytes in host memory, same shape.
         runs: whether the devices run the types, same shape.
+        memory: the first plan of the block, contexts left out.
+        kv_types: the cache types as the engine names them.
     """
 
     request: Request
+    memory: EngineMemory
+    kv_types: tuple[str, ...]
     sets: tuple[Devices, ...]
     layout: Layout
     weights: tuple[str | None, ...]
@@ -103,6 +107,7 @@ class _Made:
     places: Bytes
     host: Bytes
     first: EngineMemory
+    kv_types: tuple[str, ...]
 
 
 def _made(
@@ -125,6 +130,7 @@ def _made(
     start = question.vary(bare, weights=name) if name else bare
     by_cache = {None: first, **plans("kv_cache", [kv for kv in kv_caches if kv], start)}
     by_cache = {kv: by_cache[kv] for kv in kv_caches if kv in by_cache}
+    kv_types = tuple(memory.kv_type for memory in by_cache.values())
     packed = np.stack([_placed(memory) for memory in by_weights.values()])
     cached = np.stack([_placed(memory) for memory in by_cache.values()])
     if len({_scratch(memory) for memory in by_weights.values()}) == 1:
@@ -135,7 +141,7 @@ def _made(
             for w in by_weights
         ]
         places = np.stack([np.stack([_placed(row[kv]) for kv in by_cache]) for row in grid])
-    return _Made(tuple(by_weights), tuple(by_cache), places[..., 1:], places[..., 0], first)
+    return _Made(tuple(by_weights), tuple(by_cache), places[..., 1:], places[..., 0], first, kv_types)
 
 
 def _scratch(memory: EngineMemory) -> tuple[tuple[str, int, int], ...]:
@@ -164,7 +170,7 @@ def _block(
     spread = np.broadcast_to(usable[:, None, None, :], places.shape)
     host = np.broadcast_to(made.host, shape)
     return Block(
-        request=request, sets=sets, layout=layout, weights=made.weights, kv_caches=made.kv_caches,
+        request=request, memory=made.first, kv_types=made.kv_types, sets=sets, layout=layout, weights=made.weights, kv_caches=made.kv_caches,
         missing=np.take_along_axis(lacking, fullest, -1)[..., 0],
         usable=np.take_along_axis(spread, fullest, -1)[..., 0],
         total=places.sum(axis=-1) + host, host=host,
