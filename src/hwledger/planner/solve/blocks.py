@@ -23,6 +23,7 @@ from hwledger.planner.solve.question import Question
 from hwledger.units import MIB
 
 Devices = tuple[DeviceSpec, ...]
+_Pair = tuple[str | None, str | None]
 Bytes = NDArray[np.int64]
 
 
@@ -80,12 +81,13 @@ def blocks(
     kv_caches: Sequence[str | None],
 ) -> Iterator[Block]:
     """Yield the blocks of every combination; what the engine refuses is left out."""
+    maker = _Maker(question, weights, kv_caches)
     for members in _classes(question, sets).values():
         for layout in layouts_of(question.profile, question.request.spec, len(members[0])):
             request = question.vary(question.request, devices=members[0], options=layout)
-            made = _made(question, request, weights, kv_caches)
+            made = maker.made(request, layout)
             if made is not None:
-                yield _block(question, request, tuple(members), layout, made)
+                yield _block(question, request, tuple(members), layout, made, maker.contexts(request, made.first))
 
 
 def _classes(question: Question, sets: Sequence[Devices]) -> dict[Hashable, list[Devices]]:
@@ -110,38 +112,83 @@ class _Made:
     kv_types: tuple[str, ...]
 
 
-def _made(
-    question: Question, request: Request, weights: Sequence[str | None], kv_caches: Sequence[str | None]
-) -> _Made | None:
-    """Return the plans of every pair of types: weights and caches apart where the scratch allows it."""
-    bare = replace(request, devices=tuple(replace(d, context_bytes=0) for d in request.devices))
+class _Maker:
+    """Makes the plans of blocks; what two classes of devices are seen to share is made once."""
 
-    def plans(kind: str, names: Sequence[str | None], start: Request) -> dict[str | None, EngineMemory]:
-        found = {}
-        for name in names:
-            with suppress(HwledgerError):  # the engine refuses the type
-                found[name] = question.profile.memory(question.vary(start, **{kind: name}) if name else start)
-        return found
+    def __init__(
+        self, question: Question, weights: Sequence[str | None], kv_caches: Sequence[str | None]
+    ) -> None:
+        self.question = question
+        self.weights, self.kv_caches = tuple(weights), tuple(kv_caches)
+        self._layouts: dict[tuple[object, ...], _Made] = {}
+        self._contexts: dict[tuple[int, object], Bytes] = {}
 
-    by_weights = plans("weights", weights, bare)
-    if not by_weights:
+    def made(self, request: Request, layout: Layout) -> _Made | None:
+        """Return the plans of every pair of types, without contexts; ``None`` where the engine refuses."""
+        bare = replace(request, devices=tuple(replace(d, context_bytes=0) for d in request.devices))
+        key = (len(request.devices), *layout.items())
+        known = self._layouts.get(key)
+        if known is not None and (again := self._again(bare, known)):
+            return again
+        made = self._all(bare)
+        if made is not None:
+            self._layouts[key] = made
+        return made
+
+    def _again(self, bare: Request, known: _Made) -> _Made | None:
+        """Return another class's plans where its first and its last pair differ by what all pairs do.
+
+        Classes differ in their scratch (a larger batch); weights and caches are the layout's. The last
+        pair is planned to see that this holds.
+        """
+        first = self._plan(bare, known.weights[0], known.kv_caches[0])
+        last = self._plan(bare, known.weights[-1], known.kv_caches[-1])
+        if first is None or last is None:
+            return None
+        more = _placed(first) - np.array([known.host[0, 0], *known.places[0, 0]])
+        if (_placed(last) - np.array([known.host[-1, -1], *known.places[-1, -1]]) != more).any():
+            return None
+        return replace(known, places=known.places + more[1:], host=known.host + more[0], first=first)
+
+    def _all(self, bare: Request) -> _Made | None:
+        by_weights = self._plans(bare, [(name, None) for name in self.weights])
+        if not by_weights:
+            return None
+        (name, _), first = next(iter(by_weights.items()))
+        by_cache = {(name, None): first, **self._plans(bare, [(name, kv) for kv in self.kv_caches if kv])}
+        types = [kv for kv in self.kv_caches if (name, kv) in by_cache]
+        packed = np.stack([_placed(memory) for memory in by_weights.values()])
+        cached = np.stack([_placed(by_cache[name, kv]) for kv in types])
+        if len({_scratch(memory) for memory in by_weights.values()}) == 1:
+            places = packed[:, None, :] + (cached - cached[0])[None]
+        else:
+            pairs = [[(w, kv) for kv in types] for w, _ in by_weights]
+            places = np.stack([np.stack(list(map(_placed, self._plans(bare, row).values()))) for row in pairs])
+        return _Made(
+            tuple(w for w, _ in by_weights), tuple(types), places[..., 1:], places[..., 0], first,
+            tuple(by_cache[name, kv].kv_type for kv in types),
+        )  # fmt: skip
+
+    def _plans(self, bare: Request, pairs: Sequence[_Pair]) -> dict[_Pair, EngineMemory]:
+        plans = ((pair, self._plan(bare, *pair)) for pair in pairs)
+        return {pair: memory for pair, memory in plans if memory is not None}
+
+    def _plan(self, bare: Request, weights: str | None, kv_cache: str | None) -> EngineMemory | None:
+        changes = {k: v for k, v in (("weights", weights), ("kv_cache", kv_cache)) if v}
+        request = self.question.vary(bare, **changes) if changes else bare
+        with suppress(HwledgerError):  # the engine refuses the types
+            return self.question.profile.memory(request)
         return None
-    name, first = next(iter(by_weights.items()))
-    start = question.vary(bare, weights=name) if name else bare
-    by_cache = {None: first, **plans("kv_cache", [kv for kv in kv_caches if kv], start)}
-    by_cache = {kv: by_cache[kv] for kv in kv_caches if kv in by_cache}
-    kv_types = tuple(memory.kv_type for memory in by_cache.values())
-    packed = np.stack([_placed(memory) for memory in by_weights.values()])
-    cached = np.stack([_placed(memory) for memory in by_cache.values()])
-    if len({_scratch(memory) for memory in by_weights.values()}) == 1:
-        places = packed[:, None, :] + (cached - packed[0])[None]
-    else:
-        grid = [
-            plans("kv_cache", list(by_cache), question.vary(bare, weights=w) if w else bare)
-            for w in by_weights
-        ]
-        places = np.stack([np.stack([_placed(row[kv]) for kv in by_cache]) for row in grid])
-    return _Made(tuple(by_weights), tuple(by_cache), places[..., 1:], places[..., 0], first, kv_types)
+
+    def contexts(self, request: Request, bare: EngineMemory) -> Bytes:
+        """Return 1 for each place to which the engine adds a context, else 0; seen by adding one."""
+        key = (len(request.devices), device_class(self.question.profile, request.devices[0]))
+        places = len(_placed(bare))
+        if key not in self._contexts or len(self._contexts[key]) != places - 1:
+            probe = replace(request, devices=tuple(replace(d, context_bytes=MIB) for d in request.devices))
+            added = _placed(self.question.profile.memory(probe)) - _placed(bare)
+            self._contexts[key] = added[1:] // MIB
+        return self._contexts[key]
 
 
 def _scratch(memory: EngineMemory) -> tuple[tuple[str, int, int], ...]:
@@ -159,10 +206,11 @@ def _placed(memory: EngineMemory) -> Bytes:
     return np.array(totals, dtype=np.int64)
 
 
-def _block(
-    question: Question, request: Request, sets: tuple[Devices, ...], layout: Layout, made: _Made
+def _block(  # noqa: PLR0913, PLR0917 - one place builds the block
+    question: Question, request: Request, sets: tuple[Devices, ...], layout: Layout, made: _Made, contexts: Bytes
 ) -> Block:
-    context, usable = _contexts(question, request, made.first, sets)
+    context, usable = _room(question, request, made.first, sets)
+    context = context * contexts
     places = made.places[None] + context[:, None, None, :]
     shape = (len(sets), *made.host.shape)
     lacking = places - usable[:, None, None, :]
@@ -179,18 +227,16 @@ def _block(
     )  # fmt: skip
 
 
-def _contexts(
+def _room(
     question: Question, request: Request, memory: EngineMemory, sets: tuple[Devices, ...]
 ) -> tuple[Bytes, Bytes]:
-    """Context bytes that the engine adds, and usable bytes, of each place of each set."""
-    probe = replace(request, devices=tuple(replace(d, context_bytes=MIB) for d in request.devices))
-    added = (_placed(question.profile.memory(probe)) - _placed(memory))[1:]
-    own = np.array([[d.context_bytes for d in devices[: len(added)]] for devices in sets], dtype=np.int64)
-    free = np.array([[d.usable_bytes for d in devices[: len(added)]] for devices in sets], dtype=np.int64)
+    """Bytes of a context, and bytes that the engine lets itself use, on each place of each set."""
+    places = len(_placed(memory)) - 1
+    own = np.array([[d.context_bytes for d in devices[:places]] for devices in sets], dtype=np.int64)
+    free = np.array([[d.usable_bytes for d in devices[:places]] for devices in sets], dtype=np.int64)
     free = np.maximum(0, free - question.limits.reserve_bytes)
     lets: Any = getattr(question.profile, "usable_bytes", None)
-    usable = lets(request, free, own) if lets else np.rint(free * memory.usable_share).astype(np.int64)
-    return own * (added // MIB), usable
+    return own, lets(request, free, own) if lets else np.rint(free * memory.usable_share).astype(np.int64)
 
 
 def _able(
@@ -199,8 +245,9 @@ def _able(
     """Whether the devices of each set run each type, shape (sets, names)."""
     known = {choice.name: choice for choice in type_choices(question.profile.name, kind)}
     listed = [known.get(name or "") for name in names]
-    rows = [
-        [one is None or all(one.runs_on(d) for d in dict.fromkeys(devices)) for one in listed]
-        for devices in sets
-    ]
-    return np.array(rows)
+
+    def row(devices: Devices) -> list[bool]:
+        each = {id(device): device for device in devices}.values()
+        return [one is None or all(map(one.runs_on, each)) for one in listed]
+
+    return np.array([row(devices) for devices in sets])

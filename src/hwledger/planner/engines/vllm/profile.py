@@ -7,6 +7,7 @@ from typing import Any, Final
 from weakref import finalize
 
 from hwledger.device.spec import DeviceSpec
+from hwledger.model.kept import kept
 from hwledger.model.mixers import Rwkv
 from hwledger.model.spec import ModelSpec
 from hwledger.planner.engines.versions import check_dotted
@@ -193,6 +194,11 @@ class _Planner:
         }  # fmt: skip
 
     def _layers(self) -> tuple[LayerMemory, ...]:
+        s = self.settings
+        key = ("vllm layers", id(self.layout), *self.blocks, s.tp, s.dp, s.users_per_replica)
+        return kept(self.spec, key, self._made_layers)  # a layout lives as long as its model
+
+    def _made_layers(self) -> tuple[LayerMemory, ...]:
         s, count = self.settings, len(self.spec.layers)
         kv, state = [0] * count, [0] * count
         for group, blocks in zip(self.layout.groups, self.blocks, strict=True):
