@@ -87,7 +87,9 @@ def blocks(
             request = question.vary(question.request, devices=members[0], options=layout)
             made = maker.made(request, layout)
             if made is not None:
-                yield _block(question, request, tuple(members), layout, made, maker.contexts(request, made.first))
+                yield _block(
+                    question, request, tuple(members), layout, made, maker.contexts(request, made.first)
+                )
 
 
 def _classes(question: Question, sets: Sequence[Devices]) -> dict[Hashable, list[Devices]]:
@@ -163,7 +165,9 @@ class _Maker:
             places = packed[:, None, :] + (cached - cached[0])[None]
         else:
             pairs = [[(w, kv) for kv in types] for w, _ in by_weights]
-            places = np.stack([np.stack(list(map(_placed, self._plans(bare, row).values()))) for row in pairs])
+            places = np.stack(
+                [np.stack(list(map(_placed, self._plans(bare, row).values()))) for row in pairs]
+            )
         return _Made(
             tuple(w for w, _ in by_weights), tuple(types), places[..., 1:], places[..., 0], first,
             tuple(by_cache[name, kv].kv_type for kv in types),
@@ -207,7 +211,12 @@ def _placed(memory: EngineMemory) -> Bytes:
 
 
 def _block(  # noqa: PLR0913, PLR0917 - one place builds the block
-    question: Question, request: Request, sets: tuple[Devices, ...], layout: Layout, made: _Made, contexts: Bytes
+    question: Question,
+    request: Request,
+    sets: tuple[Devices, ...],
+    layout: Layout,
+    made: _Made,
+    contexts: Bytes,
 ) -> Block:
     context, usable = _room(question, request, made.first, sets)
     context = context * contexts

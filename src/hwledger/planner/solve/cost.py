@@ -10,8 +10,6 @@ from typing import Final
 from hwledger.device.spec import DeviceSpec
 from hwledger.planner.memory import Basis
 
-OWNED_HOURS: Final = 3 * 365 * 24
-"""Hours that a bought device is paid off in: three years, day and night."""
 CURRENCY: Final = "USD"
 
 
@@ -24,7 +22,7 @@ class Rent:
         date: when that was the price.
         provider: who asked it.
         source: where it was read.
-        basis: ``measured`` for an offer, ``assumed`` for a purchase price over three years.
+        basis: ``measured`` for an offer, ``assumed`` for a purchase price by the hour.
     """
 
     amount_per_hour: float
@@ -70,26 +68,33 @@ def offers() -> Mapping[str, tuple[Rent, ...]]:
 
 
 def rent_of(device: DeviceSpec) -> Rent | None:
-    """Return the cheapest known rent of a device, else its purchase price over three years.
+    """Return the cheapest known rent of a device, else its purchase price by the hour with electricity.
 
-    The latter leaves electricity, host and hands out; its basis is ``assumed``.
+    The latter leaves host, room and hands out; its basis is ``assumed``.
     """
     known = offers().get(device.name)
     if known:
         return known[0]
-    price = device.price
+    price, assumed = device.price, assumptions()
     if price is None or price.currency != CURRENCY:
         return None
+    hours, power = assumed["owned_hours"], (watts_of(device) or 0.0) / 1000 * assumed["usd_per_kwh"]
     return Rent(
-        amount_per_hour=price.amount / OWNED_HOURS, date=price.date, source=price.source,
-        provider="bought and paid off in three years", basis=Basis.ASSUMED,
+        amount_per_hour=price.amount / hours + power, date=price.date, source=price.source,
+        provider=f"bought, over {hours:,.0f} h of use, with electricity", basis=Basis.ASSUMED,
     )  # fmt: skip
+
+
+@cache
+def assumptions() -> Mapping[str, float]:
+    """Return what is assumed of devices that are bought; each has its source in ``data/assumptions.csv``."""
+    text = files("hwledger.planner.solve").joinpath("data/assumptions.csv").read_text("utf-8")
+    return {row["name"]: float(row["value"]) for row in csv.DictReader(text.splitlines())}
 
 
 def watts_of(device: DeviceSpec) -> float | None:
     """Return the limit set on a device, else its board power."""
-    limit = getattr(device, "power_watts", None)
-    return limit or device.tdp_watts
+    return device.power_watts or device.tdp_watts
 
 
 def cost_of(devices: Sequence[DeviceSpec]) -> Cost:

@@ -6,7 +6,7 @@ from math import inf
 from typing import Final
 
 from hwledger.errors import UsageError
-from hwledger.units import format_gib
+from hwledger.units import format_bytes
 
 MEMORY: Final = "memory"
 
@@ -90,17 +90,17 @@ LOWER: Final = frozenset({"min_tokens_per_second"})
 
 def seconds(value: float) -> str:
     """Return a time as people read it: ``1.5 s``, ``42 ms``."""
-    return f"{value:.3g} s" if value >= 1 else f"{1000 * value:.3g} ms"
+    return f"{value:.4g} s" if value >= 1 else f"{1000 * value:.3g} ms"
 
 
 _SHOWN: Final[dict[str, Callable[[float], str]]] = {
-    MEMORY: format_gib,
+    MEMORY: format_bytes,
     "ttft_seconds": seconds,
     "tpot_seconds": seconds,
-    "min_tokens_per_second": lambda value: f"{value:.3g} tokens/s",
+    "min_tokens_per_second": lambda value: f"{value:.4g} tokens/s",
     "max_watts": lambda value: f"{value:,.0f} W",
-    "max_price_per_hour": lambda value: f"{value:.2f} USD/h",
-    "ram_bytes": format_gib,
+    "max_price_per_hour": lambda value: f"{value:.3g} USD/h",
+    "ram_bytes": format_bytes,
 }
 
 
@@ -125,4 +125,7 @@ def miss(limit: str, wanted: float | None, got: float | None, unknown: str = "")
     if (got >= wanted) if limit in LOWER else (got <= wanted):
         return None
     word = "below" if limit in LOWER else "over"
-    return Miss(limit, wanted, got, f"{LABELS[limit]} {shown(limit, got)}, {word} {shown(limit, wanted)}")
+    by = shown(limit, abs(got - wanted))
+    return Miss(
+        limit, wanted, got, f"{LABELS[limit]} {shown(limit, got)}, {by} {word} {shown(limit, wanted)}"
+    )

@@ -47,7 +47,10 @@ class Servers:
         devices = tuple(members[0] for members in block.sets)
         chips = self._chips.setdefault(tuple(map(id, devices)), _Chips(devices))
         cases = [
-            [case_of_plan(replace(p, request=replace(p.request, weights=w or block.request.weights))) for p in plans]
+            [
+                case_of_plan(replace(p, request=replace(p.request, weights=w or block.request.weights)))
+                for p in plans
+            ]
             for w in block.weights
         ]
         loads = chips.loads(cases, traffic)
@@ -80,7 +83,9 @@ class _Chips:
 
     def known(self, cases: Sequence[ServingCase]) -> NDArray[np.bool_]:
         """Whether the speed is known, shape (devices, weights); ``serving`` asks for the same."""
-        joined = np.isfinite(self.wire) if cases[0].parallel.tensor > 1 else np.ones(len(self.devices), dtype=bool)
+        joined = (
+            np.isfinite(self.wire) if cases[0].parallel.tensor > 1 else np.ones(len(self.devices), dtype=bool)
+        )
         rates = np.stack([self.rate(case.weights) for case in cases], axis=1)
         return np.isfinite(rates) & (np.isfinite(self.bandwidth) & joined)[:, None]
 

@@ -75,7 +75,13 @@ class Singles:
         return self._kinds[key]
 
     def _times(  # noqa: PLR0913, PLR0917 - what a step depends on
-        self, work: Work, kinds: tuple[Silicon, ...], setting: Setting, traffic: Traffic, elements: Array, count: int
+        self,
+        work: Work,
+        kinds: tuple[Silicon, ...],
+        setting: Setting,
+        traffic: Traffic,
+        elements: Array,
+        count: int,
     ) -> tuple[Any, Any]:
         """TTFT and TPOT, shape (kinds, cache types)."""
         users, depth = traffic.concurrency, traffic.mean_depth
@@ -89,7 +95,12 @@ class Singles:
 
         def prompt(silicon: Any, stages: int = 1) -> Sequence[Term]:
             found = prefill_terms(
-                work, silicon, setting, tokens=traffic.prompt_tokens, depth=traffic.cached_tokens, stages=stages
+                work,
+                silicon,
+                setting,
+                tokens=traffic.prompt_tokens,
+                depth=traffic.cached_tokens,
+                stages=stages,
             )
             return found or ()
 
@@ -103,12 +114,16 @@ class Singles:
             seconds = seconds + shipped_constants().seconds(hops)
         if not traffic.prompt_tokens:
             return np.full_like(seconds, np.nan), seconds
-        asked = self._sum(("prompt", *same), kinds, prompt, _staged(kinds, prompt, prompt(many, count), count))
+        asked = self._sum(
+            ("prompt", *same), kinds, prompt, _staged(kinds, prompt, prompt(many, count), count)
+        )
         alone = np.isnan(asked)  # no rate is known: prompts cannot be timed, steps can
         times = Time(seconds, seconds, seconds, {}, ""), Time(asked, asked, asked, {}, "")
         return _first(*times, traffic).value, np.where(alone, seconds, _per_token(*times, traffic).value)
 
-    def _sum(self, key: tuple[object, ...], kinds: tuple[Silicon, ...], terms: Terms, sizes: Sequence[Term]) -> Any:
+    def _sum(
+        self, key: tuple[object, ...], kinds: tuple[Silicon, ...], terms: Terms, sizes: Sequence[Term]
+    ) -> Any:
         """Sizes of all kinds at once, each scaled by its own constants."""
         if key not in self._multipliers:
             self._multipliers[key] = _scales(kinds, terms, len(sizes))

@@ -139,8 +139,8 @@ def measure(question: Question, request: Request, *, speed: bool = True) -> Meas
     throughput = None
     if question.estimator is not None and (speed or (limits.of_speed and not misses)):
         throughput = question.estimator(plan, question.traffic(plan))
-    if throughput is not None or limits.of_speed:
-        misses += speed_misses(throughput, limits)
+    if throughput is not None or question.estimator is None:
+        misses += speed_misses(throughput, limits)  # a way that does not fit has no speed to be held to
     return Measured(
         request=request, plan=plan, throughput=throughput, cost=cost, misses=tuple(misses),
     )  # fmt: skip
