@@ -91,7 +91,6 @@ def card_row(card: Row, sheet: Row, fixed: dict[str, Row]) -> Row:
     generation = architecture(facts["arch"], sheet)
     rates = dense_rates(sheet, generation, values)
     memory = round(float(facts["memory_gib"]) * GIB)
-    sources = [specs_source(sheet), *(f"{c}: {r['source']}" for c, r in fixed.items() if c != "arch")]
     return {
         "name": card["name"], "parts": card["parts"], "rare": card["rare"],
         "spellings": spellings(card["name"], card["aliases"]),
@@ -100,8 +99,18 @@ def card_row(card: Row, sheet: Row, fixed: dict[str, Row]) -> Row:
         "unified": "yes" if facts["category"] in UNIFIED else "",
         **{k: v for k, v in facts.items() if k in COLUMNS}, **{f"{k}_tera": v for k, v in rates.items()},
         **usable_memory(card, memory), **context(card, generation, facts["vendor"]),
-        "source": "; ".join(dict.fromkeys(source for source in sources if source)),
+        "source": "; ".join([specs_source(sheet), *corrected(fixed)]),
     }  # fmt: skip
+
+
+def corrected(fixed: dict[str, Row]) -> Iterator[str]:
+    """Yield each source of corrections with the columns that are from it."""
+    by_source: dict[str, list[str]] = defaultdict(list)
+    for column, row in fixed.items():
+        if column != "arch":
+            by_source[row["source"]].append(column.removesuffix("_bytes_per_second"))
+    for source, columns in by_source.items():
+        yield f"{', '.join(dict.fromkeys(columns))}: {source}"
 
 
 def spellings(name: str, aliases: str) -> str:

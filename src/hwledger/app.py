@@ -5,8 +5,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hwledger.device.catalogue import parse_devices
+from hwledger.device.spec import DeviceSpec
 from hwledger.library.access import Access
 from hwledger.library.deployment import Deployment
+from hwledger.library.own_devices import own_devices
 from hwledger.library.source import open_model
 from hwledger.model.spec import ModelSpec
 from hwledger.planner.engine import engine_profile
@@ -14,9 +16,10 @@ from hwledger.planner.plan import Plan
 from hwledger.planner.plan import plan as plan_spec
 
 if TYPE_CHECKING:
+    from hwledger.device.node import Node
     from hwledger.telemetry.machine import Machine
 
-__all__ = ["fit_here", "open_model", "plan", "show"]
+__all__ = ["devices_of", "fit_here", "node_of", "open_model", "plan", "show"]
 
 CONTEXT_OPTIONS = frozenset({"max_model_len", "n_ctx", "max_kv_size", "max_length", "max_cache_len"})
 CONCURRENCY_OPTIONS = frozenset({"max_num_seqs", "n_parallel", "num_concurrent", "batch_size"})
@@ -64,7 +67,7 @@ def plan(  # noqa: PLR0913 - the planner's public knobs
         return plan_spec(
             _model(ref, access), engine=engine, engine_version=engine_version, context=context,
             concurrency=concurrency or 1, weights=weights, kv_cache=kv_cache,
-            devices=parse_devices(device) if device else (), options=options,
+            devices=devices_of(device), options=options,
         )  # fmt: skip
     spec = open_model(told.model, access=replace(access, revision=access.revision or told.revision))
     same = engine is None or (
@@ -81,10 +84,31 @@ def plan(  # noqa: PLR0913 - the planner's public knobs
         concurrency=concurrency or told.concurrency or 1,
         weights=weights or told.weights,
         kv_cache=kv_cache or told.kv_cache,
-        devices=parse_devices(wanted) if wanted else (),
+        devices=devices_of(wanted),
         options=[*(kept if same else ()), *_texts(options)],
     )
     return _with_notes(made, told)
+
+
+def devices_of(text: str | None) -> tuple[DeviceSpec, ...]:
+    """Return the devices that a text names, the user's own among them; none for no text.
+
+    Raises:
+        UsageError: a name that is not known or fits several devices.
+        InputError: the file of the user's own devices cannot be used.
+    """
+    return parse_devices(text, own_devices()) if text else ()
+
+
+def node_of(text: str) -> "Node":
+    """Return the node that a text names: one of the user's, a well-known one, or a list of devices.
+
+    Raises:
+        UsageError, InputError: as ``devices_of``.
+    """
+    from hwledger.device.node import parse_node  # noqa: PLC0415 - start-up time
+
+    return parse_node(text, own_devices())
 
 
 def show(ref: str, *, access: Access | None = None) -> ModelSpec:

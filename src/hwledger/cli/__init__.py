@@ -13,6 +13,7 @@ INTERRUPTED = 130
 COMMANDS = {
     "accuracy": "replay every known measurement and print how right the plans are",
     "catalogue": "keep the catalogue up to date, pinned or as shipped",
+    "devices": "list accelerators and nodes, or show one with the source of each figure",
     "models": "list models of the catalogue, of this machine or of the hub",
     "plan": "plan the memory of a model on an engine and devices",
     "show": "show what a model is and where each fact came from",

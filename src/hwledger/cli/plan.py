@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from hwledger.library.deployment import Deployment
     from hwledger.screens.plan import LayerRow, PlanScreen
+    from hwledger.screens.speed import SpeedBlock
 
 DOES_NOT_FIT = 3
 BAR = 12
@@ -150,6 +151,8 @@ def draw(console: "Console", screen: "PlanScreen", *, layers: bool) -> None:
     console.print(Text(screen.cache))
     if screen.capacity:
         console.print(Text(screen.capacity))
+    if screen.speed:
+        draw_speed(console, screen.speed)
     if screen.changes:
         console.print(Text("\nWhat would make it fit:", "bold"))
         for change in screen.changes:
@@ -162,6 +165,26 @@ def draw(console: "Console", screen: "PlanScreen", *, layers: bool) -> None:
         console.print(Text(f"Note: {warning}", "yellow"))
     if screen.read:
         console.print(Text(screen.read, "dim"))
+
+
+def draw_speed(console: "Console", block: "SpeedBlock") -> None:
+    """Draw the speed block."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    console.print()
+    if block.rows:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        for name, right in (("speed", False), ("", True), ("80 % interval", True), ("basis", False)):
+            table.add_column(name, justify="right" if right else "left")
+        table.add_column("bound by")
+        for row in block.rows:
+            table.add_row(row.name, row.value, row.interval, row.basis, row.limit)
+        console.print(Text(block.title))
+        console.print(table)
+    for note in block.notes:
+        console.print(Text(note, "yellow"))
 
 
 def component_table(screen: "PlanScreen") -> "Table":

@@ -14,7 +14,7 @@ from typing import Final
 
 from hwledger.device.spec import DeviceSpec
 from hwledger.device.table import Entry, entries
-from hwledger.device.words import words_of
+from hwledger.device.words import INTEGRATED, words_of
 from hwledger.errors import AmbiguousError, UnknownOptionError, UsageError
 from hwledger.units import GIB
 
@@ -22,6 +22,7 @@ MOST_LISTED: Final = 12
 NEAREST: Final = 5
 MOST_WORDS: Final = 24
 MOST_LETTERS: Final = 200
+MOST_SHOWN: Final = 60
 MODEL_DIGITS: Final = 4  # a shorter bare number is a memory size
 
 # Words of a name that people drop, by vendor: "4090", "7900 XTX", "Orin", "B60", "395".
@@ -82,7 +83,7 @@ class Names:
         if len(found) == 1:
             return found[0]
         if found:
-            raise AmbiguousError(name, _shortened([device.name for device in found]))
+            raise AmbiguousError(name[:MOST_SHOWN], _shortened([device.name for device in found]))
         raise self._unknown(name)
 
     def candidates(self, name: str) -> tuple[DeviceSpec, ...]:
@@ -129,7 +130,12 @@ class Names:
             typed = frozenset(reading) - set(sizes)
             if sizes and (there := self._fitting(typed, rare=True)):
                 return _other_size(sizes, there, self._sized(frozenset(reading)))
-        return UnknownOptionError("device", name, self._nearest("".join(words)))
+        if INTEGRATED.search(name.lower()):
+            return UsageError(
+                f"{name[:MOST_SHOWN]!r} uses the system's memory, so what it has depends on the machine; "
+                "give the memory that it may use, like 16GiB, or describe it in devices.toml"
+            )
+        return UnknownOptionError("device", name[:MOST_SHOWN], self._nearest("".join(words)))
 
     def _sized(self, typed: frozenset[str]) -> list[str]:
         return list(dict.fromkeys(known.entry.device.name for known in self.known if known.fits(typed)))

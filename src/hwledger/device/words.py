@@ -10,7 +10,7 @@ _NOISE: Final = frozenset({
     "video", "the", "asus", "msi", "gigabyte", "zotac", "evga", "pny", "palit", "gainward", "inno3d",
     "sapphire", "powercolor", "xfx", "asrock", "galax", "maxsun", "sparkle", "founders", "fe", "oc", "gaming",
     "tuf", "rog", "aorus", "eagle", "ventus", "suprim", "trinity", "nitro", "pulse", "hellhound", "merc",
-    "speedster", "virtualized", "dedicated", "vram", "memory",
+    "speedster", "virtualized", "dedicated", "vram", "memory", "config", "ms", "turbo",
 })  # fmt: skip
 _SPELLINGS: Final = (
     (re.compile(r"[®™]|\((r|tm)\)"), " "),
@@ -29,6 +29,10 @@ _SPELLINGS: Final = (
     (re.compile(r"\b(rtx|gtx|rx|titan|arc|tpu|radeon|quadro|tesla)(?=\d|[abvrw]\d|rtx|vii\b)"), r"\1 "),
     (re.compile(r"\b(m\d)(pro|max|ultra)\b"), r"\1 \2"),  # M3Max
 )  # fmt: skip
+# Graphics in a processor: 780M, 8060S without a match, Iris Xe. What it has is the system's memory.
+INTEGRATED: Final = re.compile(
+    r"\b(radeon )?\d{3}m\b|\b80[456]0s\b|\biris\b|\buhd\b|\bvega (3|6|7|8|11)\b|\b1[34]0[tv]\b"
+)
 _SEPARATORS: Final = re.compile(r"[\s_()\[\]/,-]+")
 
 

@@ -13,6 +13,8 @@ from hwledger.model.spec import ModelSpec
 from hwledger.planner.fit import Change
 from hwledger.planner.memory import HOST, Category, Component
 from hwledger.planner.plan import DevicePlan, LayerPlan, Plan
+from hwledger.planner.throughput import Throughput, estimate
+from hwledger.planner.throughput.document import throughput_document
 from hwledger.planner.weights import weigh
 
 PLAN_SCHEMA = "hwledger.plan/1"
@@ -27,9 +29,15 @@ def schema(name: str) -> dict[str, Any]:
     return parsed
 
 
-def plan_document(plan: Plan) -> dict[str, Any]:
-    """Return a plan as ``hwledger.plan/1``; all sizes in bytes."""
+def plan_document(plan: Plan, throughput: Throughput | None = None) -> dict[str, Any]:
+    """Return a plan as ``hwledger.plan/1``; all sizes in bytes.
+
+    Args:
+        plan: the plan.
+        throughput: its speed; as ``estimate`` says it where ``None``. Without a device there is none.
+    """
     memory = plan.memory
+    speed = (throughput or estimate(plan)) if plan.request.devices else None
     return {
         "schema": PLAN_SCHEMA,
         "model": model_document(plan.spec),
@@ -46,6 +54,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         "fit": _fit(plan),
         "warnings": list(memory.warnings),
         "program": plan.program or None,
+        "throughput": throughput_document(speed) if speed else None,
     }
 
 

@@ -21,7 +21,8 @@ def summary_rows(summaries: Sequence[Summary]) -> tuple[Heads, list[tuple[str, .
     """Return the table of summaries."""
     return SUMMARY_HEADS, [
         (s.engine, s.component, s.regime, str(s.count), str(s.exact), f"{s.median_error:.2%}",
-         f"{s.p90_error:.2%}", f"{s.worst_error:.2%}", "" if s.inside is None else f"{s.inside:.0%}", s.worst_case)
+         f"{s.p90_error:.2%}", f"{s.worst_error:.2%}", "" if s.inside is None else f"{s.inside:.0%}",
+         s.worst_case)
         for s in summaries
     ]  # fmt: skip
 

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from hwledger.planner.fit import Change, Verdict
 from hwledger.planner.memory import HOST, Basis, Component
 from hwledger.planner.plan import LayerPlan, Plan
+from hwledger.planner.throughput import Throughput, estimate
 from hwledger.screens.reading import reading_line
+from hwledger.screens.speed import SpeedBlock, speed_block
 from hwledger.units import format_bytes, format_gib, format_tokens
 
 VERDICTS = {
@@ -58,6 +60,7 @@ class PlanScreen:
         layers: the layer table.
         program: the command or server whose settings these are; empty where there was none.
         read: what was read to know the model; empty where that is not told.
+        speed: the speed block; ``None`` where no device was given.
     """
 
     verdict: str
@@ -74,11 +77,13 @@ class PlanScreen:
     layers: tuple[LayerRow, ...]
     program: str
     read: str
+    speed: SpeedBlock | None = None
 
 
-def plan_screen(plan: Plan) -> PlanScreen:
-    """Return the screen of a plan."""
+def plan_screen(plan: Plan, throughput: Throughput | None = None) -> PlanScreen:
+    """Return the screen of a plan; its speed as ``estimate`` says it where none is given."""
     places = _places(plan)
+    speed = (throughput or estimate(plan)) if plan.request.devices else None
     return PlanScreen(
         verdict=_verdict(plan),
         good=None if plan.fit is None else plan.fit.verdict is not Verdict.DOES_NOT_FIT,
@@ -94,6 +99,7 @@ def plan_screen(plan: Plan) -> PlanScreen:
         layers=tuple(_layer_rows(plan.layers)),
         program=f"As run by: {plan.program}" if plan.program else "",
         read=reading_line(plan.spec),
+        speed=speed_block(speed) if speed else None,
     )
 
 

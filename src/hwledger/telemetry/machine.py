@@ -11,11 +11,13 @@ from typing import Final
 import psutil
 
 from hwledger.device.catalogue import find_device
+from hwledger.device.options import wired
 from hwledger.device.spec import DeviceSpec
 from hwledger.errors import UsageError
 from hwledger.units import format_gib
 
 AMD: Final = "0x1002"
+PATIENCE_S: Final = 5
 _CGROUP: Final = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 
@@ -84,21 +86,43 @@ def _amd() -> Iterator[DeviceSpec]:
     for card in sorted(Path("/sys/class/drm").glob("card[0-9]*/device")):
         with contextlib.suppress(OSError, ValueError):
             if (card / "vendor").read_text("ascii").strip() == AMD:
-                total = int((card / "mem_info_vram_total").read_text("ascii"))
-                name = card / "product_name"
-                yield _known(
-                    name.read_text("utf-8").strip() if name.is_file() else "AMD GPU", "AMD", total, "amdgpu"
-                )
+                yield _amdgpu(card)
+
+
+def _amdgpu(card: Path) -> DeviceSpec:
+    """Return one card of amdgpu; where memory is shared, what the GPU may map of it counts, not the carve-out.
+
+    The two overlap the same memory (ROCm/legacy-rocm-build#6004: 8 and 124 GiB of 128), so never their sum.
+    """
+    total = int((card / "mem_info_vram_total").read_text("ascii"))
+    name = card / "product_name"
+    device = _known(name.read_text("utf-8").strip() if name.is_file() else "AMD GPU", "AMD", total, "amdgpu")
+    if not device.unified:
+        return device
+    mappable = int((card / "mem_info_gtt_total").read_text("ascii"))
+    return replace(device, usable_bytes=min(max(total, mappable), device.memory_bytes))
 
 
 def _apple() -> Iterator[DeviceSpec]:
     if platform.system() != "Darwin" or platform.machine() != "arm64":
         return
     memory = int(psutil.virtual_memory().total)
-    chip = subprocess.run(
-        ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True, check=False
-    ).stdout.strip()
-    yield _known(f"{chip} {memory >> 30}GB", "Apple", memory, "sysctl")
+    device = _known(f"{_sysctl('machdep.cpu.brand_string')} {memory >> 30}GB", "Apple", memory, "sysctl")
+    limit = _sysctl("iogpu.wired_limit_mb")  # 0: the system's own
+    with contextlib.suppress(UsageError):
+        device = wired(device, limit) if limit.isdigit() else device
+    yield device
+
+
+def _sysctl(name: str) -> str:
+    """Return what macOS says of itself; empty where it says nothing."""
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        asked = ["/usr/sbin/sysctl", "-n", name]
+        told = subprocess.run(  # noqa: S603 - the program is fixed, and the names are this module's
+            asked, capture_output=True, text=True, check=False, timeout=PATIENCE_S
+        )
+        return told.stdout.strip()
+    return ""
 
 
 def _known(name: str, vendor: str, total: int, source: str) -> DeviceSpec:

@@ -1,11 +1,14 @@
 """One estimator: from a plan and its traffic to figures of speed."""
 
-from hwledger.device.node import Node
+from dataclasses import replace
+
+from hwledger.device.node import Node, node_of
 from hwledger.errors import UsageError
 from hwledger.planner.plan import Plan
 from hwledger.planner.throughput.figure import Throughput, Traffic, traffic_of
 from hwledger.planner.throughput.serving import estimate_serving, serves
 from hwledger.planner.throughput.single import estimate_single
+from hwledger.planner.throughput.traps import traps
 
 SINGLE = frozenset({"llama.cpp", "mlx"})
 """Engines whose speed is that of single requests."""
@@ -32,6 +35,11 @@ def estimate(
     wanted = traffic or traffic_of(plan.memory.context_tokens, plan.memory.concurrency)
     if not plan.request.devices:
         return Throughput(traffic=wanted, unknown=("No figure of speed: no device was given.",))
+    host = node or node_of(plan.request.devices)
+    return replace(_estimated(plan, wanted, host, power_share), warnings=traps(plan, host))
+
+
+def _estimated(plan: Plan, wanted: Traffic, node: Node, power_share: float) -> Throughput:
     if plan.engine in SINGLE:
         return estimate_single(plan, wanted, node, power_share)
     if serves(plan.engine):

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, exp
 
-from hwledger.device.node import Node, node_of
+from hwledger.device.node import Node
 from hwledger.planner.memory import Basis
 from hwledger.planner.plan import Plan
 from hwledger.planner.throughput.constants import Assumed, Constants, assumed, bound_by, shipped_constants
@@ -58,7 +58,7 @@ class Single:
         work: what the model takes.
         layout: which device runs what.
         chips: what takes part: alike devices together, with their number and the sum of their shares.
-        node: the host; ``None`` where nothing is known of it.
+        node: the host and the slots.
         constants: the fitted constants.
     """
 
@@ -197,7 +197,7 @@ def _over(size: float, bandwidth: Assumed, share: Assumed, layers: float) -> Ass
     )
 
 
-def prepare(plan: Plan, traffic: Traffic, node: Node | None, power_share: float) -> Single | str:
+def prepare(plan: Plan, traffic: Traffic, node: Node, power_share: float) -> Single | str:
     """Return a plan ready to be timed, or why its speed is not known."""
     layout = layout_of(plan)
     devices = plan.request.devices
@@ -220,11 +220,10 @@ def prepare(plan: Plan, traffic: Traffic, node: Node | None, power_share: float)
         known = chips.get((silicon, setting))
         whole, count = (known.share + share, known.count + 1) if known else (share, 1)
         chips[silicon, setting] = Chip(silicon, setting, whole, count)
-    host = node or node_of(devices)
-    return Single(plan, traffic, plan_work(plan), layout, tuple(chips.values()), host, constants)
+    return Single(plan, traffic, plan_work(plan), layout, tuple(chips.values()), node, constants)
 
 
-def estimate_single(plan: Plan, traffic: Traffic, node: Node | None, power_share: float = 1.0) -> Throughput:
+def estimate_single(plan: Plan, traffic: Traffic, node: Node, power_share: float = 1.0) -> Throughput:
     """Return the speed of a plan on llama.cpp or mlx."""
     single = prepare(plan, traffic, node, power_share)
     if isinstance(single, str):

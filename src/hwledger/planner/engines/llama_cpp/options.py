@@ -20,6 +20,18 @@ def _layers(text: str) -> int:
     return -1 if text.strip().lower() in {"all", "auto"} else integer(text)
 
 
+BACKENDS: Final = ("CUDA", "ROCm", "Vulkan", "Metal", "SYCL")
+
+
+def _backend(text: str) -> str:
+    """A backend in any case; ``HIP`` is ROCm."""
+    names = {name.lower(): name for name in (*BACKENDS, "HIP")}
+    found = names.get(text.strip().lower())
+    if found is None:
+        raise ValueError(f"must be one of {', '.join(BACKENDS)}")
+    return "ROCm" if found == "HIP" else found
+
+
 OPTIONS: Final[Mapping[str, Option]] = {
     "n_ctx": Option(integer, "tokens of the context over all sequences; 0: as trained", ("c", "ctx_size")),
     "n_batch": Option(positive, "logical batch in tokens (2048)", ("b", "batch_size")),
@@ -43,5 +55,8 @@ OPTIONS: Final[Mapping[str, Option]] = {
     "n_rs_seq": Option(integer, "recurrent states kept per slot for roll-back (0)"),
     "mmap": Option(flag, "weights in host memory are mapped from the file (on)"),
     "op_offload": Option(flag, "large batches copy host weights to the accelerator (on)"),
+    "backend": Option(
+        _backend, "what the build computes with: CUDA, ROCm, Vulkan, Metal, SYCL (by the device's vendor)"
+    ),
     "load_mtp": Option(flag, "load the multi-token-prediction blocks too (off)"),
 }

@@ -30,7 +30,7 @@ from hwledger.planner.options import Option
 from hwledger.planner.request import Request
 from hwledger.planner.weights import weigh
 
-KEPT: Final = ("tensor_split", "split_mode", "main_gpu", "mmap")
+KEPT: Final = ("tensor_split", "split_mode", "main_gpu", "mmap", "backend")
 CONTEXT_NAMES: Final = {"NVIDIA": "CUDA context", "AMD": "HIP context"}
 
 
