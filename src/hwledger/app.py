@@ -17,9 +17,13 @@ from hwledger.planner.plan import plan as plan_spec
 
 if TYPE_CHECKING:
     from hwledger.device.node import Node
+    from hwledger.planner.solve.arrivals import Arrivals, Lengths
+    from hwledger.planner.solve.limits import Limits
+    from hwledger.planner.solve.question import Question
+    from hwledger.planner.throughput import Throughput, Traffic
     from hwledger.telemetry.machine import Machine
 
-__all__ = ["devices_of", "fit_here", "node_of", "open_model", "plan", "show"]
+__all__ = ["devices_of", "estimator", "fit_here", "node_of", "open_model", "plan", "question_of", "show"]
 
 CONTEXT_OPTIONS = frozenset({"max_model_len", "n_ctx", "max_kv_size", "max_length", "max_cache_len"})
 CONCURRENCY_OPTIONS = frozenset({"max_num_seqs", "n_parallel", "num_concurrent", "batch_size"})
@@ -188,3 +192,43 @@ def _texts(options: Mapping[str, object] | Sequence[str]) -> list[str]:
 def _with_notes(made: Plan, told: Deployment) -> Plan:
     warnings = (*made.memory.warnings, *told.notes)
     return replace(made, memory=replace(made.memory, warnings=warnings), program=told.program)
+
+
+def question_of(  # noqa: PLR0913 - what a question holds
+    made: Plan,
+    *,
+    limits: "Limits | None" = None,
+    given: Sequence[str] = (),
+    arrivals: "Arrivals | None" = None,
+    prompt: "Lengths | None" = None,
+    output: "Lengths | None" = None,
+    seed: int = 0,
+) -> "Question":
+    """Return what the solver is asked: a plan, the limits, and what of it is fixed.
+
+    Args:
+        made: the plan to start from.
+        limits: what every answer has to hold.
+        given: unknowns that were fixed by hand: ``context``, ``concurrency``, ``weights``, ``kv-cache``.
+        arrivals: who comes how often.
+        prompt, output: lengths where there are no arrivals.
+        seed: of the simulation of arrivals.
+    """
+    from hwledger.device.catalogue import devices  # noqa: PLC0415 - start-up time
+    from hwledger.planner.solve.limits import Limits  # noqa: PLC0415 - start-up time
+    from hwledger.planner.solve.question import Question  # noqa: PLC0415 - start-up time
+
+    own = (entry.device for entry in own_devices().devices)
+    return Question(
+        request=made.request, profile=engine_profile(made.engine), limits=limits or Limits(),
+        given=frozenset(given), arrivals=arrivals, prompt=prompt, output=output, estimator=estimator,
+        catalogue=(*own, *devices()), seed=seed,
+    )  # fmt: skip
+
+
+def estimator(made: Plan, traffic: "Traffic") -> "Throughput":
+    """Return the speed of a plan, at the tightest power limit that is set on its devices."""
+    from hwledger.planner.solve.power import least_power_share  # noqa: PLC0415 - start-up time
+    from hwledger.planner.throughput import estimate  # noqa: PLC0415 - start-up time
+
+    return estimate(made, traffic, power_share=least_power_share(made.request.devices))

@@ -1,10 +1,11 @@
 """``hwledger plan``."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hwledger.cli.access import access_options
+from hwledger.cli.solving import solve_options
 from hwledger.cli.values import Size
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ BAR = 12
     metavar="KEY=VALUE",
     help="An option of the engine, by its own name; wins over --context and --concurrency.",
 )
+@solve_options
 @access_options
 @click.option("--layers", is_flag=True, help="Show every layer.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON (hwledger.plan/1).")
@@ -72,18 +74,21 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     refresh: bool,
     layers: bool,
     as_json: bool,
+    **asked: Any,
 ) -> None:
     """Plan the memory of a model: will it fit, and where does every byte go.
 
     MODEL is whatever names one: a file or folder, a name of the catalogue, a model of the hub
     (org/repo, org/repo@revision, org/repo:Q4_K_M, or its page's address), the address of a GGUF
     file, ollama:NAME, lmstudio:NAME, the address of a running engine, or a command line that runs
-    a model. Exit code 3 says that it does not fit.
+    a model. Exit code 3 says that it does not fit, or that nothing holds the limits of --solve.
     """
     from hwledger.app import plan
     from hwledger.cli.access import reading
+    from hwledger.cli.solving import answer, check_asked
     from hwledger.planner.fit import Verdict
 
+    looking = check_asked(asked)
     with reading(revision=revision, offline=offline, refresh=refresh) as access:
         made = plan(
             one_reference(words, from_command),
@@ -97,11 +102,18 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
             options=options,
             access=access,
         )
+    if looking:
+        knobs = {"context": context, "concurrency": concurrency, "weights": weights, "kv-cache": kv_cache}
+        answer(
+            ctx, made, asked, [name for name, value in knobs.items() if value is not None], as_json=as_json
+        )
+        return
     if as_json:
         from hwledger.cli.output import write_json
         from hwledger.planner.document import plan_document
+        from hwledger.planner.solve.document import plan_cost_document
 
-        write_json(plan_document(made))
+        write_json({**plan_document(made), "cost": plan_cost_document(made)})
     else:
         from hwledger.cli.output import make_console
         from hwledger.screens.plan import plan_screen

@@ -1,6 +1,7 @@
 """How devices share a model, and what stays in host memory where they do not hold all of it."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from hwledger.model.channel import MixtureOfExperts
 from hwledger.model.spec import ModelSpec
@@ -21,7 +22,9 @@ def solve_layout(question: Question) -> Answer:
     Without speeds the one that leaves most room on the fullest device is taken, and nothing is put into
     host memory that the devices hold.
     """
-    ways = [(words_of(layout), measure(question, _with(question, layout))) for layout in splits(question)]
+    ways = [
+        (words_of(layout), measure(question, with_layout(question, layout))) for layout in splits(question)
+    ]
     holding = [(words, way) for words, way in ways if way.holds]
     refused = refused_of([(words, way) for words, way in ways if not way.holds])
     counts = counted([way for _, way in ways])
@@ -57,9 +60,10 @@ def _over(measured: Measured) -> tuple[str, ...]:
     return measured.throughput.warnings if measured.throughput else ()
 
 
-def _with(question: Question, layout: Layout) -> Request:
+def with_layout(question: Question, layout: Layout) -> Request:
+    """Return the question's request with this split, and nothing of another one."""
     plain = {k: v for k, v in question.request.options.items() if k not in LAYOUT_OPTIONS}
-    return question.vary(question.request, options={**plain, **layout})
+    return replace(question.request, options={**plain, **layout})
 
 
 def words_of(layout: Layout) -> str:
@@ -99,5 +103,5 @@ def is_moe(spec: ModelSpec) -> bool:
 
 def _fits(question: Question, layout: Layout) -> bool:
     """Whether devices and host hold a split; speeds are compared later."""
-    measured = measure(question, _with(question, layout), speed=False)
+    measured = measure(question, with_layout(question, layout), speed=False)
     return measured.plan is not None and not any(m.limit in {"memory", "ram_bytes"} for m in measured.misses)

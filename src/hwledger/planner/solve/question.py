@@ -21,7 +21,13 @@ FIXING: Final[Mapping[str, tuple[str, ...]]] = {
     "concurrency": ("n_parallel", "num_concurrent", "batch_size"),
     "kv-cache": ("cache_type_k", "cache_type_v", "kv_cache_dtype", "kv_bits"),
     "weights": ("quantization",),
-    "devices": ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size", "tensor_split"),
+    "devices": (
+        "tensor_parallel_size",
+        "pipeline_parallel_size",
+        "data_parallel_size",
+        "tensor_split",
+        "enable_expert_parallel",
+    ),
 }
 
 Estimator = Callable[[Plan, Traffic], Throughput]
