@@ -13,7 +13,9 @@ INTERRUPTED = 130
 COMMANDS = {
     "accuracy": "replay every known measurement and print how right the plans are",
     "catalogue": "keep the catalogue up to date, pinned or as shipped",
+    "compare": "compare models, devices and quantisations side by side",
     "devices": "list accelerators and nodes, or show one with the source of each figure",
+    "fit": "list what this machine or other devices can run, and how fast",
     "models": "list models of the catalogue, of this machine or of the hub",
     "plan": "plan the memory of a model on an engine and devices",
     "show": "show what a model is and where each fact came from",

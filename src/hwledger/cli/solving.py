@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 DOES_NOT_FIT = 3
+WIDE = 110
+"""Columns of a terminal from which tables are drawn whole."""
 SOLVE_OPTIONS = (
     click.option("--solve", metavar="WHAT",
                  help="Look for context, concurrency, weights, kv-cache, devices or all, within the limits."),
@@ -122,15 +124,14 @@ def draw(console: "Console", screen: "SolveScreen") -> None:
     from rich.text import Text
 
     from hwledger.cli.tables import draw_table
-    from hwledger.screens.solve import COLUMNS
+    from hwledger.screens.solve import COLUMNS, NARROW
 
     console.print(Text(screen.headline, "bold" if screen.good else "bold red"))
     for block in screen.blocks:
         _draw_block(console, block)
     if screen.front:
         console.print()
-        narrow = console.width < 100  # noqa: PLR2004 - columns of a terminal
-        kept = (0, 1, 2, 4) if narrow else range(len(COLUMNS))
+        kept = NARROW if console.width < WIDE else range(len(COLUMNS))
         draw_table(console, [COLUMNS[i] for i in kept], ([row[i] for i in kept] for row in screen.front),
                    "No way is better than another of these in memory, speed, price and quality at once")  # fmt: skip
     if screen.refused:
@@ -151,9 +152,9 @@ def _draw_block(console: "Console", block: "SolutionBlock") -> None:
     )
     for line in (block.figures, *(f"limit: {one}" for one in block.limited)):
         if line:
-            console.print(Padding(Text(line), (0, 0, 0, 2)))
+            console.print(Padding(Text(line), (0, 0, 0, 2), expand=False))
     for note in block.notes:
-        console.print(Padding(Text(note, "dim"), (0, 0, 0, 2)))
+        console.print(Padding(Text(note, "dim"), (0, 0, 0, 2), expand=False))
 
 
 def _what_if(made: "Plan", question: "Question", texts: tuple[str, ...], *, as_json: bool) -> None:
@@ -181,8 +182,11 @@ def draw_what_if(console: "Console", screen: "WhatIfScreen") -> None:
 
     from hwledger.cli.tables import draw_table
 
+    from hwledger.screens.whatif import NARROW
+
     console.print(Text(screen.title, "bold"))
-    draw_table(console, screen.columns, screen.rows)
+    kept = NARROW if console.width < WIDE else range(len(screen.columns))
+    draw_table(console, [screen.columns[i] for i in kept], ([row[i] for i in kept] for row in screen.rows))
     for name, lines in screen.quality:
         console.print(Text(f"{name}: quality", "bold"))
         for line in lines:

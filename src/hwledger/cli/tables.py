@@ -14,7 +14,7 @@ def draw_table(
     rows: "Iterable[Sequence[str]]",
     title: str = "",
 ) -> None:
-    """Draw a table; columns are names and whether they go to the right. The first column folds."""
+    """Draw a table; columns are names and whether they go to the right. Long first cells fold."""
     from rich import box
     from rich.table import Table
     from rich.text import Text

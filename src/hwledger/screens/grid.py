@@ -95,7 +95,7 @@ def _values(measured: Measured) -> tuple[str, ...]:
 def grid_svg(screen: GridScreen) -> str:
     """Return a grid as one SVG picture that says what it shows, readable without its colours."""
     columns, rows = screen.columns[1:], screen.rows[1:]
-    width = max(LABEL_WIDTH + CELL_WIDTH * len(columns) + 10, 9 * len(screen.title) // 1)
+    width = max(LABEL_WIDTH + CELL_WIDTH * len(columns) + 10, 8 * len(screen.title))
     height = TOP + CELL_HEIGHT * len(rows) + 30
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" role="img" '

@@ -175,7 +175,7 @@ def hub_footer(found: "Found") -> str:
 
 def _local_row(model: "LocalModel", machine: "Machine") -> LocalRow:
     try:
-        spec = _opened(model)
+        spec = opened(model)
     except HwledgerError as error:
         return LocalRow(model=model, problem=str(error))
     try:
@@ -186,7 +186,7 @@ def _local_row(model: "LocalModel", machine: "Machine") -> LocalRow:
     return LocalRow(model=model, spec=spec, total_bytes=made.total_bytes, verdict=verdict)
 
 
-def _opened(model: "LocalModel") -> ModelSpec:
+def opened(model: "LocalModel") -> ModelSpec:
     """Read a model by its path where it has one, so that nothing is asked of a network."""
     access = Access(offline=True)
     if model.path is None:

@@ -12,8 +12,10 @@ from hwledger.units import format_gib, format_tokens
 
 SHOWN_NOTES = 4
 COLUMNS = (
-    ("way", False), ("GiB", True), ("tokens/s", True), ("TTFT", True), ("USD/h", True), ("USD/M", True), ("W", True),
+    ("way", False), ("GiB", True), ("tokens/s", True), ("TTFT", True), ("USD/h", True), ("USD/1M", True), ("W", True),
 )  # fmt: skip
+NARROW = (0, 1, 2, 4)
+"""Columns that a narrow terminal shows; the rest is in the JSON."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +79,10 @@ def solve_screen(answer: Answer, subject: str) -> SolveScreen:
 
 
 def _block(solution: Solution) -> SolutionBlock:
-    more = len(solution.notes) - SHOWN_NOTES
-    notes = solution.notes[:SHOWN_NOTES] + ((f"{more} more with --json",) if more > 0 else ())
+    firsts = {note.partition(": ")[0]: note for note in reversed(solution.notes)}  # one figure a type
+    notes = tuple(note for note in solution.notes if note in firsts.values())[:SHOWN_NOTES]
+    more = len(solution.notes) - len(notes)
+    notes += (f"{more} more with --json",) if more else ()
     return SolutionBlock(
         title=solution.title, value=solution.value, figures=figures(solution.measured),
         limited=solution.limited_by, notes=notes, good=solution.measured.holds,

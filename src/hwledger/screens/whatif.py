@@ -13,8 +13,10 @@ from hwledger.units import format_gib
 
 COLUMNS = (
     ("change", False), ("GiB", True), ("spare", True), ("KV/token", True), ("tokens/s", True), ("all users", True),
-    ("TTFT", True), ("USD/M", True),
+    ("TTFT", True), ("USD/1M", True),
 )  # fmt: skip
+NARROW = (0, 1, 2, 4, 6)
+"""Columns that a narrow terminal shows; the rest is in the JSON."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,10 +89,10 @@ def _with_ratio(
     value: Callable[[Measured], float | None],
     shown: Callable[[float], str],
 ) -> str:
-    """A figure, and how many times the baseline's it is; ``?`` where it is not known."""
+    """A figure, and how many times the baseline's it is; ``?`` where it is not known, ``-`` where it does not fit."""
     mine, theirs = value(measured), value(base)
     if mine is None:
-        return "?"
+        return "-" if measured.misses else "?"
     if theirs is None or measured is base or mine == theirs:
         return shown(mine)
     return f"{shown(mine)} (x{mine / theirs:.2f})"

@@ -103,7 +103,7 @@ class Measured:
         request: what was planned.
         plan: the plan; ``None`` where the engine refuses.
         refusal: why it refuses.
-        throughput: the speed; ``None`` where it was not asked for.
+        throughput: the speed; ``None`` where it was not asked for, or the plan does not fit.
         cost: of the devices.
         misses: the limits that it misses; empty: it answers the question.
     """
@@ -143,10 +143,11 @@ def measure(question: Question, request: Request, *, speed: bool = True) -> Meas
     cost = cost_of(request.devices)
     misses = [*memory_misses(plan, limits), *cost_misses(cost, limits)]
     throughput = None
-    if question.estimator is not None and (speed or (limits.of_speed and not misses)):
+    there = not any(one.limit == MEMORY for one in misses)
+    if question.estimator is not None and there and (speed or (limits.of_speed and not misses)):
         throughput = question.estimator(plan, question.traffic(plan))
-    if throughput is not None or question.estimator is None:
-        misses += speed_misses(throughput, limits)  # a way that does not fit has no speed to be held to
+    if throughput is not None or (question.estimator is None and there):
+        misses += speed_misses(throughput, limits)
     return Measured(
         request=request, plan=plan, throughput=throughput, cost=cost, misses=tuple(misses),
     )  # fmt: skip
