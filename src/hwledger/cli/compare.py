@@ -84,8 +84,7 @@ def draw(console: "Console", compared: "list[Compared]") -> None:
         part = compared[start : start + each]
         columns = [("", False), *((one.name, False) for one in part)]
         draw_table(console, columns, compare_rows(part))
-    for one in compared:
-        for line in one.quality:
-            console.print(Text(f"{one.name}: {line}", "dim"))
+    for line in dict.fromkeys(line for one in compared for line in one.quality):
+        console.print(Text(line, "dim"))
     for note in unknowns(compared):
         console.print(Text(f"Note: {note}", "yellow"))

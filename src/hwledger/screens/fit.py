@@ -11,19 +11,23 @@ from hwledger.planner.solve.limits import Limits
 from hwledger.planner.solve.quality import WEIGHTS, quality_words
 from hwledger.planner.solve.ranking import Fitted, Mode, fit_model
 from hwledger.screens.speed import digits
-from hwledger.units import format_count, format_gib, format_tokens
+from hwledger.units import format_count, format_gib
 
 if TYPE_CHECKING:
     from hwledger.device.spec import DeviceSpec
     from hwledger.library.local.model import LocalModel
 
 COLUMNS = (
-    ("model", False), ("parameters", True), ("runs", False), ("as", False), ("GiB", True), ("host", True),
-    ("context", True), ("tokens/s", True), ("interval", True),
+    ("model", False), ("size", True), ("active", True), ("runs", False), ("weights", False), ("GiB", True),
+    ("host GiB", True), ("tokens/s", True), ("interval", True),
 )  # fmt: skip
-NARROW = (0, 1, 2, 3, 7)
+NARROW = (0, 1, 3, 4, 7)
 SHORT = {
     Mode.DEVICES: "on devices", Mode.EXPERTS: "experts in RAM", Mode.LAYERS: "layers in RAM", Mode.NOT: "no",
+}  # fmt: skip
+WORDS = {
+    Mode.DEVICES: "on devices", Mode.EXPERTS: "with experts in host memory",
+    Mode.LAYERS: "with layers in host memory", Mode.NOT: "not at all",
 }  # fmt: skip
 
 
@@ -107,17 +111,17 @@ def fit_cells(one: Fitted) -> tuple[str, ...]:
     plan = one.measured.plan if one.measured else None
     speed = one.measured.throughput if one.measured else None
     rate = speed.decode_tokens_per_second if speed else None
-    active = f" ({format_count(one.active)} active)" if one.active and one.active != one.parameters else ""
+    active = format_count(one.active) if one.active and one.active != one.parameters else ""
     if one.mode is Mode.NOT:
         plan = rate = None
     return (
         one.model,
-        f"{format_count(one.parameters)}{active}" if one.parameters else "",
+        format_count(one.parameters) if one.parameters else "",
+        active,
         SHORT[one.mode],
-        f"{one.weights or 'stored'}, {one.engine}" if plan else "",
+        (one.weights or "stored") if plan else "",
         f"{(plan.total_bytes - plan.host_bytes) / 2**30:,.1f}" if plan else "",
         f"{plan.host_bytes / 2**30:,.1f}" if plan and plan.host_bytes else "",
-        format_tokens(plan.memory.context_tokens) if plan else "",
         digits(rate.value) if rate else "",
         f"{digits(rate.low)} … {digits(rate.high)}" if rate else "",
     )
@@ -126,9 +130,10 @@ def fit_cells(one: Fitted) -> tuple[str, ...]:
 def footer(fitted: Sequence[Fitted], shown: int, described: str) -> str:
     """Return the line below the list: how many run how, and on what."""
     counts = {mode: sum(one.mode is mode for one in fitted) for mode in Mode}
-    said = ", ".join(f"{count} {mode.value}" for mode, count in counts.items() if count)
+    said = ", ".join(f"{count} {WORDS[mode]}" for mode, count in counts.items() if count)
+    engines = " and ".join(dict.fromkeys(one.engine for one in fitted if one.engine))
     more = f"; {len(fitted) - shown} more with --limit or --json" if shown < len(fitted) else ""
-    return f"{described}: {said}{more}" if fitted else f"{described}: no model matches"
+    return f"{described}, by {engines}: {said}{more}" if fitted else f"{described}: no model matches"
 
 
 def quality_line(one: Fitted) -> str:
