@@ -211,7 +211,8 @@ def question_of(  # noqa: PLR0913 - what a question holds
         limits: what every answer has to hold.
         given: unknowns that were fixed by hand: ``context``, ``concurrency``, ``weights``, ``kv-cache``.
         arrivals: who comes how often.
-        prompt, output: lengths where there are no arrivals.
+        prompt: lengths of prompts where there are no arrivals.
+        output: lengths of answers where there are no arrivals.
         seed: of the simulation of arrivals.
     """
     from hwledger.device.catalogue import devices  # noqa: PLC0415 - start-up time

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help="An option of the engine.")
 @access_options
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON (hwledger.compare/1).")
-def command(  # noqa: PLR0913 - one parameter per option
+def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     models: tuple[str, ...],
     devices: tuple[str, ...],
     weights: tuple[str, ...],

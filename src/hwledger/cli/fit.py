@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @click.option("--sort", type=click.Choice(("size", "speed", "name")), default="size", help="The order.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=40, metavar="N", help="Models at most.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON (hwledger.fit/1).")
-def command(  # noqa: PLR0913 - one parameter per option
+def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     words: tuple[str, ...],
     device: str | None,
     engine: str | None,

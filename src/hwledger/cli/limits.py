@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 LIMIT_OPTIONS = (
-    click.option("--ttft", type=Seconds(), metavar="TIME", help="At most so long to the first token: 2s, 500ms."),
+    click.option("--ttft", type=Seconds(), metavar="TIME", help="Most time to the first token: 2s, 500ms."),
     click.option("--tpot", type=Seconds(), metavar="TIME", help="At most so long between two tokens: 50ms."),
     click.option("--min-tps", type=click.FloatRange(min=0, min_open=True), metavar="N",
                  help="At least so many tokens/s for one user."),
     click.option("--max-watts", type=click.FloatRange(min=0, min_open=True), metavar="W",
                  help="At most so many watts for all devices."),
-    click.option("--max-price", type=Money(), metavar="USD/h", help="At most so many dollars per hour: 2.50/h."),
+    click.option("--max-price", type=Money(), metavar="USD/h", help="Most dollars per hour: 2.50/h."),
     click.option("--reserve", type=Size(), metavar="SIZE", help="Keep so much of each device free: 1GiB."),
     click.option("--ram", type=Size(), metavar="SIZE", help="At most so much host memory: 64GiB."),
 )  # fmt: skip

@@ -58,6 +58,7 @@ BAR = 12
 @click.pass_context
 def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     ctx: click.Context,
+    /,
     words: tuple[str, ...],
     from_command: str | None,
     engine: str | None,

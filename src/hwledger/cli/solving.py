@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 DOES_NOT_FIT = 3
+FRONT = "No way is better than another of these in memory, speed, price and quality at once"
 WIDE = 110
 """Columns of a terminal from which tables are drawn whole."""
 SOLVE_OPTIONS = (
@@ -59,9 +60,8 @@ def check_asked(asked: dict[str, Any]) -> bool:
         raise UsageError(f"{' and '.join(named)} answer different questions; give one of them")
     if asked["files"] and not asked["grid"]:
         raise UsageError("--write writes a grid; give --grid with it")
-    limits = {key: asked[key] for key in ("ttft", "tpot", "min_tps", "max_watts", "max_price", "reserve", "ram",
-                                          "rps", "prompt", "output")}  # fmt: skip
-    if not named and is_asked(limits):
+    own = {"solve", "what_if", "grid", "files"}
+    if not named and is_asked({key: value for key, value in asked.items() if key not in own}):
         raise UsageError("limits and traffic go with --solve, --what-if or --grid; say what is to be found")
     return bool(named)
 
@@ -132,8 +132,8 @@ def draw(console: "Console", screen: "SolveScreen") -> None:
     if screen.front:
         console.print()
         kept = NARROW if console.width < WIDE else range(len(COLUMNS))
-        draw_table(console, [COLUMNS[i] for i in kept], ([row[i] for i in kept] for row in screen.front),
-                   "No way is better than another of these in memory, speed, price and quality at once")  # fmt: skip
+        rows = ([row[i] for i in kept] for row in screen.front)
+        draw_table(console, [COLUMNS[i] for i in kept], rows, FRONT)
     if screen.refused:
         console.print(Text("\nWhy not:", "bold"))
         for what, why in screen.refused:
@@ -181,7 +181,6 @@ def draw_what_if(console: "Console", screen: "WhatIfScreen") -> None:
     from rich.text import Text
 
     from hwledger.cli.tables import draw_table
-
     from hwledger.screens.whatif import NARROW
 
     console.print(Text(screen.title, "bold"))

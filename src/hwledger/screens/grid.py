@@ -97,9 +97,9 @@ def grid_svg(screen: GridScreen) -> str:
     columns, rows = screen.columns[1:], screen.rows[1:]
     width = max(LABEL_WIDTH + CELL_WIDTH * len(columns) + 10, 8 * len(screen.title))
     height = TOP + CELL_HEIGHT * len(rows) + 30
+    style = f'width="{width}" height="{height}" role="img" font-family="sans-serif" font-size="13"'
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" role="img" '
-        f'font-family="sans-serif" font-size="13"><title>{escape(screen.title)}</title>',
+        f'<svg xmlns="http://www.w3.org/2000/svg" {style}><title>{escape(screen.title)}</title>',
         '<rect width="100%" height="100%" fill="white"/>',
         f'<text x="6" y="20" font-weight="bold">{escape(screen.title)}</text>',
         f'<text x="6" y="{TOP - 10}">{escape(screen.rows[0])} / {escape(screen.columns[0])}</text>',
@@ -122,6 +122,7 @@ def _svg_row(label: str, cells: tuple[Cell, ...], top: int) -> list[str]:
         said = f"{cell.text}  {cell.speed}".strip()
         parts.append(
             f'<rect x="{x}" y="{top}" width="{CELL_WIDTH - 2}" height="{CELL_HEIGHT - 2}" fill="{colour}"/>'
-            f'<text x="{x + CELL_WIDTH // 2 - 1}" y="{middle}" fill="white" text-anchor="middle">{escape(said)}</text>'
+            f'<text x="{x + CELL_WIDTH // 2 - 1}" y="{middle}" fill="white" '
+            f'text-anchor="middle">{escape(said)}</text>'
         )
     return parts

@@ -12,7 +12,8 @@ from hwledger.units import format_gib, format_tokens
 
 SHOWN_NOTES = 4
 COLUMNS = (
-    ("way", False), ("GiB", True), ("tokens/s", True), ("TTFT", True), ("USD/h", True), ("USD/1M", True), ("W", True),
+    ("way", False), ("GiB", True), ("tokens/s", True), ("TTFT", True), ("USD/h", True),
+    ("USD/1M", True), ("W", True),
 )  # fmt: skip
 NARROW = (0, 1, 2, 4)
 """Columns that a narrow terminal shows; the rest is in the JSON."""
@@ -144,8 +145,9 @@ def _load(answer: Answer) -> tuple[str, ...]:
     load = answer.load
     if load is None:
         return ()
-    return (
+    said = (
         f"Load: {load.little:.3g} requests at once by Little's law, {load.mean:.3g} on the average and "
         f"{load.p99:,} at the 99th percentile of {load.requests:,} simulated arrivals (seed {load.seed}), "
-        f"which keep {format_tokens(load.tokens_p99)} tokens",
+        f"which keep {format_tokens(load.tokens_p99)} tokens"
     )
+    return (said,)

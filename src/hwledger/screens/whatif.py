@@ -2,17 +2,21 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from hwledger.planner.solve.document import per_million
 from hwledger.planner.solve.limits import seconds
 from hwledger.planner.solve.question import Measured
 from hwledger.planner.solve.whatif import Effect
-from hwledger.planner.throughput import Figure
 from hwledger.screens.speed import digits
 from hwledger.units import format_gib
 
+if TYPE_CHECKING:
+    from hwledger.planner.throughput import Figure
+
 COLUMNS = (
-    ("change", False), ("GiB", True), ("spare", True), ("KV/token", True), ("tokens/s", True), ("all users", True),
+    ("change", False), ("GiB", True), ("spare", True), ("KV/token", True), ("tokens/s", True),
+    ("all users", True),
     ("TTFT", True), ("USD/1M", True),
 )  # fmt: skip
 NARROW = (0, 1, 2, 4, 6)
@@ -89,7 +93,7 @@ def _with_ratio(
     value: Callable[[Measured], float | None],
     shown: Callable[[float], str],
 ) -> str:
-    """A figure, and how many times the baseline's it is; ``?`` where it is not known, ``-`` where it does not fit."""
+    """A figure, and how many times the baseline's it is; ``?``: not known, ``-``: it does not fit."""
     mine, theirs = value(measured), value(base)
     if mine is None:
         return "-" if measured.misses else "?"

@@ -9,6 +9,7 @@ from random import Random
 from typing import Final
 
 from hwledger.errors import UsageError
+from hwledger.planner.throughput.queueing import steady_requests
 from hwledger.units import parse_size
 
 SIMULATED: Final = 4000
@@ -139,32 +140,21 @@ Times = Callable[[int], tuple[float, float] | None]
 
 
 def little(arrivals: Arrivals, times: Times, most: int) -> float | None:
-    """Return the requests at once by Little's law: the least N with rate x time(N) <= N.
+    """Return the requests at once by Little's law: rate times time in the system, which depends on them.
 
-    J. D. C. Little, A proof for the queuing formula L = lambda W, Operations Research 9 (1961). Time grows
-    with N, so the least such N is found from below, doubling and then halving the step.
+    J. D. C. Little, A proof for the queuing formula L = lambda W, Operations Research 9 (1961); solved by
+    ``throughput/queueing.py``. Times between the powers of two are interpolated.
 
     Returns:
-        The number, at least the load of one request alone; ``None`` where up to ``most`` requests at once
-        do not keep up with the arrivals, or the times are not known.
+        The number; ``None`` where up to ``most`` requests at once do not keep up with the arrivals.
     """
+    speeds = _Speeds(times)
 
-    def load(users: int) -> float:
-        known = times(users)
-        if known is None:
-            return inf
-        return arrivals.requests_per_second * (known[0] + (arrivals.output.mean - 1) * known[1])
+    def life(requests: float) -> float:
+        first, each = speeds.at(max(1.0, requests))
+        return first + (arrivals.output.mean - 1) * each
 
-    high = 1
-    while high < most and load(high) > high:
-        high = min(most, 2 * high)
-    if load(high) > high:
-        return None
-    low = high // 2
-    while low + 1 < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if load(middle) <= middle else (middle, high)
-    return min(float(high), load(high)) if high == 1 else max(float(low), load(high))
+    return steady_requests(arrivals.requests_per_second, life, float(most))
 
 
 def simulate(arrivals: Arrivals, times: Times, *, law: float, seed: int = 0) -> Load:
@@ -182,7 +172,7 @@ def simulate(arrivals: Arrivals, times: Times, *, law: float, seed: int = 0) -> 
     for index in range(SIMULATED):
         arrival += random.expovariate(arrivals.requests_per_second)
         while waiting:
-            pace = speed.tpot(len(waiting))
+            pace = speed.at(len(waiting))[1]
             end = now + (waiting[0][0] - virtual) * pace
             if end > arrival:
                 break
@@ -190,10 +180,10 @@ def simulate(arrivals: Arrivals, times: Times, *, law: float, seed: int = 0) -> 
             now, virtual = end, waiting[0][0]
             tokens -= heappop(waiting)[1]
         seen.append((len(waiting), tokens, arrival - now))
-        virtual += (arrival - now) / speed.tpot(max(1, len(waiting)))
+        virtual += (arrival - now) / speed.at(max(1, len(waiting)))[1]
         now = arrival
         prompt, output = arrivals.prompt.draw(random), arrivals.output.draw(random)
-        lead = speed.ttft(len(waiting) + 1) / speed.tpot(len(waiting) + 1)
+        lead = speed.at(len(waiting) + 1)[0] / speed.at(len(waiting) + 1)[1]
         heappush(waiting, (virtual + lead + output, prompt + output))
         tokens += prompt + output
         if index == SIMULATED // 5:
@@ -211,24 +201,23 @@ class _Speeds:
         self._times = times
         self._known: dict[int, tuple[float, float]] = {}
 
-    def tpot(self, users: int) -> float:
-        return self._between(users, 1)
-
-    def ttft(self, users: int) -> float:
-        return self._between(users, 0)
-
-    def _between(self, users: int, which: int) -> float:
-        low = 1 << (max(1, users).bit_length() - 1)
+    def at(self, users: float) -> tuple[float, float]:
+        """TTFT and TPOT in seconds."""
+        low = 1 << (int(users).bit_length() - 1)
         share = users / low - 1
-        return (1 - share) * self._at(low)[which] + (share * self._at(2 * low)[which] if share else 0.0)
+        first, each = self._asked(low)
+        if not share:
+            return first, each
+        more_first, more_each = self._asked(2 * low)
+        return (1 - share) * first + share * more_first, (1 - share) * each + share * more_each
 
-    def _at(self, users: int) -> tuple[float, float]:
+    def _asked(self, users: int) -> tuple[float, float]:
         if users not in self._known:
             found = self._times(users)
-            # beyond what can be planned: twice as slow as half as many
-            self._known[users] = found or tuple(
-                2 * value for value in self._known.get(users // 2, (inf, inf))
-            )  # type: ignore[assignment]
+            if found is None:  # beyond what can be planned: twice as slow as half as many
+                first, each = self._asked(users // 2) if users > 1 else (inf, inf)
+                found = (2 * first, 2 * each)
+            self._known[users] = found
         return self._known[users]
 
 

@@ -227,7 +227,8 @@ def _block(  # noqa: PLR0913, PLR0917 - one place builds the block
     spread = np.broadcast_to(usable[:, None, None, :], places.shape)
     host = np.broadcast_to(made.host, shape)
     return Block(
-        request=request, memory=made.first, kv_types=made.kv_types, sets=sets, layout=layout, weights=made.weights, kv_caches=made.kv_caches,
+        request=request, memory=made.first, kv_types=made.kv_types, sets=sets, layout=layout,
+        weights=made.weights, kv_caches=made.kv_caches,
         missing=np.take_along_axis(lacking, fullest, -1)[..., 0],
         usable=np.take_along_axis(spread, fullest, -1)[..., 0],
         total=places.sum(axis=-1) + host, host=host,

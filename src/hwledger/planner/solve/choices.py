@@ -105,7 +105,7 @@ def engine_runs_on(engine: str, device: DeviceSpec, count: int = 1) -> bool:
 
 
 def counts_on(engine: str) -> tuple[int, ...]:
-    """Return how many devices of one kind are tried on an engine; more than a host holds are no candidates."""
+    """Return how many devices of one kind are tried on an engine: as many as a host holds."""
     row = _engine_row(engine)
     return tuple(int(count) for count in row["counts"].split()) if row else (1, 2, 4, 8)
 

@@ -118,10 +118,13 @@ def _cost_of(devices: tuple[DeviceSpec, ...]) -> Cost:
         price_per_hour=_sum([None if rent is None else rent.amount_per_hour for rent in prices]),
         purchase=_sum(buys), watts=_sum(watts),
         basis=Basis.ASSUMED if any(r is None or r.basis is Basis.ASSUMED for r in prices) else Basis.MEASURED,
-        sources=tuple(f"{device.name}: {rent.amount_per_hour:.2f} USD/h, {rent.provider}, {rent.date}, {rent.source}"
-                      for device, rent in rents.items() if rent),
+        sources=tuple(_source(device, rent) for device, rent in rents.items() if rent),
         unknown=tuple(unknown),
     )  # fmt: skip
+
+
+def _source(device: DeviceSpec, rent: Rent) -> str:
+    return f"{device.name}: {rent.amount_per_hour:.2f} USD/h, {rent.provider}, {rent.date}, {rent.source}"
 
 
 def _sum(values: Sequence[float | None]) -> float | None:

@@ -1,18 +1,21 @@
-"""Which devices, how many, and in which types: a whole catalogue looked through, and answers planned again."""
+"""Which devices, how many, in which types: a whole catalogue looked through, answers planned again."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from math import inf
 from typing import Final
 
 import numpy as np
 
 from hwledger.device.spec import DeviceSpec
 from hwledger.planner.solve.answer import Answer, Refused, Solution, tight, why_not
+from hwledger.planner.solve.arrivals import Arrivals
 from hwledger.planner.solve.blocks import Block, Devices, blocks
 from hwledger.planner.solve.choices import counts_on, engine_runs_on, layout_words, type_choices
 from hwledger.planner.solve.front import Rows, front_of, spread
 from hwledger.planner.solve.limits import LABELS
-from hwledger.planner.solve.pace import Pace, Paces
+from hwledger.planner.solve.numbers import resident_tokens
+from hwledger.planner.solve.pace import Paces
 from hwledger.planner.solve.quality import KV_CACHE, WEIGHTS
 from hwledger.planner.solve.question import Measured, Progress, Question, measure
 from hwledger.planner.solve.table import ENGINE, Table, table_of
@@ -20,6 +23,8 @@ from hwledger.planner.solve.types import evidence_notes
 from hwledger.planner.weights import weigh
 
 SHOWN_FRONT: Final = 16
+AT_ONCE: Final = (4, 16, 64, 256)
+"""Requests at once at which arrivals are looked at where the devices are not known."""
 TRIES: Final = 8
 """Candidates that are planned again until one holds; the arrays and the plans agree, so the first does."""
 
@@ -32,16 +37,77 @@ def solve_devices(question: Question, unknowns: Sequence[str], progress: Progres
         unknowns: what is varied: ``devices``, ``weights``, ``kv-cache``; layouts always are.
         progress: is told how many sets of devices of how many are planned.
     """
+    if question.arrivals is not None:
+        return _for_arrivals(question, question.arrivals, unknowns, progress)
     sets = _sets(question, unknowns)
-    weights = _types(question, WEIGHTS, "weights" in unknowns)
-    kv_caches = _types(question, KV_CACHE, "kv-cache" in unknowns)
+    weights = _types(question, WEIGHTS, varied="weights" in unknowns)
+    kv_caches = _types(question, KV_CACHE, varied="kv-cache" in unknowns)
     paces = Paces(question) if question.estimator else None
     made = _told(blocks(question, sets, weights, kv_caches), len(sets), progress)
     pairs = [(block, paces.of(block) if paces else None) for block in made]
     if not pairs:
         return _refused_by_engine(question, unknowns, sets)
-    table = table_of(_reserved(pairs), question.limits)
-    return _answer(question, unknowns, table)
+    output = question.output.mean if question.output else 1.0
+    return _answer(question, unknowns, table_of(pairs, question.limits, output))
+
+
+def _for_arrivals(
+    question: Question, arrivals: Arrivals, unknowns: Sequence[str], progress: Progress | None
+) -> Answer:
+    """Devices that keep up with arrivals: looked for at several numbers of requests at once.
+
+    How many are there at once depends on the device (Little's law), so that each number of ``AT_ONCE`` is
+    tried: devices hold that answer so many requests at once at least as fast as they arrive, within the
+    limits. The fewest requests at once that hold anything are taken, which is the least waiting.
+    """
+    limits = replace(question.limits, min_requests_per_second=arrivals.requests_per_second)
+    answers = []
+    for users in AT_ONCE:
+        tokens = resident_tokens(arrivals.prompt, arrivals.output, users, question.seed)
+        request = question.vary(question.request, context=tokens, concurrency=users)
+        closed = replace(
+            question,
+            request=request,
+            limits=limits,
+            arrivals=None,
+            prompt=arrivals.prompt,
+            output=arrivals.output,
+        )
+        found = solve_devices(closed, unknowns, progress)
+        note = (
+            f"planned for {users} requests at once, {tokens:,} tokens of cache each (99th percentile), that "
+            f"are answered as fast as {arrivals.requests_per_second:g} per second arrive"
+        )
+        answers.append(replace(found, notes=(note, *found.notes)))
+    return _merged(answers)
+
+
+def _merged(answers: Sequence[Answer]) -> Answer:
+    """The best of each kind over several numbers of requests at once, and what they looked at together."""
+    best: dict[str, Solution] = {}
+    for answer in answers:
+        for solution in answer.solutions:
+            known = best.get(solution.kind)
+            if known is None or _order(solution) < _order(known):
+                best[solution.kind] = solution
+    first = next((answer for answer in answers if answer.holds), answers[-1])
+    return replace(
+        first, solutions=tuple(best.values()), searched=sum(answer.searched for answer in answers),
+        nearest=None if best else first.nearest,
+    )  # fmt: skip
+
+
+def _order(solution: Solution) -> tuple[float, ...]:
+    """What a kind of solution is best in, lower being better."""
+    measured, count = solution.measured, solution.number or 0.0
+    price = measured.cost.price_per_hour if measured.cost.price_per_hour is not None else inf
+    slow = 1 / measured.users_per_second if measured.users_per_second else inf
+    orders = {
+        "devices-fewest": (count, price),
+        "devices-cheapest": (price, count),
+        "devices-fastest": (slow, price),
+    }
+    return orders.get(solution.kind, (price, count))
 
 
 def _sets(question: Question, unknowns: Sequence[str]) -> list[Devices]:
@@ -56,7 +122,7 @@ def _sets(question: Question, unknowns: Sequence[str]) -> list[Devices]:
     ]
 
 
-def _types(question: Question, kind: str, varied: bool) -> tuple[str | None, ...]:
+def _types(question: Question, kind: str, *, varied: bool) -> tuple[str | None, ...]:
     if not varied:
         return (None,)
     names = [choice.name for choice in type_choices(question.profile.name, kind)]
@@ -77,10 +143,6 @@ def _told(made: Iterable[Block], total: int, progress: Progress | None) -> Itera
         if progress:
             progress(min(done, total), total)
         yield block
-
-
-def _reserved(pairs: Iterable[tuple[Block, Pace | None]]) -> Iterator[tuple[Block, Pace | None]]:
-    yield from pairs
 
 
 def _answer(question: Question, unknowns: Sequence[str], table: Table) -> Answer:
@@ -112,7 +174,9 @@ def _solutions(question: Question, unknowns: Sequence[str], table: Table, rows: 
         "devices-cheapest": (tpot, table.rank, table.count, price),
         "devices-fastest": (price, table.rank, tpot),
     }  # fmt: skip
-    wanted = list(orders) if "devices" in unknowns else ["quality", "devices-fastest"]
+    kinds = {"quality"} if {"weights", "kv-cache"} & set(unknowns) else set()
+    kinds |= {"devices-fewest", "devices-cheapest"} if "devices" in unknowns else set()
+    wanted = [kind for kind in orders if kind in kinds | {"devices-fastest"}]
     for kind in wanted:
         if kind == "devices-cheapest" and not np.isfinite(price[rows]).any():
             continue
@@ -189,7 +253,7 @@ def _nearest(table: Table, misses: Rows) -> int | None:
 
 def _refused(question: Question, table: Table, misses: Rows) -> Iterator[Refused]:
     """The nearest miss of each limit: among candidates that miss fewest others, the least over."""
-    for name, over in table.excess.items():
+    for over in table.excess.values():
         rows = np.flatnonzero(np.isfinite(over) & (over > 0) & (table.excess[ENGINE] == 0))
         if not len(rows):
             continue

@@ -19,7 +19,8 @@ def effects_document(effects: Sequence[Effect]) -> dict[str, Any]:
     return {
         "what_if": [
             {
-                "name": one.name, **_planned(one.measured), "quality": list(one.quality), "notes": list(one.notes),
+                "name": one.name, **_planned(one.measured), "quality": list(one.quality),
+                "notes": list(one.notes),
             }
             for one in effects
         ]

@@ -60,9 +60,10 @@ def known_no_worse(first: Sequence[str | None], second: Sequence[str | None]) ->
 
 def _dominated(points: Array, rivals: Array) -> NDArray[np.bool_]:
     """Which points have a rival that is no worse in every column and better in one."""
-    worse = (rivals[None] <= points[:, None]).all(axis=-1)
-    better = (rivals[None] < points[:, None]).any(axis=-1)
-    return np.asarray((worse & better).any(axis=1))
+    no_worse = np.all(rivals[None] <= points[:, None], axis=-1)
+    better = np.any(rivals[None] < points[:, None], axis=-1)
+    found: NDArray[np.bool_] = np.any(no_worse & better, axis=1)
+    return found
 
 
 def undominated(points: Array) -> NDArray[np.bool_]:

@@ -23,6 +23,7 @@ class Limits:
         max_price_per_hour: most money per hour for all devices together, in US dollars.
         ram_bytes: most bytes of host memory.
         reserve_bytes: kept free on each device.
+        min_requests_per_second: least requests that are answered per second, by those that are at once.
     """
 
     ttft_seconds: float | None = None
@@ -32,10 +33,11 @@ class Limits:
     max_price_per_hour: float | None = None
     ram_bytes: int | None = None
     reserve_bytes: int = 0
+    min_requests_per_second: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("ttft_seconds", "tpot_seconds", "min_tokens_per_second", "max_watts",
-                     "max_price_per_hour", "ram_bytes"):  # fmt: skip
+                     "max_price_per_hour", "ram_bytes", "min_requests_per_second"):  # fmt: skip
             value = getattr(self, name)
             if value is not None and not 0 < value < inf:
                 raise UsageError(
@@ -47,7 +49,9 @@ class Limits:
     @property
     def of_speed(self) -> bool:
         """Whether any limit needs the speed estimate."""
-        return any((self.ttft_seconds, self.tpot_seconds, self.min_tokens_per_second))
+        return any(
+            (self.ttft_seconds, self.tpot_seconds, self.min_tokens_per_second, self.min_requests_per_second)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +87,9 @@ LABELS: Final = {
     "max_watts": "power",
     "max_price_per_hour": "price",
     "ram_bytes": "host memory",
+    "min_requests_per_second": "requests answered per second",
 }
-LOWER: Final = frozenset({"min_tokens_per_second"})
+LOWER: Final = frozenset({"min_tokens_per_second", "min_requests_per_second"})
 """Limits that have to be reached; all others must not be exceeded."""
 
 
@@ -101,6 +106,7 @@ _SHOWN: Final[dict[str, Callable[[float], str]]] = {
     "max_watts": lambda value: f"{value:,.0f} W",
     "max_price_per_hour": lambda value: f"{value:.3g} USD/h",
     "ram_bytes": format_bytes,
+    "min_requests_per_second": lambda value: f"{value:.3g}/s",
 }
 
 

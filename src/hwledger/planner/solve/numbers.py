@@ -4,7 +4,6 @@ from math import ceil, sqrt
 from random import Random
 from typing import Final
 
-from hwledger.planner.request import Request
 from hwledger.planner.solve.answer import Answer, Solution, refused_of, tight, why_not
 from hwledger.planner.solve.arrivals import Arrivals, Lengths, Load, little, simulate
 from hwledger.planner.solve.question import Measured, Question, measure

@@ -36,11 +36,12 @@ def solve_layout(question: Question) -> Answer:
             unknowns=("devices",), nearest=solution, refused=refused, searched=len(ways), refusals=counts
         )
     words, best = max(holding, key=lambda pair: _rank(pair[1]))
-    others = tuple(f"{w}: {_figures(way)}" for w, way in holding if way is not best)
-    found = Solution(kind="layout", value=words, measured=best, notes=_over(best), limited_by=others[:3])
+    others = tuple(f"{w} instead: {_figures(way)}" for w, way in holding if way is not best)
+    found = Solution(kind="layout", value=words, measured=best, notes=(*_over(best), *others[:3]))
     front = tuple(Solution(kind="layout", value=w, measured=way) for w, way in holding)
     return Answer(
-        unknowns=("devices",), solutions=(found,), front=front, refused=refused, searched=len(ways), refusals=counts,
+        unknowns=("devices",), solutions=(found,), front=front, refused=refused, searched=len(ways),
+        refusals=counts,
     )  # fmt: skip
 
 

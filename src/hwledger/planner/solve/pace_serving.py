@@ -87,15 +87,17 @@ class _Chips:
             np.isfinite(self.wire) if cases[0].parallel.tensor > 1 else np.ones(len(self.devices), dtype=bool)
         )
         rates = np.stack([self.rate(case.weights) for case in cases], axis=1)
-        return np.isfinite(rates) & (np.isfinite(self.bandwidth) & joined)[:, None]
+        found: NDArray[np.bool_] = np.isfinite(rates) & (np.isfinite(self.bandwidth) & joined)[:, None]
+        return found
 
     def constants(self, cases: Sequence[ServingCase]) -> Any:
         """The constants of each device and packing, shape (devices, weights, 1)."""
         rows = [self._applied(case) for case in cases]
-        return Multipliers(**{
+        arrays: dict[str, Any] = {
             field.name: np.array([[getattr(one, field.name) for one in row] for row in rows]).T[:, :, None]
             for field in fields(Multipliers)
-        })  # fmt: skip
+        }
+        return Multipliers(**arrays)
 
     def _applied(self, case: ServingCase) -> tuple[Multipliers, ...]:
         if case.weights not in self._constants:

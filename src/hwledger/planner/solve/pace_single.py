@@ -148,5 +148,5 @@ def _scale(term: Term) -> float:
 def _scales(kinds: tuple[Silicon, ...], terms: Terms, count: int) -> tuple[Array, ...]:
     """What the constants make of each term, shape (kinds, 1) each; a kind without the terms: not a number."""
     rows = [[_scale(term) for term in terms(one)] for one in kinds]
-    filled = np.array([row if row else [np.nan] * count for row in rows])
+    filled = np.array([row or [np.nan] * count for row in rows])
     return tuple(filled.T[:, :, None])

@@ -187,16 +187,27 @@ def speed_misses(throughput: Throughput | None, limits: Limits) -> list[Miss]:
     """Return the limits of speed that an estimate misses, by its best figures."""
     unknown = "; ".join(throughput.unknown) if throughput else "no speed estimate is at hand"
 
-    def value(figure: Figure | None) -> float | None:
+    def value(name: str) -> float | None:
+        figure: Figure | None = getattr(throughput, name) if throughput else None
         return figure.value if figure else None
 
     found = (
-        miss("ttft_seconds", limits.ttft_seconds, value(throughput.ttft_seconds if throughput else None), unknown),
-        miss("tpot_seconds", limits.tpot_seconds, value(throughput.tpot_seconds if throughput else None), unknown),
-        miss("min_tokens_per_second", limits.min_tokens_per_second,
-             value(throughput.decode_tokens_per_second if throughput else None), unknown),
+        miss("min_requests_per_second", limits.min_requests_per_second, served_per_second(throughput),
+             unknown),
+        miss("ttft_seconds", limits.ttft_seconds, value("ttft_seconds"), unknown),
+        miss("tpot_seconds", limits.tpot_seconds, value("tpot_seconds"), unknown),
+        miss("min_tokens_per_second", limits.min_tokens_per_second, value("decode_tokens_per_second"), unknown),
     )  # fmt: skip
     return [one for one in found if one]
+
+
+def served_per_second(throughput: Throughput | None) -> float | None:
+    """Return how many requests are answered per second by as many users as ask again at once."""
+    if throughput is None or throughput.ttft_seconds is None or throughput.tpot_seconds is None:
+        return None
+    traffic = throughput.traffic
+    life = throughput.ttft_seconds.value + (traffic.output_tokens - 1) * throughput.tpot_seconds.value
+    return traffic.concurrency / life
 
 
 def least_missed(ways: Sequence[Measured]) -> Measured | None:

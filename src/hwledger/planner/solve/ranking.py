@@ -20,7 +20,7 @@ from hwledger.planner.solve.search import largest
 from hwledger.planner.weights import weigh
 
 GOOD_LOSS: Final = 0.11
-"""Nats of KL divergence up to which a mix is taken before anything is put into host memory (Q3_K_M: 0.102)."""
+"""Nats of KL divergence up to which a mix is taken before host memory is used (Q3_K_M: 0.102)."""
 OFFLOADED: Final = {"llama.cpp": "Q4_K_M"}
 """Quantisation in which models are tried that devices do not hold."""
 
@@ -140,18 +140,22 @@ def _typed(question: Question, name: str | None, layout: Layout | None = None) -
 
 def _on_devices(question: Question, names: list[str | None]) -> tuple[Mode, str | None, Measured] | None:
     """The first type that fits, by halving: a smaller one fits where a larger one does."""
-    layouts = layouts_of(question.profile, question.request.spec, len(question.request.devices))
-    for layout in layouts:
-        steps = len(names)
-        first = largest(
-            1,
-            steps,
-            lambda left, at=layout: _holds(question, names[steps - left], at),  # type: ignore[misc]
-        )
-        if first is not None:
-            name = names[steps - first]
-            return Mode.DEVICES, name, measure(question, _typed(question, name, layout))
+    for layout in layouts_of(question.profile, question.request.spec, len(question.request.devices)):
+        name = _first_fitting(question, names, layout)
+        if name is not _NONE:
+            chosen = None if name is None else str(name)
+            return Mode.DEVICES, chosen, measure(question, _typed(question, chosen, layout))
     return None
+
+
+_NONE: Final = object()
+
+
+def _first_fitting(question: Question, names: list[str | None], layout: Layout) -> object:
+    """The largest type that fits in a layout; ``_NONE`` where none does."""
+    steps = len(names)
+    left = largest(1, steps, lambda count: _holds(question, names[steps - count], layout))
+    return _NONE if left is None else names[steps - left]
 
 
 def _holds(question: Question, name: str | None, layout: Layout) -> bool:

@@ -6,6 +6,7 @@ from typing import Final
 
 from hwledger.errors import UnknownOptionError, UsageError
 from hwledger.planner.solve.answer import Answer, Solution
+from hwledger.planner.solve.arrivals import Load
 from hwledger.planner.solve.devices import solve_devices
 from hwledger.planner.solve.numbers import solve_context, solve_load, solve_users
 from hwledger.planner.solve.offload import solve_layout
@@ -28,7 +29,7 @@ def solve(question: Question, unknown: str, progress: Progress | None = None) ->
         UsageError: it cannot be found without a device, or it is given.
     """
     if unknown not in UNKNOWNS:
-        raise UnknownOptionError("unknown to solve for", unknown, UNKNOWNS)
+        raise UnknownOptionError("thing to solve for", unknown, UNKNOWNS)
     if unknown in question.given and unknown != "devices":
         raise UsageError(f"{unknown} is given and cannot be solved for; leave --{unknown} out")
     if unknown in NEEDS_DEVICES and not question.request.devices:
@@ -56,7 +57,7 @@ def _solved(question: Question, unknown: str, progress: Progress | None) -> Answ
             return _all(question, progress)
 
 
-def _loaded(question: Question, unknown: str) -> tuple[Question, object, tuple[str, ...]]:
+def _loaded(question: Question, unknown: str) -> tuple[Question, Load | None, tuple[str, ...]]:
     """With arrivals: the users that they make are what every plan has to hold."""
     arrivals = question.arrivals
     if arrivals is None or not question.request.devices:
@@ -64,9 +65,9 @@ def _loaded(question: Question, unknown: str) -> tuple[Question, object, tuple[s
     closed = replace(question, arrivals=None, prompt=arrivals.prompt, output=arrivals.output)
     load, why = solve_load(closed, arrivals)
     if load is None:
-        return question, None, (why,)
-    if unknown in {"concurrency", "all"}:
-        return question, load, ()
+        return closed, None, (why,)
+    if unknown == "concurrency":
+        return closed, load, ()
     users = max(1, load.p99)
     held = question.vary(question.request, concurrency=users)
     note = f"planned for {users:,} requests at once, the 99th percentile of the arrivals"

@@ -63,13 +63,13 @@ class Table:
         return block, (int(devices), int(weights), int(kv))
 
 
-def table_of(pairs: Iterable[tuple[Block, Pace | None]], limits: Limits) -> Table:
-    """Return the candidates of blocks as columns."""
+def table_of(pairs: Iterable[tuple[Block, Pace | None]], limits: Limits, output_tokens: float = 1.0) -> Table:
+    """Return the candidates of blocks as columns; answers are ``output_tokens`` long where arrivals count."""
     blocks, columns = [], []
     types: dict[tuple[str | None, str | None], int] = {}
     for number, (block, pace) in enumerate(pairs):
         blocks.append(block)
-        columns.append(_columns(number, block, pace, limits, types))
+        columns.append(_columns(number, block, pace, limits, types, output_tokens))
     names = tuple(types)
     joined = {key: np.concatenate([one[key] for one in columns]) for key in columns[0]} if columns else {}
     ranks = _ranks(names)
@@ -82,12 +82,13 @@ def table_of(pairs: Iterable[tuple[Block, Pace | None]], limits: Limits) -> Tabl
     )  # fmt: skip
 
 
-def _columns(
+def _columns(  # noqa: PLR0913, PLR0917 - one place builds the columns
     number: int,
     block: Block,
     pace: Pace | None,
     limits: Limits,
     types: dict[tuple[str | None, str | None], int],
+    output_tokens: float,
 ) -> dict[str, Array]:
     shape = block.missing.shape
     unknown = np.full(shape, np.nan)
@@ -101,7 +102,10 @@ def _columns(
         "count": np.full(shape, len(block.sets[0])), "total": block.total, "tpot": tpot,
         "price": price, "watts": watts, "quality": np.broadcast_to(kinds, shape),
     }  # fmt: skip
-    made |= {f"over {name}": values for name, values in _excesses(block, limits, ttft, tpot, price, watts)}
+    served = block.request.workload.concurrency / (ttft + (output_tokens - 1) * tpot)
+    speeds = {"ttft_seconds": ttft, "tpot_seconds": tpot, "min_requests_per_second": served}
+    costs = {"max_price_per_hour": price, "max_watts": watts}
+    made |= {f"over {name}": values for name, values in _excesses(block, limits, {**speeds, **costs})}
     return {key: np.asarray(value, dtype=float).ravel() for key, value in made.items()}
 
 
@@ -124,17 +128,14 @@ def _alike(block: Block) -> bool:
     return all(device is block.sets[0][0] for device in block.sets[0])
 
 
-def _excesses(  # noqa: PLR0913, PLR0917 - one column each
-    block: Block, limits: Limits, ttft: Array, tpot: Array, price: Array, watts: Array
-) -> Iterable[tuple[str, Array]]:
+def _excesses(block: Block, limits: Limits, figures: dict[str, Array]) -> Iterable[tuple[str, Array]]:
     held = block.missing + block.usable
     yield MEMORY, _over(held.astype(float), np.maximum(1, block.usable).astype(float))
     yield ENGINE, np.where(block.runs, 0.0, np.inf)
     with np.errstate(divide="ignore"):
-        speeds = 1 / tpot
-    columns = (("ram_bytes", block.host.astype(float)), ("ttft_seconds", ttft), ("tpot_seconds", tpot),
-               ("min_tokens_per_second", speeds), ("max_price_per_hour", price), ("max_watts", watts))  # fmt: skip
-    for name, values in columns:
+        speeds = 1 / figures["tpot_seconds"]
+    more = {"ram_bytes": block.host.astype(float), "min_tokens_per_second": speeds}
+    for name, values in {**more, **figures}.items():
         wanted = getattr(limits, name)
         if wanted is not None:
             yield name, _over(values, np.full_like(values, wanted), lower=name in LOWER)

@@ -256,5 +256,6 @@ _WITH_VALUE: Final[Mapping[str, _Apply]] = {
     "kv": _kv_cache, "kv-cache": _kv_cache, "weights": _weights, "quant": _weights,
     **{short: _ranks(name) for short, name in RANKS.items()},
     "spec": _speculation, "prefix-cache": _prefix, "power": _power,
-    "context": _workload("context"), "users": _workload("concurrency"), "concurrency": _workload("concurrency"),
+    "context": _workload("context"), "users": _workload("concurrency"),
+    "concurrency": _workload("concurrency"),
 }  # fmt: skip
