@@ -196,7 +196,8 @@ def speed_misses(throughput: Throughput | None, limits: Limits) -> list[Miss]:
              unknown),
         miss("ttft_seconds", limits.ttft_seconds, value("ttft_seconds"), unknown),
         miss("tpot_seconds", limits.tpot_seconds, value("tpot_seconds"), unknown),
-        miss("min_tokens_per_second", limits.min_tokens_per_second, value("decode_tokens_per_second"), unknown),
+        miss("min_tokens_per_second", limits.min_tokens_per_second, value("decode_tokens_per_second"),
+             unknown),
     )  # fmt: skip
     return [one for one in found if one]
 
