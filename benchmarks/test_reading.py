@@ -14,28 +14,19 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from hwledger.library.access import Access
 from hwledger.library.source import open_model
 from support import tiny
-from support.hub import HubServer, Repo
+from support.hub_repo import Repo
+from support.hub_server import HubServer
 
-TOKENS = 150_000
 pytestmark = pytest.mark.enable_socket
-
-
-def large() -> bytes:
-    """Return a GGUF with a 150k-token tokenizer and 64 MiB that are not read."""
-    tokens = [f"{index:07}"[: 3 + index % 6] for index in range(TOKENS)]
-    lists = {"tokenizer.ggml.tokens": tokens, "tokenizer.ggml.token_type": [1] * TOKENS,
-             "tokenizer.ggml.merges": [f"{token} {token}" for token in tokens]}  # fmt: skip
-    return tiny.gguf_file(**lists)
 
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubServer]:
     """A hub with a large GGUF header and with 160 shards."""
-    tensors = {f"model.layers.0.mlp.experts.{i}.up_proj.weight": ("BF16", (64, 64)) for i in range(1600)}
-    repos = {
-        "o/large-GGUF": Repo({"large-F16.gguf": large()}),
-        "o/shards": Repo({**tiny.plain(), **tiny.checkpoint(tensors, 160)}),  # type: ignore[arg-type]
-    }
+    repos = [
+        Repo("o/large-GGUF", {"large-F16.gguf": tiny.large_gguf()}),
+        Repo("o/shards", tiny.many_shards()),
+    ]
     with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
         server = stack.enter_context(HubServer(repos))
         patch.setenv("HF_ENDPOINT", server.url)
@@ -49,7 +40,7 @@ def test_large_header(benchmark: BenchmarkFixture, hub: HubServer, tmp_path: Pat
     """The same header from disk, by range requests, and from what is remembered."""
     del hub
     path = tmp_path / "large.gguf"
-    path.write_bytes(large())
+    path.write_bytes(tiny.large_gguf())
     ref = str(path) if how == "disk" else "o/large-GGUF"
     open_model(ref, access=Access())
     spec = benchmark(open_model, ref, access=Access(refresh=how == "remote"))

@@ -29,7 +29,7 @@ SHRINK = 5.0
 TPOT_NOISE, TTFT_NOISE = 0.12, 0.30
 NEW_ARCHITECTURE = "new architecture"
 TAILS = {"tpot": 0.08, "ttft": 0.10}
-"""Left out on each side of the interval: groups differ, so few of them spread less than a further one would."""
+"""Left out on each side of the interval: a few groups spread less than a further one would."""
 COLUMNS = ("quantity", "effect", "value", "most")
 NONE = 0.005
 """Effects within this of none are not written."""
@@ -53,8 +53,8 @@ BASE = {  # quantity: (start, standard deviation of its logarithm, bound)
 EFFECTS = {  # effect: {quantity: standard deviation of the logarithm}
     "engine:": {"layer_seconds": 0.3, "moe_layer_seconds": 0.3, "step_seconds": 0.4, "request_seconds": 0.6,
                 "interleave": 0.3, "answer_seconds": 0.5, "prefill_layer_seconds": 0.6,
-                "prefill_rate_share": 0.25, "expert_share": 0.2, "decode_rate_share": 0.25, "answer_steps": 0.4,
-                "queue": 0.4, "hop_seconds": 0.3, "joint": 0.4},
+                "prefill_rate_share": 0.25, "expert_share": 0.2, "decode_rate_share": 0.25,
+                "answer_steps": 0.4, "queue": 0.4, "hop_seconds": 0.3, "joint": 0.4},
     "weights:": {"expert_share": 0.2, "decode_rate_share": 0.3, "prefill_rate_share": 0.3,
                  "layer_seconds": 0.15},
     "architecture:": {"expert_share": 0.2, "decode_rate_share": 0.25, "prefill_rate_share": 0.25,
@@ -134,7 +134,7 @@ def predict(x: np.ndarray, named: Named, table: Table) -> tuple[Any, Any]:
 
 
 def fit(table: Table, named: Named, start: np.ndarray | None = None) -> np.ndarray:
-    """Return the logarithms that fit the rows, searched from ``start``; large groups count less than their rows."""
+    """Return the logarithms that fit the rows, from ``start``; a large group counts less than its rows."""
     mean = np.array([each[2] for each in named])
     deviation = np.array([each[3] for each in named])
     _, where, count = np.unique(table.group, return_inverse=True, return_counts=True)
@@ -239,11 +239,11 @@ def main() -> None:
     fits, held = hold_out(table, table.group, "group left out", x)
     new = hold_out(table, table.architecture, "architecture left out", x)[1]
     hold_out(table, table.model, "model left out", x)
-    save(table, named, x, fits, held, new)
+    save(table=table, named=named, x=x, fits=fits, held=held, new=new)
 
 
-def save(
-    table: Table, named: Named, x: np.ndarray, fits: dict[str, np.ndarray], held: Held, new: Held | None
+def save(  # noqa: PLR0913 - everything that is written
+    *, table: Table, named: Named, x: np.ndarray, fits: dict[str, np.ndarray], held: Held, new: Held
 ) -> None:  # fmt: skip
     """Write the three tables."""
     target = ROOT / "planner/throughput/data"
@@ -256,14 +256,13 @@ applies; most: bound of a share of a peak."""
         for engine in sorted(set(table.engine))
         for figure, ends in intervals(table, held, table.engine == engine).items()
     ]
-    if new:
-        every = np.ones(len(table.ttft), dtype=bool)
-        found += [(figure, NEW_ARCHITECTURE, *ends) for figure, ends in intervals(table, new, every).items()]
-    notes = """Quantiles of measured over predicted, each (model, device, engine) predicted by a fit without it; 8 % and 92 %
-of TPOT, 10 % and 90 % of TTFT: with few groups these hold 80 % of a further group's rows.
+    every = np.ones(len(table.ttft), dtype=bool)
+    found += [(figure, NEW_ARCHITECTURE, *ends) for figure, ends in intervals(table, new, every).items()]
+    notes = """Quantiles of measured over predicted, each (model, device, engine) seen by a fit without it;
+8 % and 92 % of TPOT, 10 % and 90 % of TTFT: with few groups these hold 80 % of a further group's rows.
 new architecture: fitted on Hopper or on Blackwell alone, seen on the other."""
-    write(target / "serving_intervals.csv", notes, ("figure", "regime", "low", "high", "rows"),
-          ((figure, regime, f"{low:.3f}", f"{high:.3f}", n) for figure, regime, low, high, n in found))  # fmt: skip
+    lines = ((figure, regime, f"{low:.3f}", f"{high:.3f}", n) for figure, regime, low, high, n in found)
+    write(target / "serving_intervals.csv", notes, ("figure", "regime", "low", "high", "rows"), lines)
     notes = (
         "Constants and intervals with one group left out of the fit, for the replay: tools/fit_serving.py."
     )

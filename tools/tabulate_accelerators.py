@@ -1,6 +1,6 @@
 """Tabulate ``src/hwledger/device/data/accelerators.csv`` from a sheet of accelerators and our own tables.
 
-Usage: ``python tools/tabulate_accelerators.py SHEET.csv``. Our tables are in ``tools/accelerators``:
+Usage: ``python tools/tabulate_accelerators.py SHEET.csv [TABLE.csv]``. Our tables in ``tools/accelerators``:
 
 - ``cards.csv``: which cards are listed, under which name, from which row of the sheet; memory sizes, compute
   units, what a driver reported, aliases;
@@ -56,11 +56,12 @@ def main() -> None:
     cards += [apple_row(chip, sheet[chip["sheet"]]) for chip in apple_chips(read(OWN / "apple.csv"))]
     if lost := (fixes.keys() | prices.keys()) - {card["name"] for card in cards}:
         sys.exit(f"corrections or prices of unknown cards: {', '.join(sorted(lost))}")
-    with TARGET.open("w", encoding="utf-8", newline="") as file:
+    target = Path(sys.argv[2]) if len(sys.argv) > 2 else TARGET  # noqa: PLR2004 - the second argument
+    with target.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(card | price(prices.get(card["name"])) for card in cards)
-    print(len(cards), "accelerators", TARGET.stat().st_size, "bytes")
+    print(len(cards), "accelerators", target.stat().st_size, "bytes")
 
 
 def price(row: Row | None) -> Row:

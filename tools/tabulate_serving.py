@@ -144,8 +144,8 @@ def main() -> None:
 
 NOTES = """\
 # Serving measured in a closed loop: medians of TTFT and TPOT, (total - TTFT) / (tokens - 1), in milliseconds.
-# InferenceX: SemiAnalysisAI/InferenceX, published in ai-dynamo/aiconfigurator systems/silicon_sample.csv; lengths
-# are uniform in 0.8 .. 1 of prompt and output (its random range ratio), so the mean is 0.9 of them.
+# InferenceX: SemiAnalysisAI/InferenceX, published in ai-dynamo/aiconfigurator systems/silicon_sample.csv;
+# lengths are uniform in 0.8 .. 1 of prompt and output (its random range ratio), so the mean is 0.9 of them.
 # NVIDIA: the gap analysis in the same file; fixed lengths.
 # weights: how the model of the catalogue was re-packed; empty: as it is. cache: number type of the KV cache,
 # the recipes' usual one, not printed in the source. left_out: why the row is not fitted and not judged.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from hwledger.device.catalogue import parse_devices
 from hwledger.device.spec import DeviceSpec
+from hwledger.errors import UsageError
 from hwledger.library.access import Access
 from hwledger.library.deployment import Deployment
 from hwledger.library.own_devices import own_devices
@@ -16,14 +17,28 @@ from hwledger.planner.plan import Plan
 from hwledger.planner.plan import plan as plan_spec
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from hwledger.device.node import Node
+    from hwledger.library.benchmarks import BenchmarkRun
     from hwledger.planner.solve.arrivals import Arrivals, Lengths
     from hwledger.planner.solve.limits import Limits
-    from hwledger.planner.solve.question import Question
-    from hwledger.planner.throughput import Throughput, Traffic
+    from hwledger.planner.solve.question import Estimator, Question
+    from hwledger.planner.throughput import Point, Throughput, Traffic
     from hwledger.telemetry.machine import Machine
 
-__all__ = ["devices_of", "estimator", "fit_here", "node_of", "open_model", "plan", "question_of", "show"]
+__all__ = [
+    "calibrate",
+    "devices_of",
+    "estimator",
+    "fit_here",
+    "node_of",
+    "open_model",
+    "plan",
+    "question_of",
+    "show",
+    "speed",
+]
 
 CONTEXT_OPTIONS = frozenset({"max_model_len", "n_ctx", "max_kv_size", "max_length", "max_cache_len"})
 CONCURRENCY_OPTIONS = frozenset({"max_num_seqs", "n_parallel", "num_concurrent", "batch_size"})
@@ -73,7 +88,7 @@ def plan(  # noqa: PLR0913 - the planner's public knobs
             concurrency=concurrency or 1, weights=weights, kv_cache=kv_cache,
             devices=devices_of(device), options=options,
         )  # fmt: skip
-    spec = open_model(told.model, access=replace(access, revision=access.revision or told.revision))
+    spec = _deployed(told, access)
     same = engine is None or (
         told.engine is not None and engine_profile(engine) is engine_profile(told.engine)
     )
@@ -115,6 +130,82 @@ def node_of(text: str) -> "Node":
     return parse_node(text, own_devices())
 
 
+def speed(made: Plan, traffic: "Traffic | None" = None, *, node: "Node | None" = None) -> "Throughput":
+    """Return the speed of a plan, corrected by the measured runs that were stored with ``calibrate``.
+
+    Args:
+        made: the plan.
+        traffic: who asks what; the plan's context, full when an answer ends, where ``None``.
+        node: the host and the links; what is known of the devices alone where ``None``.
+
+    Raises:
+        MalformedError: the file of measured runs is broken.
+    """
+    from hwledger.library.benchmarks.store import load_calibration  # noqa: PLC0415 - start-up time
+    from hwledger.planner.throughput import estimate  # noqa: PLC0415 - start-up time
+
+    return estimate(made, traffic, node=node, calibration=load_calibration())
+
+
+def calibrate(
+    runs: "Iterable[BenchmarkRun]",
+    *,
+    model: str | None = None,
+    weights: str | None = None,
+    device: str | None = None,
+) -> "tuple[Point, ...]":
+    """Return measured runs beside what the model predicts for them, ready to be stored.
+
+    Args:
+        runs: what ``library.benchmarks.read_runs`` returned.
+        model: reference of the model; what the runs say where ``None``.
+        weights: number type or quantisation of the weights that ran; as stored where ``None``.
+        device: the accelerators; what the runs say where ``None``.
+
+    Raises:
+        UsageError: a run does not say its model or device, or its speed is not modelled.
+        InputError: the model cannot be read.
+    """
+    opened: dict[str, ModelSpec] = {}
+    points: list[Point] = []
+    for run in runs:
+        ref, where = model or run.model, device or run.device
+        if not ref or not where:
+            missing = "model" if not ref else "device"
+            raise UsageError(f"{run.source} does not say its {missing}; name it with --{missing}")
+        spec = opened.setdefault(ref, open_model(ref))
+        points += _points(run, spec, weights, where)
+    return tuple(points)
+
+
+def _points(run: "BenchmarkRun", spec: ModelSpec, weights: str | None, device: str) -> "list[Point]":
+    """Return one run's measured figures beside the predicted ones."""
+    from hwledger.planner.throughput import Traffic, estimate  # noqa: PLC0415 - start-up time
+    from hwledger.planner.throughput.calibration import point_of  # noqa: PLC0415 - start-up time
+
+    traffic = Traffic(
+        prompt_tokens=run.prompt_tokens, output_tokens=max(1, run.output_tokens),
+        cached_tokens=run.cached_tokens, concurrency=run.concurrency,
+    )  # fmt: skip
+    context = run.prompt_tokens + run.cached_tokens + max(1, run.output_tokens)
+    options = [*run.options, *([("backend", run.backend)] if run.backend else [])]
+    made = plan(
+        spec, engine=run.engine, weights=weights, device=device, context=context, concurrency=run.concurrency,
+        options=[f"{key}={value}" for key, value in options],
+    )  # fmt: skip
+    answer, found = estimate(made, traffic), []
+    rates = {"decode_tokens_per_second": run.decode, "prefill_tokens_per_second": run.prefill}
+    for quantity, rate in rates.items():
+        if rate is None:
+            continue
+        figure = getattr(answer, quantity)
+        if figure is None:
+            raise UsageError(f"{run.source}: nothing to correct. {' '.join(answer.unknown)}")
+        point = point_of(made, quantity, rate, figure.value, run.source)
+        found += [point] if point else []
+    return found
+
+
 def show(ref: str, *, access: Access | None = None) -> ModelSpec:
     """Return the model that a reference, a command line or a running engine means.
 
@@ -125,7 +216,7 @@ def show(ref: str, *, access: Access | None = None) -> ModelSpec:
     told = _deployment(ref, access)
     if told is None:
         return open_model(ref, access=access)
-    return open_model(told.model, access=replace(access, revision=access.revision or told.revision))
+    return _deployed(told, access)
 
 
 def fit_here(spec: ModelSpec, machine: "Machine") -> Plan:
@@ -154,6 +245,12 @@ def _deployment(ref: str | ModelSpec | Deployment, access: Access) -> Deployment
     from hwledger.library.deploy import deployment_of  # noqa: PLC0415 - start-up time
 
     return deployment_of(ref, access)
+
+
+def _deployed(told: Deployment, access: Access) -> ModelSpec:
+    from hwledger.library.deploy import open_deployed  # noqa: PLC0415 - start-up time
+
+    return open_deployed(told, access)
 
 
 def _may_tell(ref: str) -> bool:
@@ -222,14 +319,27 @@ def question_of(  # noqa: PLR0913 - what a question holds
     own = (entry.device for entry in own_devices().devices)
     return Question(
         request=made.request, profile=engine_profile(made.engine), limits=limits or Limits(),
-        given=frozenset(given), arrivals=arrivals, prompt=prompt, output=output, estimator=estimator,
+        given=frozenset(given), arrivals=arrivals, prompt=prompt, output=output, estimator=estimator(),
         catalogue=(*own, *devices()), seed=seed,
     )  # fmt: skip
 
 
-def estimator(made: Plan, traffic: "Traffic") -> "Throughput":
-    """Return the speed of a plan, at the tightest power limit that is set on its devices."""
+def estimator() -> "Estimator":
+    """Return the speed estimate that every way is held to.
+
+    It knows the user's own measured runs, and the tightest power limit that is set on a way's devices.
+
+    Raises:
+        MalformedError: the file of measured runs is broken.
+    """
+    from hwledger.library.benchmarks.store import load_calibration  # noqa: PLC0415 - start-up time
     from hwledger.planner.solve.power import least_power_share  # noqa: PLC0415 - start-up time
     from hwledger.planner.throughput import estimate  # noqa: PLC0415 - start-up time
 
-    return estimate(made, traffic, power_share=least_power_share(made.request.devices))
+    calibration = load_calibration()
+
+    def estimated(made: Plan, traffic: "Traffic") -> "Throughput":
+        share = least_power_share(made.request.devices)
+        return estimate(made, traffic, calibration=calibration, power_share=share)
+
+    return estimated

@@ -19,9 +19,9 @@ MODELS = (
 )
 
 
-@pytest.fixture(params=["vllm", "llama.cpp", "mlx", "transformers"])
+@pytest.fixture(params=engine_names())
 def profile(request: pytest.FixtureRequest) -> EngineProfile:
-    """Each built-in profile, found through its entry point."""
+    """Each installed profile, found through its entry point."""
     return engine_profile(request.param)
 
 
@@ -47,6 +47,11 @@ def test_all_profiles_are_installed() -> None:
 
 class TestEngineProfile:
     """What every engine profile guarantees."""
+
+    @pytest.mark.requirement("FR-PLAN-CLI")
+    def test_it_is_an_engine_profile(self, profile: EngineProfile) -> None:
+        """It has all that the port asks for."""
+        assert isinstance(profile, EngineProfile)
 
     @pytest.mark.requirement("FR-PLAN-CLI")
     def test_its_newest_version_is_one_it_accepts(self, profile: EngineProfile) -> None:

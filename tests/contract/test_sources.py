@@ -11,8 +11,13 @@ from hwledger.errors import MissingError, OfflineError, UnreachableError
 from hwledger.library.access import Access
 from hwledger.library.source import Source, installed_sources, open_model
 from support import tiny
-from support.hub import HubServer, Repo
-from support.web import Reply, WebServer, parts_of
+from support.checkpoints import put
+from support.engine_servers import Vllm
+from support.hub_repo import Repo
+from support.hub_server import HubServer
+from support.lmstudio import put_home
+from support.ollama import put_model
+from support.web_server import WebServer, file
 
 pytestmark = [pytest.mark.enable_socket, pytest.mark.requirement("FR-SRC-PORT")]
 
@@ -24,11 +29,13 @@ class Place:
     Attributes:
         good: a reference to it.
         missing: a reference of the right shape with nothing behind it; empty: there is no such shape.
+        gone: a reference to a place where nobody listens; empty: no server is asked.
         remote: a network is needed.
     """
 
     good: str
     missing: str = ""
+    gone: str = ""
     remote: bool = False
 
 
@@ -43,8 +50,7 @@ def _gguf(folder: Path, monkeypatch: pytest.MonkeyPatch, stack: ExitStack) -> Pl
 
 def _file(folder: Path, monkeypatch: pytest.MonkeyPatch, stack: ExitStack) -> Place:
     del monkeypatch, stack
-    for name, raw in tiny.plain(2).items():
-        (folder / name).write_bytes(raw)
+    put(folder, tiny.plain(2))
     return Place(str(folder), str(folder / "none.json"))
 
 
@@ -55,26 +61,46 @@ def _catalogue(folder: Path, monkeypatch: pytest.MonkeyPatch, stack: ExitStack) 
 
 def _web(folder: Path, monkeypatch: pytest.MonkeyPatch, stack: ExitStack) -> Place:
     del folder, monkeypatch
-    files = {"/m/tiny.gguf": tiny.gguf_file()}
-    server = stack.enter_context(
-        WebServer(lambda asked: parts_of(files[asked.path], asked) if asked.path in files else missing())
-    )
-    return Place(f"{server.url}/m/tiny.gguf", f"{server.url}/m/none.gguf", remote=True)
+    server = stack.enter_context(WebServer({"/m/tiny.gguf": file(tiny.gguf_file())}))
+    gone = "http://127.0.0.1:9/m/x.gguf"
+    return Place(f"{server.url}/m/tiny.gguf", f"{server.url}/m/none.gguf", gone, remote=True)
 
 
 def _hf(folder: Path, monkeypatch: pytest.MonkeyPatch, stack: ExitStack) -> Place:
     del folder
-    server = stack.enter_context(HubServer({"org/tiny": Repo(tiny.plain())}))
+    server = stack.enter_context(HubServer([Repo("org/tiny", tiny.plain())]))
     monkeypatch.setenv("HF_ENDPOINT", server.url)
-    return Place("org/tiny", "org/none", remote=True)
+    return Place("org/tiny", "org/none", "org/tiny", remote=True)
 
 
-PLACES: dict[str, Make] = {"gguf": _gguf, "file": _file, "catalogue": _catalogue, "web": _web, "hf": _hf}
+def _ollama(folder: Path, monkeypatch: pytest.MonkeyPatch, stack: ExitStack) -> Place:
+    del stack
+    monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:9")
+    monkeypatch.setenv("OLLAMA_MODELS", str(folder))
+    put_model(folder, "registry.ollama.ai/library/tiny/1b", [("model", tiny.gguf_file())])
+    return Place("tiny:1b", "tiny:2b")
 
 
-def missing() -> Reply:
-    """Return what a web server says of nothing."""
-    return Reply(404, {}, b"")
+def _lmstudio(folder: Path, monkeypatch: pytest.MonkeyPatch, stack: ExitStack) -> Place:
+    del stack
+    monkeypatch.setenv("LMSTUDIO_BASE_URL", "127.0.0.1:9")
+    monkeypatch.setenv("HOME", str(folder))
+    put(put_home(folder) / "maker/Tiny-GGUF", {"Tiny-F16.gguf": tiny.gguf_file()})
+    return Place("maker/Tiny-GGUF", "tiny@q8_0")
+
+
+def _server(folder: Path, monkeypatch: pytest.MonkeyPatch, stack: ExitStack) -> Place:
+    del monkeypatch
+    put(folder, tiny.plain())
+    server = stack.enter_context(Vllm())
+    server.answers["/v1/models"]["data"][0]["root"] = str(folder)
+    return Place(server.url, gone="http://127.0.0.1:13")
+
+
+PLACES: dict[str, Make] = {
+    "gguf": _gguf, "file": _file, "catalogue": _catalogue, "web": _web, "hf": _hf, "ollama": _ollama,
+    "lmstudio": _lmstudio, "server": _server,
+}  # fmt: skip
 
 
 @pytest.fixture(params=PLACES)
@@ -146,7 +172,7 @@ def test_what_is_not_there_is_said(source: Source, place: Place) -> None:
 
 
 def test_offline_nothing_is_asked(source: Source, place: Place) -> None:
-    """A local source does not care; a remote one says that it may not ask, and answers what it remembers."""
+    """What is on this machine does not care; the rest says that it may not ask, and what it remembers."""
     if not place.remote:
         assert source.open(place.good, Access(offline=True)).layers
         return
@@ -163,9 +189,22 @@ def test_a_server_that_is_gone_is_unreachable(
     source: Source, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody listening ends in one sentence with exit code 5."""
-    if not place.remote:
-        pytest.skip("a local source asks no server")
+    if not place.gone:
+        pytest.skip("this source asks no server that it was not told of")
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    ref = place.good if source.name == "hf" else "http://127.0.0.1:9/m/x.gguf"
     with pytest.raises(UnreachableError, match="cannot be reached"):
-        source.open(ref, Access())
+        source.open(place.gone, Access())
+
+
+def test_the_order_follows_the_settings_of_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hub of one's own is asked before the catalogue while it is set, and not after."""
+
+    def before_the_catalogue() -> bool:
+        names = [source.name for source in installed_sources()]
+        return names.index("hf") < names.index("catalogue")
+
+    assert not before_the_catalogue()
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    assert before_the_catalogue()
+    monkeypatch.delenv("HF_ENDPOINT")
+    assert not before_the_catalogue()

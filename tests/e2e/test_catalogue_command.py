@@ -1,14 +1,8 @@
 """``hwledger catalogue`` as a user calls it."""
 
 import json
-import os
-import subprocess
-import sys
-import threading
 from collections.abc import Iterator
-from functools import partial
 from hashlib import sha256
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +10,8 @@ import pytest
 
 from hwledger.cli import run as call
 from hwledger.library.catalogue.active import forget
+from support.process import run
+from support.web_server import WebServer, file
 
 SHIPPED = Path(__file__).parents[2] / "src/hwledger/library/data/catalogue.jsonl"
 NEW = {
@@ -37,18 +33,8 @@ def newer(tmp_path: Path) -> Path:
 @pytest.fixture
 def address(newer: Path) -> Iterator[str]:
     """Return the address of that catalogue on a server of this machine."""
-    handler = partial(_QuietHandler, directory=str(newer.parent))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/{newer.name}"
-        server.shutdown()
-        thread.join()
-
-
-class _QuietHandler(SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
+    with WebServer({f"/{newer.name}": file(newer.read_bytes())}) as server:
+        yield f"{server.url}/{newer.name}"
 
 
 def answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
@@ -61,23 +47,16 @@ def answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
 @pytest.mark.requirement("FR-CATALOGUE-UPDATE")
 def test_a_name_is_planned_after_an_update_and_gone_after_undo(newer: Path) -> None:
     """Each call is a process of its own: what one installed the next one plans from."""
-
-    def process(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "hwledger", *arguments], capture_output=True, text=True, check=False,
-            timeout=60, env=os.environ | {"NO_COLOR": "1", "COLUMNS": "160"},
-        )  # fmt: skip
-
-    assert process("plan", "newcomer").returncode == 4
-    done = process("catalogue", "update", str(newer))
+    assert run("plan", "newcomer").returncode == 4
+    done = run("catalogue", "update", str(newer))
     assert done.returncode == 0, done.stderr
     assert "added: 1 (example/Newcomer-1B)" in done.stdout
     assert "removed: 1 (01-ai/Yi-34B)" in done.stdout
-    assert process("plan", "newcomer").returncode == 0
-    assert "Newcomer-1B" in process("models", "newcomer").stdout
-    assert process("catalogue", "undo").stdout.startswith("in use: shipped\n")
-    assert process("plan", "newcomer").returncode == 4
-    assert not process("plan", "newcomer").stderr.count("Traceback")
+    assert run("plan", "newcomer").returncode == 0
+    assert "Newcomer-1B" in run("models", "newcomer").stdout
+    assert run("catalogue", "undo").stdout.startswith("in use: shipped\n")
+    gone = run("plan", "newcomer")
+    assert (gone.returncode, gone.stderr.count("Traceback")) == (4, 0)
 
 
 @pytest.mark.requirement("FR-CATALOGUE-UPDATE")

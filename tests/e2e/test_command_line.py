@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -9,28 +10,14 @@ from pathlib import Path
 import pytest
 
 from hwledger.cli import run as call
-
-LLAMA = {
-    "model_type": "llama", "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
-    "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 100, "tie_word_embeddings": False,
-    "torch_dtype": "bfloat16", "max_position_embeddings": 2048,
-}  # fmt: skip
-
-
-def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Call hwledger in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-m", "hwledger", *arguments], capture_output=True, text=True, check=False, cwd=cwd,
-        timeout=60, env=os.environ | {"NO_COLOR": "1", "COLUMNS": "120"},
-    )  # fmt: skip
+from support import tiny
+from support.checkpoints import put
+from support.process import run
 
 
 def write_config(folder: Path, **changes: object) -> Path:
-    """Write a small Llama config, changed as asked; a value of ``...`` removes the key."""
-    raw = {key: value for key, value in (LLAMA | changes).items() if value is not ...}
-    path = folder / "config.json"
-    path.write_text(json.dumps(raw))
-    return path
+    """Write the config of the tiny model, changed as asked."""
+    return put(folder, {"config.json": tiny.config(**changes)}) / "config.json"
 
 
 @pytest.mark.requirement("FR-PLAN-CLI", "FR-PLAN-SOURCES")
@@ -41,6 +28,23 @@ def test_a_config_is_planned_from_its_file_and_its_folder(tmp_path: Path) -> Non
     by_folder = json.loads(run("plan", str(tmp_path), "--json").stdout)
     assert by_file["memory"] == by_folder["memory"]
     assert by_file["memory"]["kv_cache_bytes_per_token"] == 2 * 2 * 2 * 16 * 2
+
+
+@pytest.mark.requirement("NFR-SPEED")
+@pytest.mark.parametrize("engine", ["vllm", "llama.cpp", "mlx", "transformers"])
+def test_a_plain_plan_loads_nothing_that_it_does_not_need(engine: str) -> None:
+    """A name of the catalogue is planned without arrays, HTTP, the hub or the readers of servers."""
+    heavy = ("numpy", "httpx2", "huggingface_hub", "psutil", "pynvml", "hwledger.library.serving.detect",
+             "hwledger.library.commands.reading", "hwledger.library.net.http")  # fmt: skip
+    script = (
+        "import sys; from hwledger.cli import run; "
+        f"code = run(['plan', 'Qwen/Qwen3-32B', '--engine', {engine!r}, '--json']); "
+        f"print([name for name in {heavy!r} if name in sys.modules], file=sys.stderr); sys.exit(code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stderr.strip()) == (0, "[]")
 
 
 @pytest.mark.requirement("FR-PLAN-FIT", "FR-PLAN-CLI")
@@ -160,3 +164,65 @@ def test_show_and_models_answer(tmp_path: Path) -> None:
     assert listed.returncode == 0, listed.stderr
     assert "Qwen/Qwen3-8B" in listed.stdout
     assert "llama" not in listed.stdout.lower()
+
+
+@pytest.mark.requirement("NFR-BAD-INPUT", "FR-PLAN-CLI")
+def test_names_of_strangers_do_not_act_on_the_terminal(tmp_path: Path) -> None:
+    """Escapes and marks of direction in a file's own names are not printed, in plans, errors or JSON."""
+    name = "evil\x1b[2J\x1b]0;title\x07\u202egpj"
+    good, bad = tmp_path / "good.gguf", tmp_path / "bad.gguf"
+    good.write_bytes(tiny.gguf_file(**{"general.name": name}))
+    bad.write_bytes(tiny.gguf_file(**{"general.architecture": name}))
+    for arguments in (["plan", str(good)], ["show", str(good)], ["plan", str(bad)], ["plan", f"x{name}"]):
+        done = run(*arguments)
+        assert not {"\x1b", "\x07", "\u202e"} & set(done.stdout + done.stderr), arguments
+    assert json.loads(run("plan", str(good), "--json").stdout)["model"]["id"] == name
+
+
+@pytest.mark.requirement("FR-PLAN-CLI")
+@pytest.mark.parametrize("columns", ["0", "-1", "x", "", "60", "99999999"])
+def test_any_width_shows_the_whole_plan(columns: str) -> None:
+    """A width that is none counts as not given: nothing is swallowed."""
+    script = [sys.executable, "-m", "hwledger", "plan", "llama-3.1-8b", "--layers"]
+    done = subprocess.run(script, capture_output=True, text=True, env=os.environ | {"COLUMNS": columns},
+                          check=False, timeout=60)  # fmt: skip
+    assert done.returncode == 0
+    assert "weights" in done.stdout
+    assert "31" in done.stdout
+
+
+@pytest.mark.requirement("FR-PLAN-CLI")
+def test_a_terminal_of_an_older_encoding_gets_escapes(tmp_path: Path) -> None:
+    """What cannot be encoded is shown as an escape, and JSON stays JSON."""
+    folder = tmp_path / "modèle"
+    folder.mkdir()
+    (folder / "config.json").write_bytes(tiny.config())
+    plain = os.environ | {"PYTHONIOENCODING": "ascii", "COLUMNS": "120"}
+    for extra in ([], ["--layers"], ["--json"]):
+        script = [sys.executable, "-m", "hwledger", "plan", str(folder), *extra]
+        done = subprocess.run(script, capture_output=True, env=plain, check=False, timeout=60)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.isascii()
+    assert json.loads(done.stdout)["model"]["source"].endswith("modèle/config.json")
+
+
+@pytest.mark.requirement("FR-PLAN-CLI")
+@pytest.mark.parametrize("extra", [[], ["--json"]])
+def test_an_output_that_cannot_be_written_is_said(extra: list[str]) -> None:
+    """A full disk and a closed output end in one sentence, and not as an error of the program."""
+    command = f"{shlex.quote(sys.executable)} -m hwledger plan llama-3.1-8b {' '.join(extra)}"
+    for target, words in (("> /dev/full", "could not be written"), (">&-", "nowhere to write")):
+        script = ["sh", "-c", f"{command} {target}"]
+        done = subprocess.run(script, capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == 1
+        assert words in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.requirement("FR-SRC-COMMANDS")
+def test_a_command_pasted_without_quotes_is_told_how() -> None:
+    """The shell hands over its flags as ours; the sentence says what to do."""
+    done = run("plan", "vllm", "serve", "Qwen/Qwen3-32B", "--max-model-len", "4096")
+    assert done.returncode == 2
+    assert "put quotes around a pasted command" in done.stderr
+    assert "quotes" not in run("plan", "Qwen/Qwen3-32B", "--maximum", "4096").stderr

@@ -1,7 +1,6 @@
 """Models from everywhere, as a user types them: a process of its own against servers on loopback."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,31 +9,25 @@ from pathlib import Path
 import pytest
 
 from support import tiny
-from support.hub import HubServer, Repo
+from support.hub_repo import SHA, Repo
+from support.hub_server import HubServer
+from support.process import run
 
 pytestmark = pytest.mark.enable_socket
-ROOT = Path(__file__).parent.parent.parent
 ISSUE = "vllm serve Qwen/Qwen3-32B --tensor-parallel-size 2 --max-model-len 32768 --kv-cache-dtype fp8"
 
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
     """A hub that HF_ENDPOINT names."""
-    repos = {
-        "org/tiny": Repo(tiny.plain()),
-        "org/tiny-GGUF": Repo({f"tiny-{q}.gguf": tiny.gguf_file() for q in ("Q4_0", "F16")}, library="gguf"),
-        "org/gated": Repo(tiny.plain(), gated=True),
-    }
-    with HubServer(repos, large=4096) as server:
+    quants = {f"tiny-{quant}.gguf": tiny.gguf_file() for quant in ("Q4_0", "F16")}
+    repos = [
+        Repo("org/tiny", tiny.plain()), Repo("org/tiny-GGUF", quants, library_name="gguf"),
+        Repo("org/gated", tiny.plain(), gated="manual"),
+    ]  # fmt: skip
+    with HubServer(repos) as server:
         monkeypatch.setenv("HF_ENDPOINT", server.url)
         yield server
-
-
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Call hwledger in a process of its own, in the environment of the test."""
-    environment = os.environ | {"NO_COLOR": "1", "COLUMNS": "160"}
-    command = [sys.executable, "-m", "hwledger", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=environment)
 
 
 @pytest.mark.requirement("FR-SRC-HUB", "FR-SRC-CACHE")
@@ -44,13 +37,13 @@ def test_a_model_of_the_hub_is_planned_and_what_was_read_is_said(hub: HubServer)
     assert first.returncode == 0
     assert f"Read: 127.0.0.1:{hub.url.rpartition(':')[2]}/org/tiny@0123456 (2 files, " in first.stdout
     assert "of headers, 4 requests)" in first.stdout
-    asked = hub.requests
+    asked = hub.all_requests
     second = run("plan", "org/tiny", "--offline")
     assert "remembered from" in second.stdout
     assert "--refresh reads it again" in second.stdout
-    assert hub.requests == asked
+    assert hub.all_requests == asked
     model = json.loads(run("plan", f"{hub.url}/org/tiny/tree/main", "--json").stdout)["model"]
-    assert model["revision"] == hub.repos["org/tiny"].commit
+    assert model["revision"] == SHA
     assert model["reading"]["kept_s"] is not None
 
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +9,22 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hwledger.device.catalogue import parse_devices
 from hwledger.errors import HwledgerError, InputError, MalformedError, MissingError, UnreachableError
 from hwledger.library.access import Access
 from hwledger.library.ollama import store as stores
 from hwledger.library.ollama.running import deployment
 from hwledger.library.source import open_model
 from hwledger.library.sources.ollama import OllamaSource
+from hwledger.planner.fit import Verdict
 from hwledger.planner.plan import plan as plan_spec
+from hwledger.screens.plan import plan_screen
 from support import tiny
-from support.ollama import from_json5, json_server, put_manifest, put_model
+from support.checkpoints import put
+from support.engine_servers import EngineServer
+from support.mutations import mutated
+from support.ollama import from_json5, put_manifest, put_model, shown_of
+from support.web_server import Request
 
 pytestmark = [pytest.mark.enable_socket, pytest.mark.requirement("FR-SRC-OLLAMA")]
 NOBODY = "127.0.0.1:9"
@@ -139,7 +145,7 @@ def test_the_server_gives_layers_and_honest_weights(
     recorded: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without a tensor list the layers are exact, weights are the file's size, and the plan says so."""
-    with json_server(recorded) as server:
+    with EngineServer(recorded) as server:
         monkeypatch.setenv("OLLAMA_HOST", server.url)
         spec = open_model("ollama:llama3:8b")
     assert (len(spec.layers), spec.hidden_size, spec.vocab_size) == (32, 4096, 128256)
@@ -153,13 +159,23 @@ def test_the_server_gives_layers_and_honest_weights(
     assert again.reading.kept_s is not None
 
 
-def shown_of(metadata: Mapping[str, object]) -> dict[str, Any]:
-    """Return what a newer server says of the tiny model."""
-    tensors = [
-        {"name": name, "type": {0: "F32", 1: "F16"}.get(number, "Q8_0"), "shape": list(shape)}
-        for name, shape, number in tiny.gguf_tensors()
-    ]
-    return {"details": {"format": "gguf"}, "model_info": dict(metadata), "tensors": tensors}
+def test_nothing_fits_for_certain_while_the_weights_are_unknown(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A server that tells neither tensors nor size gives a lower bound: it may fail to fit, never fit."""
+    plain = open_model(str(put(tmp_path, {"tiny.gguf": tiny.gguf_file()}) / "tiny.gguf"))
+    shown = {"details": {"format": "gguf"}, "model_info": dict(plain.metadata)}
+    with EngineServer({"/api/tags": {"models": []}, "/api/show": shown}) as server:
+        monkeypatch.setenv("OLLAMA_HOST", server.url)
+        spec = open_model("ollama:tiny:1b")
+    card, small = parse_devices("RTX 4090"), parse_devices("1MiB")
+    made = plan_spec(spec, engine="llama.cpp", devices=card)
+    assert made.fit is None
+    assert [device.verdict for device in made.devices] == [None]
+    assert plan_screen(made).verdict.startswith("Needs at least")
+    bad = plan_spec(spec, engine="llama.cpp", devices=small)
+    assert bad.fit
+    assert bad.fit.verdict is Verdict.DOES_NOT_FIT
 
 
 def test_a_tensor_list_makes_the_server_exact(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -167,7 +183,7 @@ def test_a_tensor_list_makes_the_server_exact(monkeypatch: pytest.MonkeyPatch, t
     (tmp_path / "tiny.gguf").write_bytes(tiny.gguf_file())
     plain = open_model(str(tmp_path / "tiny.gguf"))
     replies = {"/api/tags": {"models": []}, "/api/show": shown_of(plain.metadata)}
-    with json_server(replies) as server:
+    with EngineServer(replies) as server:
         monkeypatch.setenv("OLLAMA_HOST", server.url)
         spec = open_model("ollama:tiny:1b")
     assert (spec.layers, spec.tensors) == (plain.layers, plain.tensors)
@@ -179,10 +195,10 @@ def test_lists_per_layer_are_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path
     metadata = dict(open_model(str(tmp_path / "tiny.gguf")).metadata)
     key = f"{metadata['general.architecture']}.attention.head_count_kv"
 
-    def show(body: Mapping[str, Any]) -> dict[str, Any]:
-        return shown_of({**metadata, key: [2, 1] if body.get("verbose") else []})
+    def show(request: Request) -> dict[str, Any]:
+        return shown_of({**metadata, key: [2, 1] if json.loads(request.body).get("verbose") else []})
 
-    with json_server({"/api/tags": {"models": None}, "/api/show": show}) as server:
+    with EngineServer({"/api/tags": {"models": None}, "/api/show": show}) as server:
         monkeypatch.setenv("OLLAMA_HOST", server.url)
         spec = open_model("ollama:tiny:1b")
     assert spec.layers[0].mixers != spec.layers[1].mixers
@@ -193,7 +209,7 @@ def test_a_server_without_the_model_lists_what_it_has(
 ) -> None:
     """A 404 becomes the names that are there and the command that gets it."""
     del recorded["/api/show"]
-    with json_server(recorded) as server:
+    with EngineServer(recorded) as server:
         monkeypatch.setenv("OLLAMA_HOST", server.url)
         with pytest.raises(MissingError, match=r"deepseek-r1:latest.*ollama pull deepseek-r1:7b"):
             open_model("ollama:deepseek-r1:7b")
@@ -205,7 +221,7 @@ def test_a_model_in_memory_is_planned_as_it_runs(
     """The context of the running model counts, and how much of it is on accelerators is said."""
     recorded["/api/ps"]["models"][0]["context_length"] = 16384
     recorded["/api/show"]["parameters"] += "\nnum_ctx   2048\nnum_gpu    0\nnum_batch 256"
-    with json_server(recorded) as server:
+    with EngineServer(recorded) as server:
         monkeypatch.setenv("OLLAMA_HOST", server.url)
         told = deployment("ollama:llama3:8b", Access())
         resting = deployment("ollama:llama3.2", Access())
@@ -237,23 +253,6 @@ def test_without_a_server_the_model_says_its_context(store: Path, monkeypatch: p
     assert deployment("gpt2", Access()) is None
 
 
-JUNK = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
-    max_leaves=8,
-)
-
-
-def mutated(draw: st.DrawFn, value: Any) -> Any:
-    """Return the value with one place of it replaced by junk."""
-    if isinstance(value, dict | list) and value and draw(st.integers(0, 4)):
-        key = draw(st.sampled_from(sorted(value) if isinstance(value, dict) else range(len(value))))
-        copy: Any = dict(value) if isinstance(value, dict) else list(value)
-        copy[key] = mutated(draw, value[key])
-        return copy
-    return draw(JUNK)
-
-
 @pytest.mark.requirement("NFR-SRC-SAFE")
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
@@ -262,8 +261,8 @@ def test_hostile_replies_end_in_sentences(
 ) -> None:
     """Whatever a server says, a model comes out or one of our own errors."""
     path = data.draw(st.sampled_from(sorted(recorded)))
-    replies = {**recorded, path: data.draw(st.composite(mutated)(recorded[path]))}
-    with json_server(replies) as server:
+    replies = {**recorded, path: data.draw(mutated(recorded[path]))}
+    with EngineServer(replies) as server:
         monkeypatch.setenv("OLLAMA_HOST", server.url)
         for ask in (open_model, lambda ref: deployment(ref, Access())):
             try:
@@ -279,7 +278,7 @@ def test_hostile_manifests_end_in_sentences(data: st.DataObject, store: Path) ->
     """Whatever a manifest says, a model comes out or one of our own errors."""
     file = store / "manifests" / TINY
     good = json.loads(file.read_text())
-    file.write_text(json.dumps(data.draw(st.composite(mutated)(good))))
+    file.write_text(json.dumps(data.draw(mutated(good))))
     try:
         assert open_model("ollama:tiny:1b")
     except HwledgerError as error:

@@ -18,11 +18,11 @@ from hwledger.errors import (
 from hwledger.library.access import Access
 from hwledger.library.deployment import Deployment
 from hwledger.library.net.http import Http
-from hwledger.library.serving import probe
-from hwledger.library.serving.detect import KNOWN
+from hwledger.library.serving.detect import KNOWN, probe
 from hwledger.library.serving.replies import Server
 from hwledger.library.source import open_model
 from support import tiny
+from support.checkpoints import put
 from support.engine_servers import (
     COMMIT,
     EngineServer,
@@ -35,7 +35,7 @@ from support.engine_servers import (
     Tgi,
     Vllm,
 )
-from support.web import Reply, WebServer
+from support.web_server import RawReply, Reply, WebServer
 
 ENGINE_SAMPLES = "telemetry_samples/engines"
 pytestmark = [pytest.mark.enable_socket, pytest.mark.requirement("FR-SRC-ENGINE")]
@@ -70,7 +70,7 @@ ENGINES: dict[str, Callable[[], EngineServer]] = {
 
 def asked(server: EngineServer, tail: str = "") -> Deployment:
     """Ask a server with a short limit of time."""
-    return probe(f"{server.url}{tail}", Access(time_limit_s=20.0))
+    return probe(f"{server.url}{tail}", Access(time_limit_s=60.0))
 
 
 @pytest.mark.parametrize("program", ENGINES)
@@ -78,8 +78,18 @@ def test_every_engine_is_known_for_what_it_is(program: str) -> None:
     """Each engine's own answers give its own name, with few requests; no other engine's reader takes it."""
     with ENGINES[program]() as server:
         assert asked(server, "/v1").program == program
-        assert len(server.asked) < 8
-        assert server.paths[0] == "/v1/models"
+        assert len(server.log) < 8
+        assert server.log[0].path == "/v1/models"
+
+
+def test_every_engine_that_is_known_is_tried() -> None:
+    """The servers of these tests are read by all readers that there are."""
+    read = set()
+    for make in ENGINES.values():
+        with make() as running, Http(Access(time_limit_s=60.0)) as http:
+            server = Server(http, running.url)
+            read |= {known.read for known in KNOWN if known.matches(server)}
+    assert read == {known.read for known in KNOWN}
 
 
 def test_an_engine_is_known_without_its_signature() -> None:
@@ -115,7 +125,7 @@ def test_llama_server_states_tokens_of_a_slot() -> None:
 @pytest.mark.parametrize("program", ENGINES)
 def test_no_engine_is_mistaken_for_another(program: str) -> None:
     """Of all ways to know an engine, only its own say yes to its server: the cross table."""
-    with ENGINES[program]() as running, Http(Access(time_limit_s=20.0)) as http:
+    with ENGINES[program]() as running, Http(Access(time_limit_s=60.0)) as http:
         server = Server(http, running.url)
         readers = {known.read for known in KNOWN if known.matches(server)}
         assert {reader(server).program for reader in readers} == {program}
@@ -238,9 +248,9 @@ def test_a_key_is_shown_to_the_server_alone(monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setenv("HWLEDGER_SERVER_KEY", "secret")
         assert asked(server).model == "org/tiny"
         away = Reply(302, {"Location": f"{server.url}/version"})
-        with WebServer(lambda _: away) as elsewhere, pytest.raises(UnreachableError):
-            probe(elsewhere.url, Access(time_limit_s=20.0))
-        assert "authorization" not in server.asked[-1].headers
+        with WebServer(elsewhere=away) as elsewhere, pytest.raises(UnreachableError):
+            probe(elsewhere.url, Access(time_limit_s=60.0))
+        assert server.log[-1].authorization is None
 
 
 def test_a_server_that_is_no_engine() -> None:
@@ -251,7 +261,9 @@ def test_a_server_that_is_no_engine() -> None:
     with pytest.raises(UnreachableError, match="cannot be reached"):
         asked(server)
     with pytest.raises(OfflineError):
-        probe("http://localhost:1", Access(offline=True))
+        probe("http://gpu.example.com:1", Access(offline=True))
+    with Vllm() as server:  # one on this machine is no network
+        assert probe(server.url, Access(offline=True)).engine == "vllm"
     with pytest.raises(UsageError):
         probe("org/tiny", Access())
 
@@ -260,7 +272,7 @@ def test_errors_of_the_server_are_no_answers() -> None:
     """Statuses like 405 and 500 mean that nothing is there; a path that breaks off is named in a note."""
     with Vllm(METRICS) as server:
         server.answers["/server_info"] = Reply(500, {}, b"oops")
-        server.answers["/metrics"] = Reply(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx")
+        server.answers["/metrics"] = RawReply(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx")
         told = asked(server)
     assert any("did not answer /metrics" in note for note in told.notes)
     assert told.options == {"max_model_len": "4096"}
@@ -268,14 +280,37 @@ def test_errors_of_the_server_are_no_answers() -> None:
 
 def test_the_model_behind_an_address_is_opened_and_planned(tmp_path: Path) -> None:
     """A path of a server on this machine is read here: the source opens it, and the plan has its options."""
-    for name, content in tiny.plain().items():
-        (tmp_path / name).write_bytes(content)
+    put(tmp_path, tiny.plain())
     with Vllm(METRICS) as server:
         server.answers["/v1/models"]["data"][0]["root"] = str(tmp_path)
         assert len(open_model(server.url).layers) == 2
         assert len(open_model(f"server:{server.url}/v1").layers) == 2
         made = plan(asked(server))
     assert (made.program, made.engine) == ("vLLM 0.11.0", "vllm")
+
+
+def test_second_names_are_one_model_and_second_models_are_not(tmp_path: Path) -> None:
+    """Several names of one model are no choice; several models are listed, and one can be named."""
+    put(tmp_path, tiny.plain())
+    with Vllm(METRICS) as server:
+        first = server.answers["/v1/models"]["data"][0] | {"root": str(tmp_path)}
+        server.answers["/v1/models"]["data"] = [first, first | {"id": "alias"}]
+        assert asked(server).model == str(tmp_path)
+        server.answers["/v1/models"]["data"] = [first, first | {"id": "big", "root": "org/big"}]
+        with pytest.raises(AmbiguousError) as caught:
+            asked(server)
+        assert probe(caught.value.candidates[1], Access()).model == "org/big"
+        with pytest.raises(MissingError, match="no model called 'none'"):
+            probe(f"{server.url}/?model=none", Access())
+
+
+def test_a_model_that_only_the_server_has_is_said() -> None:
+    """A path that leads nowhere from here names the engine, the address and what to do instead."""
+    with Vllm(METRICS) as server:
+        server.answers["/v1/models"]["data"][0] |= {"root": "/models/mine-f16.gguf", "id": "mine"}
+        with pytest.raises(MissingError, match=r"vLLM 0.11.0 at http://.*cannot be read from here") as caught:
+            plan(server.url)
+    assert server.url in str(caught.value)
 
 
 def test_recorded_answers_of_vllm(shared_data: Path) -> None:

@@ -6,11 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from hwledger.device.catalogue import parse_devices
 from hwledger.model.mixers import GatedDeltaNet
 from hwledger.model.spec import ModelSpec
 from hwledger.planner.engines.vllm import profile
-from hwledger.planner.plan import make_request
 from hwledger.units import GIB
 from support import specs
 
@@ -72,12 +70,11 @@ LOGS = [
 def tokens(row: dict[str, str], number: int, gib: float) -> int:
     """Tokens that the profile would print for a pool of ``gib``."""
     build, version, options = LOGS[number]
-    request = make_request(
-        build(), profile, context=int(row["max_model_len"] or 40_960), engine_version=version,
-        options={"tensor_parallel_size": row["tp"], "kv_cache_memory_bytes": round(gib * GIB), **options},
-        devices=parse_devices("4x MI355X") if "ROCm" in row["model"] else (),
-    )  # fmt: skip
-    capacity = profile.memory(request).capacity
+    capacity = specs.answer(
+        profile, build(), int(row["max_model_len"] or 40_960), engine_version=version, **options,
+        **({"devices": "4x MI355X"} if "ROCm" in row["model"] else {}),
+        tensor_parallel_size=row["tp"], kv_cache_memory_bytes=round(gib * GIB),
+    ).capacity  # fmt: skip
     assert capacity is not None
     return capacity.max_tokens
 

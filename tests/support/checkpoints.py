@@ -1,15 +1,17 @@
-"""Small but real model repositories, as files by name: safetensors, GGUF, MLX and npz."""
+"""Small but real model repositories, as files by name: safetensors, GGUF and npz."""
 
+import io
 import json
 import struct
+import zipfile
 from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import pairwise
 from math import prod
+from pathlib import Path
 from random import Random
 from typing import TypeVar
 
-from support import tiny
 from support.gguf_writer import TensorRow, gguf
 
 BITS = {
@@ -22,9 +24,29 @@ Files = dict[str, bytes]
 Item = TypeVar("Item")
 
 
+def put(folder: Path, files: Mapping[str, bytes]) -> Path:
+    """Write files into a folder, which need not exist; return it."""
+    for name, raw in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(raw)
+    return folder
+
+
+def saved(folder: Path, files: Mapping[str, bytes]) -> str:
+    """Write a repository into a folder; return what opens its model."""
+    ggufs = sorted(name for name in files if name.endswith(".gguf"))
+    return str(put(folder, files) / ggufs[0] if ggufs else put(folder, files))
+
+
 def stored_bytes(kind: str, shape: Sequence[int]) -> int:
     """Return the bytes of a tensor in a safetensors file."""
     return -(-prod(shape) * BITS[kind] // 8)
+
+
+def framed(header: object, data: int) -> bytes:
+    """Return a safetensors file of any header, right or wrong, and so many zeros."""
+    raw = header if isinstance(header, bytes) else json.dumps(header, separators=(",", ":")).encode()
+    return struct.pack("<Q", len(raw)) + raw + bytes(data)
 
 
 def safetensors_bytes(tensors: Mapping[str, Stored], metadata: Mapping[str, str] | None = None) -> bytes:
@@ -35,8 +57,7 @@ def safetensors_bytes(tensors: Mapping[str, Stored], metadata: Mapping[str, str]
         start, end = end, end + stored_bytes(kind, shape)
         header[name] = {"dtype": kind, "shape": list(shape), "data_offsets": [start, end]}
     raw = json.dumps(header, separators=(",", ":")).encode()
-    raw += b" " * (-len(raw) % 8)
-    return struct.pack("<Q", len(raw)) + raw + bytes(end)
+    return framed(raw + b" " * (-len(raw) % 8), end)
 
 
 def safetensors_repo(config: Mapping[str, object], tensors: Mapping[str, Stored], shards: int = 1) -> Files:
@@ -60,85 +81,56 @@ def gguf_repo(
     tensors: Sequence[TensorRow],
     stem: str = "model-F16",
     shards: int = 1,
-    *,
-    header_only: bool = False,
 ) -> Files:
-    """Return a GGUF, split as llama-gguf-split does it where there are shards.
-
-    With ``header_only`` the tensors' data is left out: for readers that know the file's size from elsewhere.
-    """
+    """Return a GGUF, split as llama-gguf-split does it where there are shards."""
     if shards == 1:
-        return {f"{stem}.gguf": gguf(metadata, tensors, data=not header_only)}
+        return {f"{stem}.gguf": gguf(metadata, tensors)}
     files = {}
     for number, rows in enumerate(_shared_out(list(tensors), shards)):
         split = {"split.no": number, "split.count": shards, "split.tensors.count": len(tensors)}
         known = split if number else {**metadata, **split}
-        files[f"{stem}-{number + 1:05}-of-{shards:05}.gguf"] = gguf(known, rows, data=not header_only)
+        files[f"{stem}-{number + 1:05}-of-{shards:05}.gguf"] = gguf(known, rows)
     return files
+
+
+def npy(descr: str, shape: Sequence[int], data: int) -> bytes:
+    """Return an npy array of so many zeros."""
+    header = repr({"descr": descr, "fortran_order": False, "shape": tuple(shape)}).encode()
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + bytes(data)
+
+
+def npz_bytes(arrays: Mapping[str, bytes]) -> bytes:
+    """Return an npz of npy arrays by name."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, raw in arrays.items():
+            archive.writestr(f"{name}.npy", raw)
+    return buffer.getvalue()
 
 
 @cache
 def _words(count: int) -> tuple[list[str], list[str]]:
+    """Return words that grow along the list, as those of real vocabularies do, and the merges behind them."""
     dice = Random(7)  # noqa: S311 - the same words every time
     letters = "etaoinshrdlucmfwypvbgkjqxz"
 
-    def part(longest: int) -> str:
-        return "".join(dice.choices(letters, k=dice.randint(1, longest)))
+    def part(index: int) -> str:
+        return "".join(dice.choices(letters, k=max(1, round(dice.gauss(1.5 + 2.5 * index / count, 1)))))
 
-    pairs = [(("Ġ" if dice.random() < 0.4 else "") + part(5), part(5)) for _ in range(count)]
+    pairs = [(("Ġ" if dice.random() < 0.4 else "") + part(index), part(index)) for index in range(count)]
     tokens = [f"{left}{right}{number % 7}" for number, (left, right) in enumerate(pairs)]
     return tokens, [f"{left} {right}" for left, right in pairs]
 
 
-def tokenizer(entries: int = VOCABULARY) -> dict[str, object]:
+def tokenizer(entries: int = VOCABULARY, *, scores: bool = False) -> dict[str, object]:
     """Return the metadata of a byte-pair tokenizer: words and merges as long as those of real ones."""
     tokens, merges = _words(entries)
     return {
         "tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": "qwen2", "tokenizer.ggml.tokens": tokens,
+        **({"tokenizer.ggml.scores": [0.0] * entries} if scores else {}),
         "tokenizer.ggml.token_type": [1] * entries, "tokenizer.ggml.merges": merges,
         "tokenizer.ggml.eos_token_id": entries - 1, "tokenizer.ggml.add_bos_token": False,
         "tokenizer.chat_template": "{%- for message in messages %}{{ message.content }}{%- endfor %}" * 80,
-    }  # fmt: skip
-
-
-def tiny_metadata(**changes: object) -> dict[str, object]:
-    """Return the GGUF metadata of the tiny model."""
-    return {**tiny.METADATA, **changes}
-
-
-@cache
-def _large_tiny(entries: int) -> bytes:
-    return gguf(tiny_metadata(**tokenizer(entries)), tiny.gguf_tensors())
-
-
-def tiny_with_tokenizer(entries: int = VOCABULARY) -> Files:
-    """Return the tiny model as a GGUF whose tokenizer is as large as those of today's models."""
-    return {"tiny-F16.gguf": _large_tiny(entries)}
-
-
-def tiny_safetensors(shards: int = 1, kind: str = "BF16") -> Files:
-    """Return the tiny model as transformers saves it."""
-    tensors = {name: (kind, shape) for name, shape in tiny.shapes().items()}
-    return safetensors_repo(tiny.CONFIG, tensors, shards)
-
-
-def tiny_mlx(shards: int = 1) -> Files:
-    """Return the tiny model as mlx-lm quantises it: 4 bits, affine, groups of 32."""
-    packed = {"group_size": tiny.GROUP, "bits": 4, "mode": "affine"}
-    config = {**tiny.CONFIG, "quantization": packed, "quantization_config": packed}
-    return safetensors_repo(config, tiny.mlx_tensors(), shards)
-
-
-def tiny_gguf(shards: int = 1, **metadata: object) -> Files:
-    """Return the tiny model as llama.cpp's converter writes it: f16, vectors in f32."""
-    return gguf_repo(tiny_metadata(**metadata), tiny.gguf_tensors(), "tiny-F16", shards)
-
-
-def tiny_forms() -> dict[str, Files]:
-    """Return the tiny model in every form by name; all describe the same model."""
-    return {
-        "safetensors": tiny_safetensors(), "safetensors shards": tiny_safetensors(3), "gguf": tiny_gguf(),
-        "gguf shards": tiny_gguf(3), "mlx": tiny_mlx(), "npz": tiny.npz(),
     }  # fmt: skip
 
 

@@ -1,47 +1,37 @@
 """Inference engines on loopback: each answers as the real one does, and 404 (or its own habit) elsewhere."""
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from support.web import Asked, Reply, WebServer
+from support.web_server import Answer, RawReply, Reply, Request, WebServer, json_reply
 
 Answers = Mapping[str, Any]
 COMMIT = "a" * 40
 
 
-def answered(value: Any) -> Reply:
-    """Return a reply of JSON, or of text where ``value`` is text."""
-    if isinstance(value, Reply):
-        return value
-    if isinstance(value, str):
-        return Reply(200, {"Content-Type": "text/plain"}, value.encode())
-    return Reply(200, {"Content-Type": "application/json"}, json.dumps(value).encode())
-
-
 class EngineServer(WebServer):
-    """One engine: ``answers`` by path; with ``key``, ``/v1`` is guarded by it."""
+    """One engine: ``answers`` by path, JSON, text or a reply, or a function of the request that gives one.
+
+    With ``key``, ``/v1`` is guarded by it.
+    """
 
     elsewhere = Reply(404, {}, b'{"detail":"Not Found"}')
 
     def __init__(self, answers: Answers, key: str = "") -> None:
+        super().__init__()
         self.answers = dict(answers)
         self.key = key
-        super().__init__(self._reply)
 
-    def _reply(self, asked: Asked) -> Reply:
-        guarded = self.key and asked.path.startswith("/v1")
-        if guarded and asked.headers.get("authorization") != f"Bearer {self.key}":
+    def answer(self, request: Request) -> Answer:
+        """Return what the engine says."""
+        guarded = self.key and request.path.startswith("/v1")
+        if guarded and request.authorization != f"Bearer {self.key}":
             return Reply(401, {}, b'{"error":"Unauthorized"}')
-        found = self.answers.get(asked.path)
-        if isinstance(found, Callable):  # type: ignore[arg-type]
-            found = found(asked)
-        return self.elsewhere if found is None else answered(found)
-
-    @property
-    def paths(self) -> list[str]:
-        """Return the paths that were asked, in order."""
-        return [asked.path for asked in self.asked]
+        found = self.answers.get(request.path, self.elsewhere)
+        found = found(request) if callable(found) else found
+        if isinstance(found, str):
+            return Reply(200, {"Content-Type": "text/plain"}, found.encode())
+        return found if isinstance(found, Reply | RawReply) else json_reply(found)
 
 
 class Vllm(EngineServer):
@@ -120,11 +110,11 @@ class LlamaRouter(EngineServer):
         models = {"object": "list", "data": cards}
         super().__init__({"/props": self._props, "/v1/models": models, "/models": models})
 
-    def _props(self, asked: Asked) -> Any:
-        if "model" not in asked.query:
+    def _props(self, request: Request) -> Any:
+        if not request.first("model"):
             return {"role": "router", "model_path": "none", "total_slots": 0, "build_info": "b7500-abc",
                     "default_generation_settings": {"params": {}, "n_ctx": 0}}  # fmt: skip
-        return self.loaded.get(asked.query["model"], Reply(400, {}, b'{"error":{"message":"not loaded"}}'))
+        return self.loaded.get(request.first("model"), Reply(400, {}, b'{"error":{"message":"not loaded"}}'))
 
     @staticmethod
     def _card(name: str, state: str) -> dict[str, Any]:
@@ -165,9 +155,7 @@ class Ollama(EngineServer):
 class LmStudio(EngineServer):
     """LM Studio, which answers 200 with an error to every path that it does not know."""
 
-    elsewhere = Reply(
-        200, {"Content-Type": "application/json"}, b'{"error":"Unexpected endpoint or method."}'
-    )
+    elsewhere = json_reply({"error": "Unexpected endpoint or method."})
 
     def __init__(self, v0: Answers | None = None, v1: Answers | None = None) -> None:
         cards = [{"id": "any", "object": "model", "owned_by": "organization_owner"}]

@@ -1,6 +1,8 @@
 """What goes wrong on the way: replies for the ``faults`` of a ``WebServer``."""
 
+import contextlib
 import gzip
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from email.message import Message
@@ -60,6 +62,18 @@ def huge_json(size: int = 200_000_000) -> Reply:
 def slow(delay_s: float) -> Around:
     """Return the ordinary answer later."""
     return _changed(lambda reply: replace(reply, delay_s=delay_s))
+
+
+def together(count: int, timeout_s: float = 60) -> Around:
+    """Return the ordinary answer once so many requests wait for theirs, or after the time-out."""
+    barrier = threading.Barrier(count, timeout=timeout_s)
+
+    def held(request: Request, normal: Callable[[Request], Answer]) -> Answer:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            barrier.wait()
+        return normal(request)
+
+    return Around(held)
 
 
 def dripping(size: int, pause_s: float) -> Around:

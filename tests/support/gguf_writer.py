@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Mapping, Sequence
+from math import prod
 
 from hwledger.model.number_types import ggml_types
 from hwledger.units import round_up
@@ -53,28 +54,8 @@ def gguf(
         at = offset + (shift if index == 1 else 0)
         head += text(name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, number, at)
         kind = ggml_types().get(number)
-        elements = 1
-        for axis in shape:
-            elements *= axis
+        elements = prod(shape)
         offset = round_up(offset + (kind.nbytes(elements) if kind else elements), ALIGNMENT)
     if not (data and tensors):
         return head
     return head + bytes(round_up(len(head), ALIGNMENT) - len(head)) + bytes(offset)
-
-
-def llama(layers: int = 2) -> tuple[dict[str, object], list[TensorRow]]:
-    """Return metadata and tensors of a small Llama in f16 and q8_0."""
-    metadata: dict[str, object] = {
-        "general.architecture": "llama", "llama.block_count": layers, "llama.embedding_length": 64,
-        "llama.feed_forward_length": 128, "llama.attention.head_count": 4, "llama.attention.head_count_kv": 2,
-        "llama.context_length": 2048, "llama.vocab_size": 96,
-    }  # fmt: skip
-    tensors: list[TensorRow] = [("token_embd.weight", (64, 96), 1), ("output.weight", (64, 96), 8)]
-    for il in range(layers):
-        tensors += [
-            (f"blk.{il}.attn_q.weight", (64, 64), 8),
-            (f"blk.{il}.attn_k.weight", (64, 32), 8),
-            (f"blk.{il}.attn_v.weight", (64, 32), 8),
-            (f"blk.{il}.attn_norm.weight", (64,), 0),
-        ]
-    return metadata, tensors

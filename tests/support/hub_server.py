@@ -3,13 +3,12 @@
 Large files come from a second server, ``hub.cdn``, by redirect to a signed address, as from the real one.
 """
 
-import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Self
 from urllib.parse import quote, urlencode
 
 from support.hub_repo import EXPANDABLE, Repo, Row, digest, is_large, oid, tree_rows
-from support.web_server import Answer, Reply, Request, WebServer, ranged
+from support.web_server import Answer, Reply, Request, WebServer, json_reply, ranged
 
 PAGE = 1000
 SIGNATURE = "X-Amz-Signature"
@@ -38,7 +37,7 @@ class Cdn(WebServer):
     @property
     def got_authorization(self) -> bool:
         """Whether any request brought a token along, which none may."""
-        return any("authorization" in line.headers for line in self.log)
+        return any(request.authorization is not None for request in self.log)
 
     def address(self, raw: bytes, signature: str = "signed") -> str:
         """Return the signed address of a file."""
@@ -131,9 +130,10 @@ class HubServer(WebServer):
         return self._file(request, token, (name, rest[0], "/".join(rest[1:])))
 
     def _token(self, request: Request) -> str | None:
-        given = request.headers.get("Authorization")
-        token = str(given).removeprefix("Bearer ") if given else None
-        if token is not None and token not in self.tokens:
+        if request.authorization is None:
+            return None
+        token = request.authorization.removeprefix("Bearer ")
+        if token not in self.tokens:
             raise _refused(401, None, "Invalid credentials in Authorization header")
         return token
 
@@ -155,7 +155,7 @@ class HubServer(WebServer):
         commit = _commit(repo, revision)
         if verb == "tree":
             return self._tree(request, repo, commit, "/".join(after[1:]).strip("/"))
-        return _json(_chosen(repo.info(commit, blobs=_yes(request, "blobs")), request))
+        return json_reply(_chosen(repo.info(commit, blobs=_yes(request, "blobs")), request))
 
     def _tree(self, request: Request, repo: Repo, commit: str, under: str) -> Reply:
         expand = _yes(request, "expand")
@@ -188,7 +188,7 @@ class HubServer(WebServer):
             query = urlencode({**request.query, "cursor": [start + size]}, doseq=True)
             path = request.target.split("?", maxsplit=1)[0]
             headers["Link"] = f'<{self.url}{path}?{query}>; rel="next"'
-        return _json(rows[start : start + size], headers)
+        return json_reply(rows[start : start + size], headers=headers)
 
     def _file(
         self, request: Request, token: str | None, place: tuple[str, str, str], *, cached: bool = False
@@ -278,12 +278,7 @@ def _whoami(token: str | None) -> Reply:
     if token is None:
         raise _refused(401, None, "Invalid username or password.")
     access = {"type": "access_token", "accessToken": {"displayName": "tests", "role": "read"}}
-    return _json({"type": "user", "id": "1", "name": "tester", "isPro": False, "orgs": [], "auth": access})
-
-
-def _json(value: object, headers: Mapping[str, str] | None = None) -> Reply:
-    kind = {"Content-Type": "application/json; charset=utf-8"}
-    return Reply(200, {**kind, **(headers or {})}, json.dumps(value).encode())
+    return json_reply({"type": "user", "id": "1", "name": "tester", "isPro": False, "auth": access})
 
 
 def _moved(status: int, headers: Mapping[str, str], to: str) -> Reply:
@@ -291,7 +286,6 @@ def _moved(status: int, headers: Mapping[str, str], to: str) -> Reply:
 
 
 def _refused(status: int, code: str | None, message: str, commit: str | None = None) -> RefusedError:
-    headers = {"Content-Type": "application/json; charset=utf-8", "X-Error-Message": message}
-    headers |= {"X-Error-Code": code} if code else {}
+    headers = {"X-Error-Message": message} | ({"X-Error-Code": code} if code else {})
     headers |= {"X-Repo-Commit": commit} if commit else {}
-    return RefusedError(Reply(status, headers, json.dumps({"error": message}).encode()))
+    return RefusedError(json_reply({"error": message}, status, headers))

@@ -1,4 +1,4 @@
-"""Ollama's store laid out on disk, and its server on loopback."""
+"""Ollama's store laid out on disk, and its answers as they were recorded."""
 
 import json
 import re
@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from support.web_server import Answer, Reply, Request, Route, WebServer
+from support import tiny
 
 Layers = Sequence[tuple[str, bytes]]
 
@@ -44,19 +44,6 @@ def put_model(store: Path, path: str, layers: Layers, facts: Mapping[str, object
     return put_manifest(store, path, {"schemaVersion": 2, "config": head, "layers": rows})
 
 
-def json_server(replies: Mapping[str, Any]) -> WebServer:
-    """Return a server of JSON by path; a function gets the posted object; what is unknown is 404."""
-    return WebServer({path: _route(value) for path, value in replies.items()})
-
-
-def _route(value: Any) -> Route:
-    def answer(request: Request) -> Answer:
-        said = value(json.loads(request.body or b"null")) if callable(value) else value
-        return Reply(200, {"Content-Type": "application/json"}, json.dumps(said).encode())
-
-    return answer
-
-
 def from_json5(text: str) -> Any:
     """Return the value of the recorded JSON5: single quotes, bare keys, comments and trailing commas."""
     text = re.sub(r"//[^\n]*populates[^\n]*", "", text)
@@ -67,3 +54,12 @@ def from_json5(text: str) -> Any:
     )
     text = re.sub(r"^(\s*)(\w+):", r'\1"\2":', text, flags=re.MULTILINE)
     return json.loads(re.sub(r",(\s*[}\]])", r"\1", text))
+
+
+def shown_of(metadata: Mapping[str, object]) -> dict[str, Any]:
+    """Return what a newer server says of the tiny model."""
+    tensors = [
+        {"name": name, "type": {0: "F32", 1: "F16"}.get(number, "Q8_0"), "shape": list(shape)}
+        for name, shape, number in tiny.gguf_tensors()
+    ]
+    return {"details": {"format": "gguf"}, "model_info": dict(metadata), "tensors": tensors}

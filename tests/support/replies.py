@@ -1,24 +1,33 @@
 """Requests and replies of the web server on loopback, and how a reply goes over the wire."""
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from email.message import Message
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 PIECE = 1 << 16
 Pieces = Iterator[tuple[float, bytes]]
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Request:
-    """One request; ``target`` is the path with its query as sent, ``headers`` know no upper or lower case."""
+    """One request.
+
+    Attributes:
+        target: the path with its query as sent.
+        headers: they know no upper or lower case.
+        sent: bytes of the reply's body so far.
+    """
 
     method: str
     target: str
     headers: Message
     body: bytes = b""
+    sent: int = 0
 
     @property
     def path(self) -> str:
@@ -38,6 +47,16 @@ class Request:
     def first(self, name: str, default: str = "") -> str:
         """Return the query's first value of this name."""
         return self.query.get(name, [default])[0]
+
+    @property
+    def range(self) -> str | None:
+        """The part asked for, as the request put it."""
+        return self.headers.get("Range")
+
+    @property
+    def authorization(self) -> str | None:
+        """What it shows to be let in."""
+        return self.headers.get("Authorization")
 
 
 @dataclass(frozen=True)
@@ -72,10 +91,16 @@ class RawReply:
     delay_s: float = 0
 
 
-def ranged(content: bytes, request: Request, headers: Mapping[str, str]) -> Reply:
+def json_reply(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Reply:
+    """Return a reply of JSON."""
+    kind = {"Content-Type": "application/json; charset=utf-8"}
+    return Reply(status, {**kind, **(headers or {})}, json.dumps(value).encode())
+
+
+def ranged(content: bytes, request: Request, headers: Mapping[str, str] | None = None) -> Reply:
     """Return the part of a file that the request asks for, or all of it where it asks for no part."""
-    named, size = {"Accept-Ranges": "bytes", **headers}, len(content)
-    found = re.fullmatch(r"bytes=(\d*)-(\d*)", request.headers.get("Range", ""))
+    named, size = {"Accept-Ranges": "bytes", **(headers or {})}, len(content)
+    found = re.fullmatch(r"bytes=(\d*)-(\d*)", request.range or "")
     if not found or found[0] == "bytes=-":
         return Reply(200, named, content)
     start = int(found[1]) if found[1] else max(0, size - int(found[2]))

@@ -1,5 +1,10 @@
-"""Small hand-made models of each kind, with the geometry of well-known ones."""
+"""Small hand-made models of each kind, with the geometry of well-known ones, and what profiles answer."""
 
+from dataclasses import replace
+from typing import Any
+
+from hwledger.device.catalogue import parse_devices
+from hwledger.model.channel import DenseMLP
 from hwledger.model.layers import LayerSpec
 from hwledger.model.mixers import (
     ChunkedAttention,
@@ -16,6 +21,32 @@ from hwledger.model.mixers import (
 )
 from hwledger.model.spec import ModelSpec
 from hwledger.model.tensors import Part, Split, Tensor
+from hwledger.planner.engine import EngineProfile
+from hwledger.planner.memory import EngineMemory
+from hwledger.planner.plan import make_request
+
+
+def answer(
+    profile: EngineProfile,
+    spec: ModelSpec,
+    context: int | None = None,
+    concurrency: int = 1,
+    **options: Any,
+) -> EngineMemory:
+    """Return a profile's answer for a model and a workload; devices, version and cache are options here."""
+    known = {name: options.pop(name) for name in ("engine_version", "kv_cache") if name in options}
+    known["devices"] = parse_devices(options.pop("devices")) if "devices" in options else ()
+    request = make_request(spec, profile, context=context, concurrency=concurrency, options=options, **known)
+    return profile.memory(request)
+
+
+def stack(*mixers: Mixer, width: int, **stated: Any) -> ModelSpec:
+    """Return a Llama with one layer per mixer and dense blocks of a width; its other fields as stated."""
+    layers = tuple(
+        LayerSpec(index=i, kind=each.name.replace(" ", "_"), mixers=(each,), channel=DenseMLP(width=width))
+        for i, each in enumerate(mixers)
+    )
+    return replace(model([]), **{"architecture": "llama", "layers": layers, **stated})
 
 
 def model(mixers: list[tuple[Mixer, ...]], *, mtp: int = 0, tensors: tuple[Tensor, ...] = ()) -> ModelSpec:

@@ -1,13 +1,23 @@
 """One tiny Llama in every form that a model comes in: config, safetensors, GGUF, MLX, npz, adapter."""
 
-import io
 import json
-import struct
-import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import cache
 from math import prod
 
-from support.gguf_writer import gguf
+from support.checkpoints import (
+    VOCABULARY,
+    Files,
+    Stored,
+    gguf_repo,
+    npy,
+    npz_bytes,
+    safetensors_bytes,
+    safetensors_repo,
+    tokenizer,
+)
+from support.gguf_models import decoder_rows, metadata
+from support.gguf_writer import TensorRow, gguf
 
 HIDDEN, INTER, LAYERS, HEADS, KV_HEADS, VOCAB, CONTEXT = 64, 128, 2, 4, 2, 256, 2048
 CONFIG: Mapping[str, object] = {
@@ -16,9 +26,12 @@ CONFIG: Mapping[str, object] = {
     "num_key_value_heads": KV_HEADS, "vocab_size": VOCAB, "max_position_embeddings": CONTEXT,
     "tie_word_embeddings": False, "torch_dtype": "bfloat16",
 }  # fmt: skip
+KEYS: Mapping[str, object] = {
+    "block_count": LAYERS, "embedding_length": HIDDEN, "feed_forward_length": INTER, "vocab_size": VOCAB,
+    "context_length": CONTEXT, "attention.head_count": HEADS, "attention.head_count_kv": KV_HEADS,
+}  # fmt: skip
+METADATA: Mapping[str, object] = {**metadata("llama", KEYS), "general.name": "tiny"}
 GROUP = 32
-BYTES = {"BF16": 2, "F16": 2, "F32": 4, "U32": 4}
-Stored = tuple[str, tuple[int, ...]]
 
 
 def shapes() -> dict[str, tuple[int, ...]]:
@@ -39,29 +52,7 @@ def shapes() -> dict[str, tuple[int, ...]]:
     return found | {"model.norm.weight": (HIDDEN,), "lm_head.weight": (VOCAB, HIDDEN)}
 
 
-def safetensors(tensors: Mapping[str, Stored]) -> bytes:
-    """Return a safetensors file of zeros; each tensor is (type, shape)."""
-    header, end = {}, 0
-    for name, (kind, shape) in tensors.items():
-        size = prod(shape) * BYTES[kind]
-        header[name] = {"dtype": kind, "shape": list(shape), "data_offsets": [end, end + size]}
-        end += size
-    raw = json.dumps(header).encode()
-    return struct.pack("<Q", len(raw)) + raw + bytes(end)
-
-
-def checkpoint(tensors: Mapping[str, Stored], shards: int = 1) -> dict[str, bytes]:
-    """Return the weight files of a repository, with their index where there are several."""
-    if shards == 1:
-        return {"model.safetensors": safetensors(tensors)}
-    names = list(tensors)
-    files, index = {}, {}
-    for number in range(shards):
-        file = f"model-{number + 1:05}-of-{shards:05}.safetensors"
-        part = names[number::shards]
-        files[file] = safetensors({name: tensors[name] for name in part})
-        index |= dict.fromkeys(part, file)
-    return {**files, "model.safetensors.index.json": json.dumps({"weight_map": index}).encode()}
+PARAMETERS = sum(map(prod, shapes().values()))
 
 
 def config(**changes: object) -> bytes:
@@ -69,9 +60,15 @@ def config(**changes: object) -> bytes:
     return json.dumps({**CONFIG, **changes}).encode()
 
 
-def plain(shards: int = 1) -> dict[str, bytes]:
-    """Return the repository as transformers saves it."""
-    return {"config.json": config(), **checkpoint({n: ("BF16", s) for n, s in shapes().items()}, shards)}
+def plain(shards: int = 1) -> Files:
+    """Return the model as transformers saves it, in bfloat16."""
+    return safetensors_repo(CONFIG, {name: ("BF16", shape) for name, shape in shapes().items()}, shards)
+
+
+def many_shards(count: int = 160, each: int = 10) -> Files:
+    """Return a repository of its config with many shards of experts, as the largest models come."""
+    names = (f"model.layers.0.mlp.experts.{number}.up_proj.weight" for number in range(count * each))
+    return safetensors_repo(CONFIG, dict.fromkeys(names, ("BF16", (HIDDEN, HIDDEN))), count)
 
 
 def mlx_tensors() -> dict[str, Stored]:
@@ -87,73 +84,49 @@ def mlx_tensors() -> dict[str, Stored]:
     return found
 
 
-def mlx() -> dict[str, bytes]:
-    """Return the repository as mlx-lm quantises it."""
-    quantised = {"group_size": GROUP, "bits": 4, "mode": "affine"}
-    return {
-        "config.json": config(quantization=quantised, quantization_config=quantised),
-        **checkpoint(mlx_tensors()),
-    }
+def mlx() -> Files:
+    """Return the model as mlx-lm quantises it."""
+    packed = {"group_size": GROUP, "bits": 4, "mode": "affine"}
+    stated = {**CONFIG, "quantization": packed, "quantization_config": packed}
+    return safetensors_repo(stated, mlx_tensors())
 
 
-def npz() -> dict[str, bytes]:
-    """Return the repository with its weights in an npz file, in bfloat16."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, shape in shapes().items():
-            head = repr({"descr": "<V2", "fortran_order": False, "shape": shape}).encode()
-            raw = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head + bytes(2 * prod(shape))
-            archive.writestr(f"{name}.npy", raw)
-    return {"config.json": config(), "weights.npz": buffer.getvalue()}
+def npz() -> Files:
+    """Return the model with its weights in an npz file, in bfloat16."""
+    arrays = {name: npy("<V2", shape, 2 * prod(shape)) for name, shape in shapes().items()}
+    return {"config.json": config(), "weights.npz": npz_bytes(arrays)}
 
 
-GGUF_NAMES = {
-    "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
-    "self_attn.o_proj": "attn_output", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up",
-    "mlp.down_proj": "ffn_down", "input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm",
-}  # fmt: skip
-METADATA: Mapping[str, object] = {
-    "general.architecture": "llama", "general.name": "tiny", "llama.block_count": LAYERS,
-    "llama.embedding_length": HIDDEN, "llama.feed_forward_length": INTER, "llama.attention.head_count": HEADS,
-    "llama.attention.head_count_kv": KV_HEADS, "llama.context_length": CONTEXT, "llama.vocab_size": VOCAB,
-}  # fmt: skip
-
-
-def gguf_tensors() -> list[tuple[str, tuple[int, ...], int]]:
+def gguf_tensors() -> list[TensorRow]:
     """Return the tensors as llama.cpp's converter names and stores them: f16, vectors in f32."""
-    rows = []
-    for name, shape in shapes().items():
-        stem = name.removesuffix(".weight")
-        if stem.startswith("model.layers."):
-            _, _, layer, rest = stem.split(".", 3)
-            stem = f"blk.{layer}.{GGUF_NAMES[rest]}"
-        stem = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}.get(
-            stem, stem
-        )
-        rows.append((f"{stem}.weight", tuple(reversed(shape)), 0 if len(shape) == 1 else 1))
-    return rows
+    return decoder_rows(KEYS)
 
 
-def gguf_file(**metadata: object) -> bytes:
+def gguf_file(**changes: object) -> bytes:
     """Return the model as one GGUF file."""
-    return gguf({**METADATA, **metadata}, gguf_tensors())
+    return gguf({**METADATA, **changes}, gguf_tensors())
 
 
-def gguf_shards(count: int) -> list[bytes]:
-    """Return the model as a split GGUF, as llama-gguf-split writes it."""
-    rows = gguf_tensors()
-    parts: Sequence[list[tuple[str, tuple[int, ...], int]]] = [rows[number::count] for number in range(count)]
-    return [
-        gguf(
-            (dict(METADATA) if not number else {})
-            | {"split.no": number, "split.count": count, "split.tensors.count": len(rows)},
-            part,
-        )
-        for number, part in enumerate(parts)
-    ]
+def gguf_shards(stem: str = "tiny-F16", shards: int = 3) -> Files:
+    """Return the model as a split GGUF."""
+    return gguf_repo(METADATA, gguf_tensors(), stem, shards)
 
 
-def adapter(base: str) -> dict[str, bytes]:
+@cache
+def large_gguf(entries: int = VOCABULARY, *, scores: bool = False) -> bytes:
+    """Return the model as a GGUF whose tokenizer is as large as those of today's models."""
+    return gguf_file(**tokenizer(entries, scores=scores))
+
+
+def forms() -> dict[str, Files]:
+    """Return the model in every form by name."""
+    return {
+        "config": {"config.json": config()}, "safetensors": plain(), "sharded safetensors": plain(3),
+        "npz": npz(), "GGUF": {"tiny-F16.gguf": gguf_file()}, "split GGUF": gguf_shards(), "MLX": mlx(),
+    }  # fmt: skip
+
+
+def adapter(base: str) -> Files:
     """Return a LoRA adapter of ``base``."""
     tensors: dict[str, Stored] = {
         f"base_model.model.model.layers.{layer}.self_attn.q_proj.lora_{side}.weight": ("F32", shape)
@@ -163,5 +136,5 @@ def adapter(base: str) -> dict[str, bytes]:
     stated = {"peft_type": "LORA", "r": 8, "base_model_name_or_path": base}
     return {
         "adapter_config.json": json.dumps(stated).encode(),
-        "adapter_model.safetensors": safetensors(tensors),
+        "adapter_model.safetensors": safetensors_bytes(tensors),
     }

@@ -3,25 +3,26 @@
 import contextlib
 import re
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
-from support.replies import Pieces, RawReply, Reply, Request, closes, pieces, ranged
+from support.replies import Pieces, RawReply, Reply, Request, closes, json_reply, pieces, ranged
 
 __all__ = [
     "Answer",
     "Around",
     "Fault",
-    "Logged",
     "RawReply",
     "Reply",
     "Request",
     "Route",
     "WebServer",
+    "file",
+    "json_reply",
     "ranged",
 ]
 
@@ -40,43 +41,41 @@ class Around:
 Fault = tuple[str, float, Route | Around]
 
 
-@dataclass
-class Logged:
-    """One line of the log; ``sent`` counts the body's bytes."""
-
-    method: str
-    target: str
-    headers: Message
-    sent: int = 0
-
-    @property
-    def range(self) -> str | None:
-        """The part asked for, as the request put it."""
-        return self.headers.get("Range")
-
-
 class WebServer:
-    """A server of ``routes``, for use as a context manager; other paths are not found.
+    """A server of ``routes`` by path, for use as a context manager.
 
     Attributes:
         url: the address, without a slash at its end.
+        elsewhere: what other paths get.
         faults: (pattern, times, reply): given so many times to targets that hold the pattern.
         faults_of: the server whose faults are given: this one, unless two share theirs.
         most_at_once: requests that were being answered side by side at most.
     """
 
-    def __init__(self, routes: Mapping[str, Route] | None = None) -> None:
+    elsewhere: Route = Reply(404, body=b"not found")
+
+    def __init__(
+        self,
+        routes: Mapping[str, Route] | None = None,
+        *,
+        elsewhere: Route | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.routes: dict[str, Route] = dict(routes or {})
+        if elsewhere is not None:
+            self.elsewhere = elsewhere
         self.faults: list[Fault] = []
         self.faults_of: WebServer = self
         self.most_at_once = 0
         self.stopping = threading.Event()
         self.errors: list[BaseException] = []
-        self._log: list[Logged] = []
+        self._log: list[Request] = []
         self._now = 0
         self._lock = threading.Lock()
         self._listener = _Listener(self)
-        self.url = f"http://127.0.0.1:{self._listener.server_address[1]}"
+        if tls:
+            self._listener.socket = tls.wrap_socket(self._listener.socket, server_side=True)
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._listener.server_address[1]}"
         self._thread = threading.Thread(target=self._listener.serve_forever, args=(0.02,), daemon=True)
 
     def __enter__(self) -> Self:
@@ -93,19 +92,24 @@ class WebServer:
             raise self.errors[0]
 
     @property
-    def log(self) -> list[Logged]:
+    def log(self) -> list[Request]:
         """Every request so far, in order of arrival."""
         with self._lock:
             return list(self._log)
 
+    def forget(self) -> None:
+        """Empty the log."""
+        with self._lock:
+            self._log.clear()
+
     @property
     def sent(self) -> int:
         """Bytes of all bodies so far."""
-        return sum(line.sent for line in self.log)
+        return sum(request.sent for request in self.log)
 
     def answer(self, request: Request) -> Answer:
         """Return the ordinary answer."""
-        return settle(self.routes.get(request.path, Reply(404, body=b"not found")), request)
+        return settle(self.routes.get(request.path, self.elsewhere), request)
 
     def settled(self, request: Request) -> Answer:
         """Return the fault that is due, else the ordinary answer."""
@@ -122,19 +126,22 @@ class WebServer:
                     return reply
         return None
 
-    def arrived(self, request: Request) -> Logged:
+    def arrived(self, request: Request) -> None:
         """Write a request down and count it as being answered."""
-        line = Logged(request.method, request.target, request.headers)
         with self._lock:
-            self._log.append(line)
+            self._log.append(request)
             self._now += 1
             self.most_at_once = max(self.most_at_once, self._now)
-        return line
 
     def answered(self) -> None:
         """Count one request less as being answered."""
         with self._lock:
             self._now -= 1
+
+
+def file(content: bytes) -> Route:
+    """Return the route of a file, which can be asked for in parts."""
+    return lambda request: ranged(content, request)
 
 
 def settle(route: Route, request: Request) -> Answer:
@@ -185,20 +192,20 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)
         request = Request(self.command, self.path, self.headers, self.rfile.read(length) if length else b"")
-        line = self.server.site.arrived(request)
+        self.server.site.arrived(request)
         with contextlib.ExitStack() as counted:
             counted.callback(self.server.site.answered)
             reply = self.server.site.settled(request)
             self.server.site.stopping.wait(reply.delay_s)
-            self._write(line, pieces(reply, request), counted)
+            self._write(request, pieces(reply, request), counted)
             self.close_connection = self.close_connection or closes(reply)
 
-    def _write(self, line: Logged, pieces: Pieces, counted: contextlib.ExitStack) -> None:
+    def _write(self, request: Request, pieces: Pieces, counted: contextlib.ExitStack) -> None:
         head, ahead = True, next(pieces, None)
         while ahead and not self.server.site.stopping.is_set():
             (pause, raw), ahead = ahead, next(pieces, None)
             self.server.site.stopping.wait(pause)
-            line.sent += 0 if head else len(raw)
+            request.sent += 0 if head else len(raw)
             head = False
             if ahead is None:
                 counted.close()  # before the last bytes: whoever has them all may ask anew at once

@@ -1,5 +1,7 @@
 """The command line: ``hwledger COMMAND``; one file a command, loaded only when it is called."""
 
+import errno
+import io
 import os
 import sys
 from importlib import import_module
@@ -9,9 +11,11 @@ import click
 from hwledger.errors import HwledgerError, InputError, UsageError
 
 INTERRUPTED = 130
+NOT_WRITTEN = {errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG}
 
 COMMANDS = {
     "accuracy": "replay every known measurement and print how right the plans are",
+    "calibrate": "correct figures of speed by measured runs of your own",
     "catalogue": "keep the catalogue up to date, pinned or as shipped",
     "compare": "compare models, devices and quantisations side by side",
     "devices": "list accelerators and nodes, or show one with the source of each figure",
@@ -62,8 +66,13 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Return the exit code of one call; every error ends in one sentence on stderr."""
+    if sys.stdout is None:
+        return _say("there is nowhere to write to: the standard output is closed", 1)
+    _lenient(sys.stdout)
+    _lenient(sys.stderr)
     try:
         code = hwledger.main(arguments, prog_name="hwledger", standalone_mode=False)
+        sys.stdout.flush()
     except BrokenPipeError:
         return _reader_left()
     except SystemExit as leaving:
@@ -75,30 +84,61 @@ def run(arguments: list[str]) -> int:
     except (Exception, KeyboardInterrupt) as error:
         if os.environ.get("HWLEDGER_DEBUG"):
             raise
-        return _say(*_sentence(error))
+        return _say(*_sentence(error, arguments))
     return code if isinstance(code, int) else 0
+
+
+def _lenient(stream: object) -> None:
+    """Let a terminal of an older encoding show an escape instead of failing halfway."""
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
 
 
 def _reader_left() -> int:
     """Close quietly: the reader (head, less) has what it wanted."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno() if sys.__stdout__ else 1)
+    _abandon()
     return 0
 
 
-def _sentence(error: BaseException) -> tuple[str, int]:
+def _abandon() -> None:
+    """Send what is still to be written nowhere, so that leaving does not fail on it again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno() if sys.__stdout__ else 1)
+
+
+def _sentence(error: BaseException, arguments: list[str]) -> tuple[str, int]:
     """Return what to say of an error, and the exit code."""
     if isinstance(error, HwledgerError):
         return str(error), error.exit_code
     if isinstance(error, (KeyboardInterrupt, click.exceptions.Abort)):
         return "interrupted", INTERRUPTED
     if isinstance(error, click.ClickException):
-        return error.format_message(), UsageError.exit_code
+        return f"{error.format_message().rstrip('.')}{_quoting(error, arguments)}", UsageError.exit_code
+    if isinstance(error, OSError) and error.filename is None and error.errno in NOT_WRITTEN:
+        _abandon()
+        return f"the output could not be written ({error.strerror})", 1
+    return _unforeseen(error)
+
+
+def _unforeseen(error: BaseException) -> tuple[str, int]:
     if isinstance(error, MemoryError):
         return "there is not enough memory to read this", InputError.exit_code
     kind = type(error).__name__
     return f"internal error ({kind}: {error}); HWLEDGER_DEBUG=1 shows where; please report it", 1
 
 
+def _quoting(error: click.ClickException, arguments: list[str]) -> str:
+    """Return how to give a command line that was pasted without quotes; empty where none was."""
+    if not isinstance(error, click.NoSuchOption):
+        return ""
+    from hwledger.library.commands import is_command
+
+    pasted = " ".join(arguments[1:])
+    return "; put quotes around a pasted command: hwledger plan '…'" if is_command(pasted) else ""
+
+
 def _say(message: str, code: int) -> int:
-    sys.stderr.write(f"hwledger: {' '.join(message.split())}\n")
+    from hwledger.cli.output import printable
+
+    if sys.stderr is not None:
+        sys.stderr.write(f"hwledger: {printable(' '.join(message.split()))}\n")
     return code

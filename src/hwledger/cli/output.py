@@ -9,13 +9,34 @@ from typing import TYPE_CHECKING, Any
 from hwledger.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rich.console import Console
+
+PIPE_COLUMNS = 1 << 14
+_DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def write_json(document: dict[str, Any]) -> None:
     """Write a document as JSON: indented on a terminal, one line in a pipe."""
     indent = 2 if sys.stdout.isatty() else None
-    sys.stdout.write(json.dumps(document, indent=indent, ensure_ascii=False, default=str) + "\n")
+    plain = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
+    text = json.dumps(document, indent=indent, ensure_ascii=plain, default=str)
+    sys.stdout.write(text.encode("utf-8", "backslashreplace").decode("utf-8") + "\n")
+
+
+def printable(text: str) -> str:
+    """Return a text without what a terminal would act on: names come from files and servers of strangers.
+
+    Control characters and marks that reverse the reading order are left out; lone surrogates (names that are
+    no UTF-8) are shown as escapes.
+    """
+    kept = "".join(char for char in text if char in "\n\t" or not _acts(char))
+    return kept.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _acts(char: str) -> bool:
+    return char < " " or "\x7f" <= char <= "\x9f" or char in _DIRECTIONS
 
 
 def make_console() -> "Console":
@@ -24,16 +45,29 @@ def make_console() -> "Console":
     In a pipe, lines are as long as they need to be, so that other programs can read them.
     """
     from rich.console import Console
+    from rich.segment import Segment
 
-    class Piped(Console):
-        """A console that leaves with 0 where the reader (head) has what it wanted; rich's leaves with 1."""
+    class Careful(Console):
+        """A console that shows no control characters of names, and leaves with 0 where a pipe breaks."""
+
+        def render(self, *given: Any, **named: Any) -> "Iterator[Segment]":
+            for segment in super().render(*given, **named):
+                control = segment.control
+                yield segment if control else Segment(printable(segment.text), segment.style)
 
         def on_broken_pipe(self) -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise SystemExit(0)
 
-    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120
-    return Piped(highlight=False, width=width)
+    return Careful(highlight=False, width=_width())
+
+
+def _width() -> int | None:
+    """Return the columns to draw in; ``None``: those of the terminal."""
+    stated = os.environ.get("COLUMNS", "").strip()
+    if stated.isdecimal() and 0 < int(stated) <= PIPE_COLUMNS:
+        return int(stated)
+    return None if sys.stdout.isatty() and not stated else PIPE_COLUMNS
 
 
 def write_file(path: Path, text: str) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 DOES_NOT_FIT = 3
 BAR = 12
+BLOCK = "█"
 
 
 @click.command("plan", context_settings={"show_default": True})
@@ -84,7 +85,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     file, ollama:NAME, lmstudio:NAME, the address of a running engine, or a command line that runs
     a model. Exit code 3 says that it does not fit, or that nothing holds the limits of --solve.
     """
-    from hwledger.app import plan
+    from hwledger.app import plan, speed
     from hwledger.cli.access import reading
     from hwledger.cli.solving import answer, check_asked
     from hwledger.planner.fit import Verdict
@@ -114,12 +115,13 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
         from hwledger.planner.document import plan_document
         from hwledger.planner.solve.document import plan_cost_document
 
-        write_json({**plan_document(made), "cost": plan_cost_document(made)})
+        found = speed(made) if made.request.devices else None
+        write_json({**plan_document(made, found), "cost": plan_cost_document(made, found)})
     else:
         from hwledger.cli.output import make_console
         from hwledger.screens.plan import plan_screen
 
-        draw(make_console(), plan_screen(made), layers=layers)
+        draw(make_console(), plan_screen(made, speed(made) if made.request.devices else None), layers=layers)
     if made.fit and made.fit.verdict is Verdict.DOES_NOT_FIT:
         ctx.exit(DOES_NOT_FIT)
 
@@ -171,7 +173,7 @@ def draw(console: "Console", screen: "PlanScreen", *, layers: bool) -> None:
         for change in screen.changes:
             console.print(Text(f"  • {change}"))
     if layers:
-        console.print(layer_table(screen.layers))
+        console.print(layer_table(screen.layers, BLOCK if console.encoding.startswith("utf") else "#"))
     if screen.not_modelled:
         console.print(Text(f"Not modelled: {screen.not_modelled}", "dim"))
     for warning in screen.warnings:
@@ -220,8 +222,8 @@ def component_table(screen: "PlanScreen") -> "Table":
     return table
 
 
-def layer_table(rows: "tuple[LayerRow, ...]") -> "Table":
-    """Return the per-layer table with a small bar."""
+def layer_table(rows: "tuple[LayerRow, ...]", mark: str = BLOCK) -> "Table":
+    """Return the per-layer table with a small bar of marks."""
     from rich import box
     from rich.table import Table
 
@@ -243,6 +245,6 @@ def layer_table(rows: "tuple[LayerRow, ...]") -> "Table":
                 f"{size / 2**20:,.2f}" if size else ""
                 for size in (layer.weights_bytes, layer.kv_cache_bytes, layer.state_bytes)
             ),
-            "█" * max(1, round(row.share * BAR)),
+            mark * max(1, round(row.share * BAR)),
         )
     return table

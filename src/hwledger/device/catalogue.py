@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from hwledger.device.names import Names, shipped_names
+from hwledger.device.names import Names, shipped_candidates, shipped_names
 from hwledger.device.options import take_options, with_options
 from hwledger.device.spec import DeviceSpec
 from hwledger.device.table import Entry, entries
@@ -26,12 +26,13 @@ MOST_LETTERS: Final = 200
 _COUNT: Final = r"[x\u00d7*]"  # \u00d7 is the multiplication sign
 # "2x H100" and "2 x H100", but no count in "7900 XTX".
 _COUNT_FIRST: Final = re.compile(rf"(\d{{1,6}})(?:{_COUNT}\s*|\s+{_COUNT}\s+)(.+)", re.IGNORECASE)
-_COUNT_LAST: Final = re.compile(rf"(.+?)(?:\s+|(?<=\d)|(?<=gb)){_COUNT}\s*(\d{{1,6}})", re.IGNORECASE)
+_COUNT_LAST: Final = re.compile(rf"(.+?)(?:\s+|(?<=\d)|(?<=gb))\(?{_COUNT}\s*(\d{{1,6}})\)?", re.IGNORECASE)
 _COUNT_LED: Final = re.compile(rf"{_COUNT}\s?(\d{{1,6}})\s+(.+)", re.IGNORECASE)
 _COUNT_BARE: Final = re.compile(
-    r"(\d{1,2}|single|dual|two|triple|three|quad|four|eight)\s+(.+)", re.IGNORECASE
+    r"(\d{1,2}|one|single|dual|two|triple|three|quad|four|eight)\s+(.+)", re.IGNORECASE
 )
 _NUMBERS: Final = {
+    "one": 1,
     "single": 1,
     "dual": 2,
     "two": 2,
@@ -86,7 +87,7 @@ def find_device(name: str, own: Own = NOTHING) -> DeviceSpec:
 
 def find_candidates(name: str, own: Own = NOTHING) -> tuple[DeviceSpec, ...]:
     """Return every device that a name may mean, own ones first; empty where it means none."""
-    return Names.of(own.devices).candidates(name) or shipped_names().candidates(name)
+    return (own.devices and Names.of(own.devices).candidates(name)) or shipped_candidates(name)
 
 
 def parse_devices(text: str, own: Own = NOTHING) -> tuple[DeviceSpec, ...]:
@@ -116,7 +117,7 @@ def _devices_of(part: str, text: str, own: Own) -> list[DeviceSpec]:
     if not all(name for _, name in readings):
         raise UsageError(f"{text!r} names no device in one place; write it like '2x H100 SXM, RTX 4090'")
     known = (reading for reading in readings if _means_something(reading[1], own))
-    count, name = next(known, readings[-1])
+    count, name = next(known, readings[min(1, len(readings) - 1)])
     if not 1 <= count <= MOST_DEVICES:
         raise UsageError(f"{part!r} asks for {count} devices; ask for 1 to {MOST_DEVICES}")
     if (node := _node(name, own, count)) is not None:
@@ -142,9 +143,9 @@ def _readings(part: str) -> Iterator[tuple[int, str]]:
     yield 1, part
     if match := _COUNT_FIRST.fullmatch(part) or _COUNT_LED.fullmatch(part):
         yield int(match[1]), match[2]
-    elif match := _COUNT_LAST.fullmatch(part):
+    if match := _COUNT_LAST.fullmatch(part):
         yield int(match[2]), match[1]
-    elif match := _COUNT_BARE.fullmatch(part):
+    if match := _COUNT_BARE.fullmatch(part):
         yield _NUMBERS.get(match[1].lower()) or int(match[1]), match[2]
 
 
@@ -155,8 +156,7 @@ def _means_something(name: str, own: Own) -> bool:
 def _found(name: str, own: Own, count: int = 1) -> DeviceSpec:
     if _MEMORY.fullmatch(name):
         return _anonymous(name)
-    mine = Names.of(own.devices)
-    if mine.candidates(name):
+    if own.devices and (mine := Names.of(own.devices)).candidates(name):
         return mine.find(name)
     try:
         return shipped_names().find(name)
@@ -172,7 +172,7 @@ def _sold_together(name: str, count: int) -> DeviceSpec | None:
     from hwledger.device.node import shipped_nodes  # noqa: PLC0415 - it needs this module
 
     sold = {node.devices[0].name for node in shipped_nodes() if len(node.devices) == count > 1}
-    fitting = [device for device in shipped_names().candidates(name) if device.name in sold]
+    fitting = [device for device in shipped_candidates(name) if device.name in sold]
     return fitting[0] if len(fitting) == 1 else None
 
 

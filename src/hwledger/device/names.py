@@ -9,7 +9,7 @@ product lines do not. Where several devices are left none is chosen: all are lis
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final
 
 from hwledger.device.spec import DeviceSpec
@@ -35,6 +35,9 @@ _DROPPED: Final = {
 _SUPER: Final = re.compile(r"(\d0[5-9]0|16[56]0)s")
 
 
+_FAMILIES: Final = frozenset({"jetson"})  # dropped even where no number is left: "Orin Nano"
+
+
 @dataclass(frozen=True, slots=True)
 class _Known:
     """One spelling of a device: its words, what else may be typed, and what need not be."""
@@ -58,6 +61,8 @@ class Names:
 
     known: tuple[_Known, ...]
     exact: dict[str, DeviceSpec] = field(hash=False)
+    words: frozenset[str]  # of all names
+    sayable: frozenset[str]  # these, and what else may be said of some device
 
     @classmethod
     def of(cls, listed: Iterable[Entry]) -> "Names":
@@ -69,7 +74,8 @@ class Names:
             for words in entry.spellings:
                 known.append(_Known(entry, frozenset(words), allowed, _dropped(entry.device, words)))
                 exact.setdefault("".join(words), entry.device)
-        return cls(tuple(known), exact)
+        named = frozenset(word for spelling in known for word in spelling.words)
+        return cls(tuple(known), exact, named, named.union(*(spelling.allowed for spelling in known)))
 
     def find(self, name: str) -> DeviceSpec:
         """Return the one device that a name means.
@@ -79,7 +85,7 @@ class Names:
             UnknownOptionError: it fits none; the nearest names are listed.
             UsageError: the device exists, but with other memory; the sizes are listed.
         """
-        found = self.candidates(name)
+        found = shipped_candidates(name) if self is shipped_names() else self.candidates(name)
         if len(found) == 1:
             return found[0]
         if found:
@@ -101,6 +107,8 @@ class Names:
 
     def _fitting(self, typed: frozenset[str], *, rare: bool = False) -> tuple[DeviceSpec, ...]:
         """Return what the words fit: the devices that leave no telling word untyped, else all."""
+        if not typed <= self.sayable:
+            return ()
         fitting = [known for known in self.known if known.fits(typed)]
         unsized = frozenset(word for word in typed if not _is_size(word))
         if unsized == typed and not rare:
@@ -117,10 +125,9 @@ class Names:
 
     def _longer(self, words: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
         """Yield the words with the letters that one of them lacks: MI300 for MI300X and MI300A."""
-        known = {word for spelling in self.known for word in spelling.words}
         for word in words:
-            if word not in known and word[-1:].isdigit():
-                longer = sorted(k for k in known if k.startswith(word) and k[len(word) :].isalpha())
+            if word not in self.words and word[-1:].isdigit():
+                longer = sorted(k for k in self.words if k.startswith(word) and k[len(word) :].isalpha())
                 yield from (tuple(k if w == word else w for w in words) for k in longer)
 
     def _unknown(self, name: str) -> UsageError:
@@ -178,11 +185,17 @@ def _without_s(word: str, suffix: str) -> Iterator[str]:
         yield word[:-1] if not suffix and word.endswith("s") and word[-2:-1].isalnum() else word
 
 
+@lru_cache(maxsize=1024)
+def shipped_candidates(name: str) -> tuple[DeviceSpec, ...]:
+    """Return what ``Names.candidates`` says of a name among the accelerators that ship."""
+    return shipped_names().candidates(name)
+
+
 def _dropped(device: DeviceSpec, words: Sequence[str]) -> frozenset[str]:
     """Return the words that may be dropped: those of the product line, where a model number is left."""
     dropped = _DROPPED.get(device.vendor, frozenset())
     left = (word for word in words if word not in dropped and not _is_size(word))
-    return dropped if any(map(_numbered, left)) else frozenset()
+    return dropped if any(map(_numbered, left)) else dropped & _FAMILIES
 
 
 def _numbered(word: str) -> bool:

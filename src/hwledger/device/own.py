@@ -127,7 +127,7 @@ def _named(fields: Fields, known: Known) -> tuple[str, tuple[str, ...]]:
     if not name:
         raise fields.place.error("name", "is missing; give the device a name")
     for key, each in (("name", name), *(("aliases", alias) for alias in aliases)):
-        if not any(len(word) > 1 for word in words_of(each)):
+        if not any(len(word) > 1 and any(map(str.isalnum, word)) for word in words_of(each)):
             raise fields.place.error(key, f"{each[:40]!r} is no name that can be asked for; give it a word")
         if words_of(each) in known:
             raise fields.place.error(key, f"{each[:40]!r} is taken by another device; give it another")

@@ -1,6 +1,7 @@
 """The words of a device's name, in one spelling."""
 
 import re
+from functools import lru_cache
 from typing import Final
 
 # Words that say nothing that a device's own name does not say: vendors, brands, makers of boards.
@@ -36,6 +37,7 @@ INTEGRATED: Final = re.compile(
 _SEPARATORS: Final = re.compile(r"[\s_()\[\]/,-]+")
 
 
+@lru_cache(maxsize=4096)
 def words_of(name: str) -> tuple[str, ...]:
     """Return the words of a name in one spelling, vendors and board makers left out."""
     text = _SEPARATORS.sub(" ", name.lower().replace("+", " "))

@@ -32,7 +32,16 @@ def _unheard(said: object) -> None:
 
 def offline_by_environment() -> bool:
     """Whether a variable of the environment forbids the network (``HF_HUB_OFFLINE=1``)."""
-    return any(os.environ.get(name, "").strip().lower() in _ON for name in OFFLINE_VARIABLES)
+    return bool(_forbidding())
+
+
+def offline_words() -> str:
+    """Return what switched the network off, for sentences: the variable that did, else the option."""
+    return _forbidding() or "--offline"
+
+
+def _forbidding() -> str:
+    return next((n for n in OFFLINE_VARIABLES if os.environ.get(n, "").strip().lower() in _ON), "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

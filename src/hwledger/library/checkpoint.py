@@ -4,7 +4,7 @@ Every source ends here, so the same bytes give the same model whether they lie o
 another program's store, and what was read can be kept without keeping a model.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -157,10 +157,18 @@ def _read_tensors(files: Files, sizes: Mapping[str, int]) -> Checkpoint:
     names = sorted(name for name in sizes if name.endswith(".npz"))
     if not names:
         pickle = next((name for name in sorted(sizes) if name.endswith(PICKLES)), "")
-        note = f"{pickle} and its like are pickles, which are never opened: sizes are the config's"
-        return Checkpoint(name="", where="", notes=(note,) if pickle else ())
+        return Checkpoint(name="", where="", notes=tuple(_without_headers(sizes, pickle)))
     from hwledger.library.npz.reader import read_npz  # noqa: PLC0415 - rare
 
     headers = files.each(lambda name: read_npz(files, name), names)
     tensors = tuple(tensor for header in headers for tensor in header.tensors)
     return Checkpoint(name="", where="", tensors=tensors, tensor_format="npz", files=len(names))
+
+
+def _without_headers(sizes: Mapping[str, int], pickle: str) -> Iterator[str]:
+    """Yield why a config stands alone, where something says that it should not."""
+    if pickle:
+        yield f"{pickle} is a pickle, which is never opened: sizes are computed from the config"
+    index = next((name for name in sizes if name.endswith(".safetensors.index.json")), "")
+    if index:
+        yield f"the model is incomplete: none of the weights that {index} lists is here"

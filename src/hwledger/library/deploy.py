@@ -2,8 +2,12 @@
 
 from dataclasses import replace
 
+from hwledger.errors import MissingError
 from hwledger.library.access import Access
 from hwledger.library.deployment import Deployment
+from hwledger.library.pasted import tidied
+from hwledger.library.source import open_model
+from hwledger.model.spec import ModelSpec
 
 
 def deployment_of(ref: str | Deployment, access: Access) -> Deployment | None:
@@ -18,7 +22,25 @@ def deployment_of(ref: str | Deployment, access: Access) -> Deployment | None:
     told = ref if isinstance(ref, Deployment) else _command(ref)
     if told is not None:
         return _served(told, access) or told
-    return _served(Deployment(model=str(ref), program=""), access)
+    return _served(Deployment(model=tidied(str(ref)), program=""), access)
+
+
+def open_deployed(told: Deployment, access: Access) -> ModelSpec:
+    """Return the model of a deployment, at the revision that it names.
+
+    Raises:
+        MissingError: it is not to be found from here; where a server said it, that is part of the sentence.
+        HwledgerError: as ``open_model``.
+    """
+    try:
+        return open_model(told.model, access=replace(access, revision=access.revision or told.revision))
+    except MissingError as error:
+        if not told.server:
+            raise
+        raise MissingError(
+            f"{told.program} at {told.server} runs {told.model[:300]}, which cannot be read from here"
+            f" ({error}); plan the model by its file or its name on the hub instead"
+        ) from None
 
 
 def _command(ref: str) -> Deployment | None:

@@ -21,6 +21,7 @@ class Deployment:
         weights: type that the program packs the weights in while loading, where it does.
         kv_cache: number type of the KV cache, where it is no option.
         device: accelerators, as ``parse_devices`` reads them, where they are told.
+        server: address of the server that said all this; empty where a command did.
         notes: what was read and does not enter the plan, in sentences.
     """
 
@@ -36,4 +37,5 @@ class Deployment:
     weights: str | None = None
     kv_cache: str | None = None
     device: str | None = None
+    server: str = ""
     notes: tuple[str, ...] = ()

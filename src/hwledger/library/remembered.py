@@ -25,11 +25,14 @@ class Read:
         checkpoint: the facts.
         reading: how much was read, from where.
         revision: commit, where the place has them.
+        keep: it is what the place itself says; a copy on this machine may be old or incomplete and is not
+            remembered in its name.
     """
 
     checkpoint: Checkpoint
     reading: Reading
     revision: str = ""
+    keep: bool = True
 
 
 def remembered(key: str, access: Access, read: Callable[[], Read], *, lasting: bool = False) -> ModelSpec:
@@ -60,6 +63,8 @@ def remembered(key: str, access: Access, read: Callable[[], Read], *, lasting: b
         access.say(f"{error}; planned from an earlier reading")
         return _spec(old)
     spec = _spec(now)
+    if not now.keep:
+        return spec
     keep(_KIND, key, {"checkpoint": checkpoint_document(now.checkpoint), "reading": asdict(now.reading),
                       "revision": now.revision})  # fmt: skip
     return spec

@@ -9,10 +9,15 @@ from typing import Protocol, runtime_checkable
 from hwledger.errors import AmbiguousError, MissingError
 from hwledger.library.access import Access
 from hwledger.library.adapter import base_of, on_base
+from hwledger.library.pasted import tidied
 from hwledger.model.spec import ModelSpec
 
 ENTRY_POINTS = "hwledger.sources"
 LONGEST_SHOWN = 200
+HERE = frozenset({"gguf", "file"})
+"""Sources of files that the user has: what those name may be a file, too."""
+NAMED = frozenset({"hf", "catalogue"})
+"""Sources that anybody's adapter may name its base in: nothing else is contacted on a stranger's word."""
 
 
 @runtime_checkable
@@ -58,11 +63,15 @@ class Source(Protocol):
         ...
 
 
-@cache
 def installed_sources() -> tuple[Source, ...]:
-    """Return an instance of every installed source, in order of precedence."""
+    """Return an instance of every installed source, in order of precedence, which settings may change."""
+    return tuple(sorted(_sources(), key=lambda source: (source.precedence, source.name)))
+
+
+@cache
+def _sources() -> tuple[Source, ...]:
     found = [point.load()() for point in entry_points(group=ENTRY_POINTS)]
-    return tuple(sorted((s for s in found if isinstance(s, Source)), key=lambda s: (s.precedence, s.name)))
+    return tuple(source for source in found if isinstance(source, Source))
 
 
 def open_model(ref: str, sources: Sequence[Source] | None = None, access: Access | None = None) -> ModelSpec:
@@ -78,31 +87,59 @@ def open_model(ref: str, sources: Sequence[Source] | None = None, access: Access
         UnreachableError: a server does not answer, or the network is not to be used.
     """
     access = access or Access()
-    spec = _open(ref, tuple(sources) if sources is not None else installed_sources(), access)
+    asked = tuple(sources) if sources is not None else installed_sources()
+    source, found = _find(ref, asked, access)
+    spec = source.open(found, access)
     base = base_of(spec)
     if base is None:
         return spec
-    return on_base(spec, _open(base, installed_sources(), replace(access, revision=None)))
+    allowed = HERE | NAMED if source.name in HERE else NAMED
+    bases = [each for each in installed_sources() if each.name in allowed]
+    plain = replace(access, revision=None)
+    try:
+        source, found = _find(base, bases, plain)
+    except MissingError:
+        raise MissingError(
+            f"{spec.id} is an adapter of {base[:LONGEST_SHOWN]!r}, which is no model of the hub or the"
+            f" catalogue{' and no file here' if allowed > HERE else ''}; plan its base model itself"
+        ) from None
+    return on_base(spec, source.open(found, plain))
 
 
-def _open(ref: str, asked: Sequence[Source], access: Access) -> ModelSpec:
+def _find(ref: str, asked: Sequence[Source], access: Access) -> tuple[Source, str]:
+    """Return the source that answers to ``ref``, and the reference as it knows it.
+
+    What people copy along with a name (quotes, brackets, a comma) counts only where it is no name with it.
+    """
+    for text in dict.fromkeys((ref, tidied(ref))):
+        named, wanted = _named(text, asked, access)
+        for source in named or asked:
+            found = list(source.named(wanted) if named else source.candidates(wanted))
+            if len(found) > 1:
+                raise AmbiguousError(text, [f"{source.name}:{each}" for each in found] if named else found)
+            if found:
+                return source, found[0]
+    named, wanted = _named(ref, asked, access)
+    raise MissingError(_not_found(ref, wanted, named, asked, access))
+
+
+def _named(ref: str, asked: Sequence[Source], access: Access) -> tuple[list[Source], str]:
+    """Return the source that a prefix names, if any, and the reference without it."""
     prefix, colon, rest = ref.partition(":")
-    named = [source for source in asked if colon and source.name == prefix]
+    named = [source for source in asked if colon and source.name == prefix.lower()]
     if access.revision and not named:  # only repositories have revisions
-        named = [source for source in asked if source.name == "hf"]
-        rest = ref
-    wanted = rest if named else ref
-    for source in named or asked:
-        found = list(source.named(wanted) if named else source.candidates(wanted))
-        if len(found) > 1:
-            raise AmbiguousError(ref, found)
-        if found:
-            return source.open(found[0], access)
-    raise MissingError(_not_found(ref, wanted, named or asked))
+        return [source for source in asked if source.name == "hf"], ref
+    return named, rest if named else ref
 
 
-def _not_found(ref: str, wanted: str, sources: Sequence[Source]) -> str:
-    near = [name for source in sources for name in source.nearest(wanted)][:3]
+def _not_found(
+    ref: str, wanted: str, named: Sequence[Source], asked: Sequence[Source], access: Access
+) -> str:
+    near = [name for source in named or asked for name in source.nearest(wanted)][:3]
     shown = ref if len(ref) <= LONGEST_SHOWN else f"{ref[:LONGEST_SHOWN]}…"
     hint = f"did you mean {', '.join(near)}?" if near else "list the known names with: hwledger models"
+    if named and access.revision:
+        return f"{shown!r} is no repository of the hub, and only those have revisions; leave out --revision"
+    if named:
+        return f"{shown!r} has not the form of a name that {named[0].name}: understands; {hint}"
     return f"nothing is called {shown!r}: it is no file or folder here and no name in the catalogue; {hint}"

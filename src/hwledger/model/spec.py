@@ -74,6 +74,11 @@ class ModelSpec:
     revision: str = ""
     reading: Reading | None = None
 
+    @property
+    def weights_known(self) -> bool:
+        """Whether any tensor is known: a server or a header may tell of layers alone."""
+        return bool(self.tensors or self.stored_tensors)
+
     @cached_property
     def census(self) -> Census:
         """Parameters of the model, total and active, per part and per layer; counted once."""

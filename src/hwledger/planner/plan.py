@@ -8,6 +8,7 @@ from hwledger.device.spec import DeviceSpec
 from hwledger.errors import UsageError
 from hwledger.model.spec import ModelSpec
 from hwledger.planner.engine import EngineProfile, engine_profile
+from hwledger.planner.engines.versions import is_newer
 from hwledger.planner.fit import Change, Fit, Verdict, judge
 from hwledger.planner.memory import HOST, Category, EngineMemory
 from hwledger.planner.options import parse_options
@@ -66,7 +67,8 @@ class Plan:
         request: what was asked, fully resolved.
         engine: name of the engine.
         memory: the engine's answer.
-        fit: the verdict over all devices; ``None`` where no device was given.
+        fit: the verdict over all devices; ``None`` where no device was given, or where the weights are
+            unknown and the rest fits.
         program: the command line or server whose settings were planned; empty where there was none.
     """
 
@@ -108,7 +110,11 @@ class Plan:
     @cached_property
     def devices(self) -> tuple[DevicePlan, ...]:
         """What each device holds, in the order given."""
-        return tuple(device_plans(self.request.devices, self.memory))
+        plans = device_plans(self.request.devices, self.memory)
+        if self.spec.weights_known:
+            return tuple(plans)
+        bad = Verdict.DOES_NOT_FIT
+        return tuple(replace(plan, verdict=bad if plan.verdict is bad else None) for plan in plans)
 
     @cached_property
     def layers(self) -> tuple[LayerPlan, ...]:
@@ -198,17 +204,28 @@ def default_engine(spec: ModelSpec) -> str:
 def plan_request(request: Request, profile: EngineProfile) -> Plan:
     """Return the plan of one request, with a verdict where devices are given."""
     memory = profile.memory(request)
+    if is_newer(request.version, profile.newest):
+        newer = (
+            f"{profile.name} {request.version} is newer than {profile.newest}, up to which the rules here"
+            " were checked; the newest rules are used"
+        )
+        memory = replace(memory, warnings=(*memory.warnings, newer))
     plan = Plan(request=request, engine=profile.name, memory=memory)
     if not request.devices:
         return plan
     return replace(plan, fit=_fit(plan))
 
 
-def _fit(plan: Plan) -> Fit:
-    """Return the verdict of the worst device and the least headroom."""
+def _fit(plan: Plan) -> Fit | None:
+    """Return the verdict of the worst device and the least headroom.
+
+    Where the weights are unknown the plan is a lower bound: it can fail to fit, and nothing says it fits.
+    """
     headrooms = [d.usable_bytes - d.total_bytes for d in plan.devices if d.usable_bytes is not None]
-    verdicts = [d.verdict for d in plan.devices if d.verdict is not None]
+    verdicts = [d.verdict for d in device_plans(plan.request.devices, plan.memory) if d.verdict is not None]
     worst = max(verdicts, key=list(Verdict).index)
+    if not plan.spec.weights_known and worst is not Verdict.DOES_NOT_FIT:
+        return None
     return Fit(verdict=worst, headroom_bytes=min(headrooms))
 
 

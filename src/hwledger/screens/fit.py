@@ -16,6 +16,7 @@ from hwledger.units import format_count, format_gib
 if TYPE_CHECKING:
     from hwledger.device.spec import DeviceSpec
     from hwledger.library.local.model import LocalModel
+    from hwledger.planner.solve.question import Estimator
 
 COLUMNS = (
     ("model", False), ("size", True), ("active", True), ("runs", False), ("weights", False), ("GiB", True),
@@ -69,22 +70,22 @@ def fit_all(
         catalogue: look at the catalogue.
         seen: is told the name of each model before it is planned.
     """  # fmt: skip
-    found = []
+    found, estimate = [], estimator()
     for name, open_it in [*(_catalogue(words) if catalogue else ()), *(_local(words) if local else ())]:
         if seen:
             seen(name)
-        found.append(_fitted(name, open_it, asked))
+        found.append(_fitted(name, open_it, asked, estimate))
     return found
 
 
-def _fitted(name: str, open_it: Callable[[], object], asked: FitQuestion) -> Fitted:
+def _fitted(name: str, open_it: Callable[[], object], asked: FitQuestion, estimate: "Estimator") -> Fitted:
     try:
         spec = open_it()
     except HwledgerError as error:
         return Fitted(model=name, parameters=0, active=0, engine="", mode=Mode.NOT, problem=str(error))
     return fit_model(
         spec, asked.devices, engine=asked.engine, context=asked.context,  # type: ignore[arg-type] # a model
-        concurrency=asked.concurrency, weights=asked.weights, limits=asked.limits, estimator=estimator,
+        concurrency=asked.concurrency, weights=asked.weights, limits=asked.limits, estimator=estimate,
     )  # fmt: skip
 
 

@@ -106,7 +106,8 @@ def plan_screen(plan: Plan, throughput: Throughput | None = None) -> PlanScreen:
 def _verdict(plan: Plan) -> str:
     total = format_gib(plan.total_bytes - plan.host_bytes)
     if plan.fit is None:
-        return f"Needs {total} of accelerator memory{_host(plan)}"
+        least = "" if plan.spec.weights_known else "at least "
+        return f"Needs {least}{total} of accelerator memory{_host(plan)}"
     word = VERDICTS[plan.fit.verdict]
     room = format_gib(abs(plan.fit.headroom_bytes))
     where = "" if len(plan.devices) == 1 else " on the fullest device"

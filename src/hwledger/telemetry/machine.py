@@ -90,7 +90,7 @@ def _amd() -> Iterator[DeviceSpec]:
 
 
 def _amdgpu(card: Path) -> DeviceSpec:
-    """Return one card of amdgpu; where memory is shared, what the GPU may map of it counts, not the carve-out.
+    """Return one card of amdgpu; of shared memory what the GPU may map counts, not the carve-out.
 
     The two overlap the same memory (ROCm/legacy-rocm-build#6004: 8 and 124 GiB of 128), so never their sum.
     """

@@ -2,7 +2,6 @@
 
 import json
 import struct
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,10 @@ from hwledger.library.safetensors.reader import parse_safetensors, read_safetens
 from hwledger.library.source import open_model
 from hwledger.planner.plan import plan
 from hwledger.planner.weights import weigh
-from support.gguf_writer import gguf, llama, text
+from hwledger.units import round_up
+from support.checkpoints import framed, npy, npz_bytes
+from support.gguf_models import smallest
+from support.gguf_writer import ALIGNMENT, gguf, text
 
 
 def parsed(raw: bytes) -> GgufHeader:
@@ -27,11 +29,13 @@ def parsed(raw: bytes) -> GgufHeader:
     return parse_gguf(BufferFile(raw, "x"))
 
 
-META, TENSORS = llama()
+META, TENSORS = smallest()
 GOOD = gguf(META, TENSORS)
+HEADER = parsed(GOOD).header_bytes
 F16, Q8_0, F32 = 1, 8, 0
-# embedding f16, output q8_0, per layer: q, k, v in q8_0 (34 bytes per 32) and a norm in f32
-WEIGHTS = 64 * 96 * 2 + 64 * 96 * 34 // 32 + 2 * ((64 * 64 + 2 * 64 * 32) * 34 // 32 + 64 * 4)
+# embedding in f16, the other matrices in q8_0 (34 bytes per 32), norms in f32; two layers
+MATRICES = 32 * 96 + 2 * (2 * 32 * 32 + 2 * 32 * 16 + 3 * 32 * 64)
+WEIGHTS = 32 * 96 * 2 + MATRICES * 34 // 32 + (1 + 2 * 2) * 32 * 4
 
 
 @pytest.mark.requirement("FR-PLAN-WEIGHTS", "FR-PLAN-SOURCES")
@@ -46,7 +50,7 @@ def test_a_gguf_file_is_read_to_the_byte(tmp_path: Path) -> None:
     assert weigh(spec).total == WEIGHTS
     made = plan(spec, engine="llama.cpp", options={"n_ctx": 256})
     assert made.by_category["weights"] == WEIGHTS
-    assert made.by_category["kv_cache"] == 2 * 2 * 2 * 16 * 2 * 256
+    assert made.by_category["kv_cache"] == 2 * 2 * 16 * 2 * 256
 
 
 @pytest.mark.requirement("FR-PLAN-SOURCES")
@@ -117,21 +121,21 @@ def test_a_hostile_gguf_ends_in_one_sentence(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.requirement("NFR-BAD-INPUT")
 def test_a_gguf_cut_at_any_byte_is_refused_or_header_only() -> None:
-    """Only the whole file, or the whole header without any data, is read."""
-    header_bytes = parsed(GOOD).header_bytes
-    for end in range(len(GOOD)):
-        try:
-            header = parsed(GOOD[:end])
-        except MalformedError:
+    """Only the whole file, or the whole header up to where its data would begin, is read."""
+    start = round_up(HEADER, ALIGNMENT)
+    for end in [*range(start + 2 * ALIGNMENT), *range(start, len(GOOD), ALIGNMENT - 1), len(GOOD) - 1]:
+        if HEADER <= end <= start:
+            assert parsed(GOOD[:end]).missing_data_bytes == len(GOOD) - end
             continue
-        assert header_bytes <= end < header_bytes + 32 or header.missing_data_bytes == 0
+        with pytest.raises(MalformedError):
+            parsed(GOOD[:end])
 
 
 @pytest.mark.requirement("NFR-BAD-INPUT")
 @settings(max_examples=300, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, len(GOOD) - 1), st.integers(0, 255)), min_size=1, max_size=8))
+@given(st.lists(st.tuples(st.integers(0, HEADER - 1), st.integers(0, 255)), min_size=1, max_size=8))
 def test_flipped_bytes_never_escape(flips: list[tuple[int, int]]) -> None:
-    """Whatever bytes change, a header comes out or one of our errors does."""
+    """Whatever bytes of the header change, a header comes out or one of our errors does."""
     raw = bytearray(GOOD)
     for at, byte in flips:
         raw[at] = byte
@@ -172,12 +176,6 @@ def test_a_split_model_needs_all_its_parts_in_order(tmp_path: Path) -> None:
         read_gguf_model(LocalFiles(first.parent), first.name)
 
 
-def safetensors(entries: object, data: int) -> bytes:
-    """Return a safetensors file."""
-    raw = entries if isinstance(entries, bytes) else json.dumps(entries).encode()
-    return struct.pack("<Q", len(raw)) + raw + bytes(data)
-
-
 def entry(dtype: str, shape: list[int], start: int, end: int) -> dict[str, object]:
     """Return one header entry."""
     return {"dtype": dtype, "shape": shape, "data_offsets": [start, end]}
@@ -188,20 +186,20 @@ BROKEN = {
     "short": b"1234",
     "claims 100 MB": struct.pack("<Q", 100_000_001) + bytes(64),
     "claims more than there is": struct.pack("<Q", 1000) + b"{}",
-    "no JSON": safetensors(b"{nope", 0),
-    "a list": safetensors([], 0),
-    "no UTF-8": safetensors(b'{"\xff":1}', 0),
-    "deep": safetensors(b"[" * 50_000, 0),
-    "key twice": safetensors(b'{"a":{"dtype":"F32","shape":[],"data_offsets":[0,4]},"a":{}}', 4),
-    "hole": safetensors({"a": entry("F32", [1], 0, 4), "b": entry("F32", [1], 8, 12)}, 12),
-    "overlap": safetensors({"a": entry("F32", [2], 0, 8), "b": entry("F32", [1], 4, 8)}, 8),
-    "wrong size": safetensors({"a": entry("F32", [2], 0, 4)}, 4),
-    "unknown dtype": safetensors({"a": entry("F33", [1], 0, 4)}, 4),
-    "negative": safetensors({"a": entry("F32", [-1], 0, 4)}, 4),
-    "cut short": safetensors({"a": entry("F32", [4], 0, 16)}, 15),
-    "too long": safetensors({"a": entry("F32", [4], 0, 16)}, 17),
-    "no entry": safetensors({"a": 1}, 0),
-    "metadata of numbers": safetensors({"__metadata__": {"a": 1}}, 0),
+    "no JSON": framed(b"{nope", 0),
+    "a list": framed([], 0),
+    "no UTF-8": framed(b'{"\xff":1}', 0),
+    "deep": framed(b"[" * 50_000, 0),
+    "key twice": framed(b'{"a":{"dtype":"F32","shape":[],"data_offsets":[0,4]},"a":{}}', 4),
+    "hole": framed({"a": entry("F32", [1], 0, 4), "b": entry("F32", [1], 8, 12)}, 12),
+    "overlap": framed({"a": entry("F32", [2], 0, 8), "b": entry("F32", [1], 4, 8)}, 8),
+    "wrong size": framed({"a": entry("F32", [2], 0, 4)}, 4),
+    "unknown dtype": framed({"a": entry("F33", [1], 0, 4)}, 4),
+    "negative": framed({"a": entry("F32", [-1], 0, 4)}, 4),
+    "cut short": framed({"a": entry("F32", [4], 0, 16)}, 15),
+    "too long": framed({"a": entry("F32", [4], 0, 16)}, 17),
+    "no entry": framed({"a": 1}, 0),
+    "metadata of numbers": framed({"__metadata__": {"a": 1}}, 0),
 }
 
 
@@ -229,8 +227,8 @@ def test_any_safetensors_header_is_read_or_refused(raw: bytes, data: int) -> Non
 @pytest.mark.requirement("FR-PLAN-WEIGHTS", "FR-PLAN-SOURCES")
 def test_a_folder_counts_what_the_index_names(tmp_path: Path) -> None:
     """The index decides which files count; one that it names and that is missing is an error."""
-    (tmp_path / "a.safetensors").write_bytes(safetensors({"x": entry("BF16", [4, 2], 0, 16)}, 16))
-    (tmp_path / "old.safetensors").write_bytes(safetensors({"y": entry("F32", [1], 0, 4)}, 4))
+    (tmp_path / "a.safetensors").write_bytes(framed({"x": entry("BF16", [4, 2], 0, 16)}, 16))
+    (tmp_path / "old.safetensors").write_bytes(framed({"y": entry("F32", [1], 0, 4)}, 4))
     index = tmp_path / "model.safetensors.index.json"
     index.write_text(json.dumps({"weight_map": {"x": "a.safetensors"}}))
     header = read_safetensors_model(LocalFiles(tmp_path))
@@ -241,19 +239,11 @@ def test_a_folder_counts_what_the_index_names(tmp_path: Path) -> None:
         read_safetensors_model(LocalFiles(tmp_path))
 
 
-def npy(descr: str, shape: tuple[int, ...], data: int) -> bytes:
-    """Return an npy array of zeros."""
-    header = repr({"descr": descr, "fortran_order": False, "shape": shape}).encode()
-    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + bytes(data)
-
-
 @pytest.mark.requirement("FR-PLAN-SOURCES", "FR-PLAN-MLX")
 def test_an_npz_is_read_with_its_bfloat16(tmp_path: Path) -> None:
     """MLX stores bfloat16 as two raw bytes; sizes are exact."""
     path = tmp_path / "weights.npz"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("a.weight.npy", npy("<V2", (3, 2), 12))
-        archive.writestr("b.npy", npy("<u4", (2,), 8))
+    path.write_bytes(npz_bytes({"a.weight": npy("<V2", (3, 2), 12), "b": npy("<u4", (2,), 8)}))
     found = [
         (t.name, t.dtype.name, t.shape, t.nbytes)
         for t in read_npz(LocalFiles(path.parent), path.name).tensors

@@ -1,5 +1,7 @@
 """This machine as far as a plan needs it."""
 
+from pathlib import Path
+
 import psutil
 import pytest
 
@@ -33,3 +35,38 @@ def test_a_drivers_memory_wins_over_the_catalogues() -> None:
     assert Machine((known, unknown), 1 << 30).described.startswith(
         "RTX 4090, NVIDIA Something 9000 and 1.00 GiB"
     )
+
+
+@pytest.mark.requirement("FR-DEVICES-MEMORY")
+@pytest.mark.parametrize(("limit", "mib"), [("180000", 180000), ("0", None), ("", None), ("999999999", None)])
+def test_macos_says_how_much_its_gpu_may_wire(
+    limit: str, mib: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A limit that was set counts; 0, nothing and nonsense leave the system's own."""
+    told = {"machdep.cpu.brand_string": "Apple M2 Ultra", "iogpu.wired_limit_mb": limit}
+    monkeypatch.setattr(machine, "_sysctl", told.__getitem__)
+    monkeypatch.setattr(machine.platform, "system", lambda: "Darwin")
+    monkeypatch.setattr(machine.platform, "machine", lambda: "arm64")
+    memory = psutil.virtual_memory()._replace(total=192 << 30)
+    monkeypatch.setattr(machine.psutil, "virtual_memory", lambda: memory)
+    known = find_device("M2 Ultra 192GB").usable_bytes
+    assert [d.usable_bytes for d in machine._apple()] == [mib << 20 if mib else known]
+
+
+@pytest.mark.requirement("FR-DEVICES-MEMORY")
+@pytest.mark.parametrize(
+    ("name", "vram", "gtt", "usable"),
+    [
+        ("AMD Ryzen AI Max+ 395 128GB", 512 << 20, 96 << 30, 96 << 30),
+        ("AMD Ryzen AI Max+ 395 128GB", 8 << 30, 133_143_986_176, 133_143_986_176),
+        ("Radeon RX 7900 XTX", 25_753_026_560, 32 << 30, 25_753_026_560),
+    ],
+)
+def test_what_a_shared_memory_gpu_may_map_counts(
+    name: str, vram: int, gtt: int, usable: int, tmp_path: Path
+) -> None:
+    """The carve-out and the mappable memory are never added up; a card's own memory is its own."""
+    files = {"product_name": name, "mem_info_vram_total": str(vram), "mem_info_gtt_total": str(gtt)}
+    for file, content in files.items():
+        (tmp_path / file).write_text(content, "utf-8")
+    assert machine._amdgpu(tmp_path).usable_bytes == usable

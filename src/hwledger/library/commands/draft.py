@@ -49,7 +49,8 @@ def _digits(text: str) -> bool:
 class Draft:
     """What is known so far of one command.
 
-    ``number`` is how the program itself reads numbers: what it returns is written in digits.
+    ``number`` is how the program itself reads numbers: what it returns is written in digits. ``unread`` are
+    the options that are told, with values that the text does not show.
     """
 
     def __init__(self, call: Call, engine: str | None, number: Number = whole) -> None:
@@ -62,6 +63,7 @@ class Draft:
         self.model = ""
         self.revision: str | None = None
         self.whole_context = False
+        self.unread: set[str] = set()
         self.notes = list(call.notes)
 
     def note(self, text: str) -> None:
@@ -91,6 +93,7 @@ class Draft:
             self.enter(name, constant or "on", item.said)
         else:
             self.note(f"{_short(item.said)} is given without a value: not planned")
+            self.unread.add(name)
 
     def left_over(self, words: Sequence[str]) -> None:
         """Say which words belong to no flag."""
@@ -129,6 +132,7 @@ class Draft:
             value = self.number(text)
             if value is None:
                 self.note(f"{_short(said)} is no number to {self.call.program}: not planned")
+                self.unread.add(name)
                 return
             text = str(value)
         try:

@@ -1,17 +1,26 @@
 """The one command of a pasted text that runs a model."""
 
+import re
+import shlex
+from dataclasses import replace
 from typing import Final
 
 from hwledger.errors import UsageError
 from hwledger.library.commands import snippets
+from hwledger.library.commands.documents import containers
+from hwledger.library.commands.fetched import from_where
 from hwledger.library.commands.launch import Program, assignments, find
-from hwledger.library.commands.programs import READERS
-from hwledger.library.commands.shell import join_lines, mend, split
+from hwledger.library.commands.programs import READERS, fetch, ollama
+from hwledger.library.commands.shell import arrays, expand, join_lines, marked, mend, split
 from hwledger.library.deployment import Deployment
 
 LONGEST: Final = 20_000
 """Characters of the longest text that is read."""
 
+_INSTRUCTION: Final = re.compile(
+    r"^(FROM|PARAMETER|TEMPLATE|SYSTEM|ADAPTER|LICENSE|MESSAGE)[ \t]+([^\n]{1,500})",
+    re.MULTILINE | re.IGNORECASE,
+)
 _KNOWN: Final = (
     "vllm serve, llama-server, ollama run, lms load, sglang, mlx_lm.server, hf download and their like"
 )
@@ -19,11 +28,10 @@ _KNOWN: Final = (
 
 def is_command(ref: str) -> bool:
     """Return whether ``ref`` is a command line or a snippet that runs a model, and no plain name."""
-    text = ref.strip()
-    if len(text) > LONGEST:
+    if len(ref) > LONGEST:
         return False
-    mended = mend(text.strip("`"))
-    return bool(_programs(mended)[0]) or snippets.is_snippet(mended)
+    mended = mend(_bare(ref))
+    return bool(_programs(mended)[0] or _modelfile(mended)) or snippets.is_snippet(mended)
 
 
 def read_command(text: str) -> Deployment:
@@ -38,37 +46,82 @@ def read_command(text: str) -> Deployment:
     """
     if len(text) > LONGEST:
         raise UsageError(f"the command has {len(text):,} characters; paste the one that runs the model alone")
-    mended = mend(text.strip().strip("`"))
+    mended = mend(_bare(text))
     programs, whole = _programs(mended)
     if not whole:
         raise UsageError("a quote in the command is left open; paste the command as a whole")
     if not programs:
+        if lines := _modelfile(mended):
+            return ollama.read_modelfile(lines)
         snippet = snippets.read(mended)
         if snippet:
             return snippet
         raise UsageError(f"no command that runs a model is in the text; known: {_KNOWN}")
-    running = [program for program in programs if program.runs] or programs
-    return _one(running)
+    running = [program for program in programs if program.runs]
+    if not running:
+        return _one(programs, by_model=True)
+    return from_where(_one(running), [program for program in programs if not program.runs])
+
+
+def _bare(text: str) -> str:
+    """Return ``text`` without the backticks around it; the first line keeps its indentation."""
+    bare = text.rstrip().lstrip("\r\n")
+    return bare.strip("`") if bare.lstrip().startswith("`") else bare
 
 
 def _programs(text: str) -> tuple[list[Program], bool]:
     """The known programs of a text, and whether all of their quotes are closed."""
+    words = [*containers(text), *snippets.listed_words(text)]
+    described = [program for command in words if (program := find(command, {}))]
+    if described:
+        return described, True
+    typed, whole = _typed(text)
+    if not typed and "`" in text:
+        quoted = _typed(marked(text))
+        return quoted if quoted[0] else (typed, whole)
+    return typed, whole
+
+
+def _with_context(program: Program, said: list[str]) -> Program:
+    """Return a program of Ollama with the context that is set in its prompt."""
+    if program.reader != "ollama" or not said:
+        return program
+    env = {**program.call.env, "OLLAMA_CONTEXT_LENGTH": said[0]}
+    return replace(program, call=replace(program.call, env=env))
+
+
+def _modelfile(text: str) -> list[tuple[str, str]]:
+    """Instructions of an Ollama Modelfile; empty where the text is none."""
+    lines = [(found[1].upper(), found[2].strip()) for found in _INSTRUCTION.finditer(text)]
+    names = [name for name, _ in lines]
+    return lines if names.count("FROM") == 1 and len(set(names)) > 1 else []
+
+
+def _typed(text: str) -> tuple[list[Program], bool]:
+    """The known programs of lines that are typed into a shell."""
     found: list[Program] = []
     told: dict[str, str] = {}
     whole, anything = True, True
+    text, listed = arrays(text)
+    told |= {name: shlex.join(words) for name, words in listed.items()}
     for command in split(join_lines(text)):
-        told |= assignments(command.words)
+        told |= {name: expand(value, told) for name, value in assignments(command.words).items()}
+        if command.words[:3] == ["/set", "parameter", "num_ctx"]:
+            found = [_with_context(program, command.words[3:4]) for program in found]
         anything = anything and command.whole
         program = find(command.words, told)
+        if program and program.reader == "fetch" and not fetch.wanted(program.call):
+            continue
         if program:
             found.append(program)
             whole = whole and command.whole
-        elif command.words[-2:] == ["ollama", "serve"]:
+        elif " ".join(command.words[-2:]).endswith("ollama serve"):
             told |= assignments(command.words[:-2])
     return found, whole if found else anything or snippets.is_snippet(text)
 
 
-def _one(programs: list[Program]) -> Deployment:
+def _one(programs: list[Program], *, by_model: bool = False) -> Deployment:
+    """The one deployment of all programs; ``by_model``: those that only fetch the same model are one."""
     read: list[Deployment] = []
     errors: list[UsageError] = []
     for program in programs:
@@ -77,7 +130,8 @@ def _one(programs: list[Program]) -> Deployment:
         except UsageError as error:
             errors.append(error)
         else:
-            read += [deployment] if deployment not in read else []
+            known = [one.model for one in read] if by_model else read
+            read += [deployment] if (deployment.model if by_model else deployment) not in known else []
     if len(read) > 1:
         raise UsageError(f"the text runs a model in several ways: {_listed(read)}; paste one of the commands")
     if not read:

@@ -1,8 +1,11 @@
 """Text as people paste it, taken apart into the commands that a shell would run."""
 
+import html
 import re
 from dataclasses import dataclass, field
 from typing import Final
+
+from hwledger.library.commands.values import plain_value
 
 _MENDED: Final = str.maketrans(
     {
@@ -16,14 +19,28 @@ _DASHES: Final = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"
 _DASHED: Final = re.compile(
     rf"(?<![^\s'\"])(?=-{{0,3}}[{_DASHES}])[-{_DASHES}]{{1,4}}(?=[A-Za-z])([A-Za-z](?![\w-]))?"
 )
+_ENTITY: Final = re.compile(r"&(?:#\d{1,6}|#[xX][0-9a-fA-F]{1,5}|[a-zA-Z]{2,8});")
+_POWERSHELL: Final = re.compile(r"\$env:(\w{1,60}) {0,3}= {0,3}", re.IGNORECASE)
 _PROMPT: Final = re.compile(
-    r"(?:\([\w.-]{1,40}\) )?(?:[\w.-]{1,40}@[^\s$#>]{1,80}[$#>] ?|PS [^\s>]{0,80}> ?)?"
+    r"(?:\([\w.-]{1,40}\) ?)?"
+    r"(?:[\w.-]{1,40}@[^\s$#>]{1,80}(?: [^\s$#>]{1,80})?[$#>%] ?|\[[\w.-]{1,40}@[^\]\n]{1,120}\][$#%] ?"
+    r"|PS(?: [^>\n]{0,120})?> ?"
+    r"|[A-Za-z]:\\(?![^>\n]{0,120}(?:\.exe| -))[^>\n|&\"]{0,120}> ?|(?:ba|z)?sh-\d[\d.]{0,8}[$#] ?"
+    r"|\u279c {2,3}[~\w./-]{1,60} {1,2}(?:git:\([^)\n]{1,60}\) )?(?:\u2717 )?"
+    r"|[\u279c\u276f\u03bb\u25b6] {1,2})?"
 )
-_MARKS: Final = ("$ ", "> ", "% ", "!", "%%bash", "%%sh", "%sx ")
+_MARKS: Final = ("$ ", ">>> ", "> ", "% ", "!", "%%bash", "%%sh", "%sx ")
+_BULLET: Final = re.compile(r"(?:[-*\u2022]|\d{1,2}[.)]) +(?=[A-Za-z./$`])")
+_ARRAY: Final = re.compile(r"^[ \t]*(?:declare -a )?(\w{1,60})=\(([^()]{0,4000})\)", re.MULTILINE)
+_QUOTED: Final = re.compile(r"`([^`\n]{3,2000})`")
+_SUM: Final = re.compile(r"\$\(\(([\d *+-]{1,40})\)\)")
+_LONGEST_VALUE: Final = 1000
+_MORE: Final = re.compile(r"(?:>>? |More\? ?)")
+_COMMENTED: Final = re.compile(r" \\\s+#[^\n]{0,500}$")
+_UNIT: Final = re.compile(r"(?:ExecStart=[-@:+!|]{0,3}|Environment=(?=\"?\w{1,60}=)|command=)")
 _FLAG: Final = re.compile(r"\s*-{1,2}[A-Za-z]")
-_CONTINUED: Final = re.compile(r"(?: +|(?<=\s)|^)[\\^`] *$|\\ *$")
 _ESCAPABLE: Final = frozenset(" \"'\\$&|;<>()#*?!`{}[]\n")
-_VARIABLE: Final = re.compile(r"\$(?:\{(\w{1,60})(?::?-([^{}]{0,200}))?\}|(\w{1,60}))")
+_VARIABLE: Final = re.compile(r"\$(?:\{(\w{1,60})(?::?-([^{}]{0,200}))?\}|(\w{1,60})|\((\w{1,60})\))")
 
 
 @dataclass(slots=True)
@@ -40,8 +57,11 @@ class Command:
 
 
 def mend(text: str) -> str:
-    """Return ``text`` with the quotes, spaces and dashes of web pages turned into those of a shell."""
-    return _DASHED.sub(lambda found: ("-" if found[1] else "--") + (found[1] or ""), text.translate(_MENDED))
+    """Return ``text`` with quotes, spaces, dashes and entities of web pages turned into a shell's."""
+    if "&" in text:
+        text = _ENTITY.sub(lambda found: html.unescape(found[0]), text)
+    text = _POWERSHELL.sub(r"\1=", text.translate(_MENDED))
+    return _DASHED.sub(lambda found: ("-" if found[1] else "--") + (found[1] or ""), text)
 
 
 def join_lines(text: str) -> str:
@@ -54,11 +74,12 @@ def join_lines(text: str) -> str:
     for raw in text.split("\n"):
         if goes_on and raw.lstrip().startswith("#"):
             continue  # a flag that somebody switched off
-        line = raw if goes_on and not raw.startswith("> ") else _unprompted(raw)
+        line = _MORE.sub("", raw, count=1) if goes_on and _MORE.match(raw) else raw
+        line = line if goes_on else _unprompted(raw)
         if line.lstrip().startswith("```"):
             goes_on = False
             continue
-        held = _CONTINUED.sub("", line)
+        held = _held(line)
         if lines and (goes_on or _FLAG.match(line)):
             lines[-1] += " " + held
         else:
@@ -67,10 +88,24 @@ def join_lines(text: str) -> str:
     return "\n".join(line.replace(" \\ ", "  ") for line in lines)
 
 
+def _held(line: str) -> str:
+    """Return ``line`` without the mark at its end that it goes on; a caret or backtick stands alone.
+
+    A comment behind the mark would end the command in a shell; whoever writes one means it to go on.
+    """
+    text = _COMMENTED.sub(" \\\\", line).rstrip()
+    alone = len(text) == 1 or text[-2:-1].isspace()
+    if text.endswith("\\") or (text.endswith(("^", "`")) and alone):
+        return text[:-1].rstrip()
+    return line
+
+
 def _unprompted(line: str) -> str:
     text = line.lstrip()
-    found = _PROMPT.match(text)
-    text = text[found.end() :] if found else text
+    for start in (_BULLET, _PROMPT):
+        found = start.match(text)
+        text = text[found.end() :] if found else text
+    text = _UNIT.sub("", text, count=1) if _UNIT.match(text) else text
     for mark in _MARKS:
         if text.startswith(mark):
             return text[len(mark) :]
@@ -81,10 +116,30 @@ def expand(word: str, known: dict[str, str]) -> str:
     """Return ``word`` with the variables that are ``known``, or that bring a default, in place."""
 
     def value(found: re.Match[str]) -> str:
-        name = found[1] or found[3]
+        name = found[1] or found[3] or found[4]
         return known.get(name, found[2] if found[2] is not None else found[0])
 
-    return _VARIABLE.sub(value, word) if "$" in word else word
+    if "$" not in word:
+        return word
+    return _VARIABLE.sub(value, _SUM.sub(_sum, word))[: max(_LONGEST_VALUE, len(word))]
+
+
+def _sum(found: re.Match[str]) -> str:
+    """The whole number that ``$((32*1024))`` is; the text itself where it is none."""
+    value = plain_value(found[1].strip())
+    return str(value) if isinstance(value, int) else found[0]
+
+
+def arrays(text: str) -> tuple[str, dict[str, list[str]]]:
+    """Return ``text`` without its arrays, and the words of each: ``ARGS=(--model a/b)``."""
+    found = {name: split(" ".join(inner.split("\n"))) for name, inner in _ARRAY.findall(text)}
+    words = {name: commands[0].words if commands else [] for name, commands in found.items()}
+    return (_ARRAY.sub("", text), words) if words else (text, {})
+
+
+def marked(text: str) -> str:
+    """Return what stands between backticks in a text of prose, one to a line."""
+    return "\n".join(_QUOTED.findall(text))
 
 
 def split(text: str) -> list[Command]:

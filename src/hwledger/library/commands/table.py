@@ -52,10 +52,11 @@ class Parsed:
 
 
 @cache
-def table(name: str) -> "Table":
-    """Return the flags of the program with that csv file."""
-    text = files("hwledger.library.commands").joinpath("data", f"{name}.csv").read_text("utf-8")
-    return Table(name, list(csv.DictReader(text.splitlines())))
+def table(*names: str) -> "Table":
+    """Return the flags of the program with those csv files."""
+    folder = files("hwledger.library.commands").joinpath("data")
+    texts = [folder.joinpath(f"{name}.csv").read_text("utf-8") for name in names]
+    return Table(names[0], [row for text in texts for row in csv.DictReader(text.splitlines())])
 
 
 class Table:

@@ -9,7 +9,10 @@ from hwledger.errors import AmbiguousError, InputError, MissingError
 from hwledger.library.hub.reference import HubReference
 from hwledger.units import format_bytes
 
-USUAL_QUANT: Final = "Q4_K_M"
+USUAL_QUANTS: Final = ("Q4_K_M", "Q8_0")
+"""What ``latest`` means: the first of these that is there, else the first file (llama.cpp b11434
+``common/download.cpp``)."""
+
 _SHARD: Final = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$", re.IGNORECASE)
 _BESIDE: Final = re.compile(r"(^|/)(mmproj|[^/]*imatrix|ggml-vocab)[^/]*$|mmproj[^/]*$", re.IGNORECASE)
 _LABEL: Final = re.compile(
@@ -106,16 +109,21 @@ def _file(sizes: Mapping[str, int], ref: HubReference) -> Choice:
 
 def _by_quant(models: list[GgufModel], ref: HubReference) -> Choice:
     if not models:
-        raise MissingError(f"{ref.repo}: there are no GGUF files, so no {ref.quant}; leave :{ref.quant} away")
-    wanted = ref.quant.upper() if ref.quant.lower() != "latest" else USUAL_QUANT
-    found = [m for m in models if m.label == wanted] or [
-        m for m in models if m.label.removeprefix("UD-") == wanted
-    ]
+        raise MissingError(f"{ref.repo}: there are no GGUF files, so no {ref.quant}; leave out :{ref.quant}")
+    if ref.quant.lower() == "latest":
+        return _gguf(next((model for usual in USUAL_QUANTS for model in _labelled(models, usual)), models[0]))
+    found = _labelled(models, ref.quant.upper())
     if not found:
         raise MissingError(f"{ref.repo}: there is no {ref.quant}; there are {_listed(models, ref)}")
     if len(found) > 1:
-        raise AmbiguousError(str(ref), [f"hf:{ref.repo}/{model.path}" for model in found])
+        raise AmbiguousError(str(ref), [f"{ref.at}/{model.path}" for model in found])
     return _gguf(found[0])
+
+
+def _labelled(models: list[GgufModel], label: str) -> list[GgufModel]:
+    return [m for m in models if m.label == label] or [
+        m for m in models if m.label.removeprefix("UD-") == label
+    ]
 
 
 def _only(models: list[GgufModel], ref: HubReference) -> Choice:
@@ -123,9 +131,9 @@ def _only(models: list[GgufModel], ref: HubReference) -> Choice:
         return _gguf(models[0])
     labels = [model.label for model in models]
     clear = all(labels) and len(set(labels)) == len(labels)
-    at = f"@{ref.revision}" if ref.revision else ""
     raise AmbiguousError(
-        str(ref), [f"{ref.repo}{at}:{m.label}" if clear else f"hf:{ref.repo}{at}/{m.path}" for m in models]
+        str(ref),
+        [f"{ref.at.removeprefix('hf:')}:{m.label}" if clear else f"{ref.at}/{m.path}" for m in models],
     )
 
 
@@ -145,10 +153,10 @@ def _in_folders(here: Mapping[str, int], folder: str, ref: HubReference) -> Choi
     if len(folders) == 1:
         return Choice(folders[0], notes=(f"read from the folder {folders[0]}",))
     if folders:
-        raise AmbiguousError(str(ref), [f"hf:{ref.repo}/{name}" for name in folders])
+        raise AmbiguousError(str(ref), [f"{ref.at}/{name}" for name in folders])
     raise InputError(f"{ref.repo}: no model here: no config.json, no .gguf, .safetensors or .npz file")
 
 
 def _listed(models: list[GgufModel], ref: HubReference) -> str:
-    shown = [f":{m.label} ({format_bytes(m.size)})" if m.label else f"hf:{ref.repo}/{m.path}" for m in models]
+    shown = [f":{m.label} ({format_bytes(m.size)})" if m.label else f"{ref.at}/{m.path}" for m in models]
     return ", ".join(shown[:24]) + (f" and {len(shown) - 24} more" if len(shown) > 24 else "")  # noqa: PLR2004

@@ -45,6 +45,11 @@ class HubReference:
         """Whether the revision is a commit, whose content never changes."""
         return bool(self.revision and _COMMIT.fullmatch(self.revision))
 
+    @property
+    def at(self) -> str:
+        """The repository at the revision, which a path can follow."""
+        return f"hf:{self.repo}{f'@{self.revision}' if self.revision else ''}"
+
     def __str__(self) -> str:
         revision = f"@{self.revision}" if self.revision else ""
         path = f"/{self.path}" if self.path else ""
@@ -54,6 +59,22 @@ class HubReference:
 def endpoint() -> str:
     """Return the address of the hub that is asked: ``HF_ENDPOINT``, else the public one."""
     return (os.environ.get("HF_ENDPOINT") or PUBLIC).rstrip("/")
+
+
+def check_endpoint() -> None:
+    """Refuse an ``HF_ENDPOINT`` that is no address.
+
+    Raises:
+        UsageError: it is none.
+    """
+    address = endpoint()
+    try:
+        parts = urlsplit(address)
+        sound = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        sound = False
+    if not sound or any(char.isspace() for char in address):
+        raise UsageError(f"HF_ENDPOINT is {address[:200]!r}, which is no address; write https://host")
 
 
 def parse_reference(ref: str, *, short: bool = False) -> HubReference | None:
@@ -67,7 +88,7 @@ def parse_reference(ref: str, *, short: bool = False) -> HubReference | None:
     Raises:
         UsageError: it is an address of the hub that is no model.
     """
-    text = ref.strip().removeprefix("hf://")
+    text = ref.strip().removeprefix("hf:").removeprefix("//")
     address = hub_address(text)
     if address is not None:
         return _from_address(address, ref)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from hwledger.errors import DeniedError, OfflineError, UnreachableError, UsageError
 from hwledger.library.access import Access
-from hwledger.library.hub.reference import endpoint
+from hwledger.library.hub.reference import check_endpoint, endpoint
 from hwledger.library.kept import Kept, keep, recall
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ def search_hub(query: HubQuery, access: Access) -> Found:
         raise UsageError(f"{query.sort!r} is no order of the hub; take one of {', '.join(SORTS)}")
     if not 1 <= query.limit <= MOST_RESULTS:
         raise UsageError(f"a limit of {query.limit} cannot be; give 1 to {MOST_RESULTS}")
+    check_endpoint()
     key = f"{endpoint()}|{json.dumps(asdict(query), sort_keys=True)}"
     old = _old(recall(_KIND, key))
     if old and (access.offline or ((old.kept_s or 0) < FRESH_S and not access.refresh)):

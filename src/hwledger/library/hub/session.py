@@ -15,17 +15,18 @@ from huggingface_hub.utils._http import default_client_factory
 from hwledger.errors import (
     DeniedError,
     HwledgerError,
-    MalformedError,
     MissingError,
     OfflineError,
     UnreachableError,
     UsageError,
 )
-from hwledger.library.access import Access
-from hwledger.library.hub.reference import endpoint
+from hwledger.library.access import Access, offline_words
+from hwledger.library.hub.reference import check_endpoint, endpoint
 from hwledger.library.net.http import Credential, Http
 
 TIMEOUT_S: Final = 30.0
+_INVALID: Final = "Invalid credentials in Authorization header"
+"""What the hub says of a token that it does not know (huggingface_hub 2.4.0 ``utils/_http.py``)."""
 Result = TypeVar("Result")
 # the library keeps one client per process; two conversations at once would swap it under each other
 _ONE_AT_A_TIME: Final = threading.RLock()
@@ -49,8 +50,9 @@ class Hub:
         """Return what ``question`` gives of the library's client.
 
         Raises:
-            MissingError, DeniedError, UnreachableError: the hub refuses, in a sentence about ``about``.
-            MalformedError: its answer cannot be understood.
+            MissingError, DeniedError: the hub refuses, in a sentence about ``about``.
+            UnreachableError: it does not answer, or not as a hub does.
+            MalformedError: what it says cannot be.
         """
 
         def once() -> Result:
@@ -62,9 +64,11 @@ class Hub:
                 raise OfflineError(f"{about} is not asked for: HF_HUB_OFFLINE is set") from None
             except HFValidationError as error:
                 raise UsageError(f"{about} is no name of a model on the hub: {error}") from None
-            except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
-                what = f"its answer about {about} cannot be understood ({type(error).__name__})"
-                raise MalformedError(f"{endpoint()}: {what}") from None
+            except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
+                raise UnreachableError(
+                    f"{endpoint()} answers about {about} as no hub does; is it the address of a hub"
+                    " (HF_ENDPOINT), does a login page or a proxy answer in its place?"
+                ) from None
 
         return self.http.trying(endpoint(), once)
 
@@ -83,11 +87,10 @@ class Hub:
         code, status = response.headers.get("x-error-code", ""), response.status_code
         page = f"{endpoint()}/{about}"
         if code == "GatedRepo":
-            how = "your token's account has not been let in yet" if self.signed_in else "no token was sent"
-            return DeniedError(
-                f"{about} is gated and {how}: accept its terms at {page}, then set HF_TOKEN or run:"
-                " hf auth login"
-            )
+            return self._gated(about, page)
+        if status == HTTPStatus.UNAUTHORIZED and _message(response) == _INVALID:
+            how = "run: hf auth login, or unset HF_TOKEN"
+            return DeniedError(f"{endpoint()} does not know your token, or it has expired; {how}")
         if code == "RevisionNotFound":
             return MissingError(f"{about} has no branch, tag or commit {revision!r}; see {page}/tree/main")
         if code == "EntryNotFound":
@@ -97,10 +100,20 @@ class Hub:
             token = "your token cannot see it" if self.signed_in else "it is private (then set HF_TOKEN)"
             search = f"hwledger models --hub {about.rpartition('/')[2]}"
             return MissingError(f"the hub has no model {about}, or {token}; to search: {search}")
+        return self._other(response, about, page)
+
+    def _gated(self, about: str, page: str) -> DeniedError:
+        how = "your token's account has not been let in yet" if self.signed_in else "no token was sent"
+        return DeniedError(
+            f"{about} is gated and {how}: accept its terms at {page}, then set HF_TOKEN or run: hf auth login"
+        )
+
+    @staticmethod
+    def _other(response: httpx2.Response, about: str, page: str) -> HwledgerError:
+        status = response.status_code
         if status == HTTPStatus.FORBIDDEN:
-            return DeniedError(
-                f"{about}: the hub does not allow it ({_message(response) or status}); see {page}"
-            )
+            said = _message(response) or status
+            return DeniedError(f"{about}: the hub does not allow it ({said}); see {page}")
         return UnreachableError(f"{endpoint()} answers {status} about {about}; ask again later")
 
 
@@ -113,13 +126,15 @@ def hub_session(access: Access) -> Iterator[Hub]:
         UsageError: ``HF_ENDPOINT`` or the proxy settings cannot be used.
     """
     if access.offline:
-        raise OfflineError(f"{endpoint()} is not asked: the network is switched off (--offline)")
+        raise OfflineError(f"{endpoint()} is not asked: the network is switched off ({offline_words()})")
+    check_endpoint()
     token = get_token()
     with _ONE_AT_A_TIME, Http(access, Credential(endpoint(), token) if token else None) as http:
         hooks = http.client.event_hooks
         http.client.event_hooks = {**hooks, "request": [_refuse_unasked, *hooks["request"]]}
         set_client_factory(lambda: http.client)
         logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # what goes wrong is said once, by us
+        http.on_busy = "" if token else ", or sign in: HF_TOKEN has higher limits"
         try:
             yield Hub(
                 http, HfApi(endpoint=endpoint(), token=False, library_name="hwledger"), signed_in=bool(token)

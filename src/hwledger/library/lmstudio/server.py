@@ -1,70 +1,22 @@
-"""LM Studio's server: where it is, and what it says of its models in the newer and the older API."""
+"""LM Studio's server: where it is, and the models that it lists."""
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from hwledger.errors import MalformedError, MissingError
 from hwledger.library.access import Access
-from hwledger.library.lmstudio.store import home_folders, key_of, read_settings
-from hwledger.library.ollama.address import spelled_address
-from hwledger.library.ollama.fields import mapping, rows, text, whole
+from hwledger.library.fields import whole
+from hwledger.library.lmstudio.listed import Listed, newer_list, older_list
+from hwledger.library.lmstudio.store import home_folders, read_settings
+from hwledger.library.net.address import reaching, spelled_address
 
 if TYPE_CHECKING:
     from hwledger.library.net.http import Http
 
 PORT: Final = 1234
 LARGEST_PORT: Final = 65535
-LONGEST_NAME: Final = 200
 VARIABLE: Final = "LMSTUDIO_BASE_URL"
-_API: Final = ("/v1", "/api/v1", "/api/v0", "/api")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listed:
-    """One model as the server lists it; what it does not say is empty or ``None``.
-
-    Attributes:
-        key: what the server calls it.
-        publisher: who published it.
-        format: ``gguf`` or ``mlx``.
-        architecture, quantisation, parameters: as stated.
-        size: bytes on its disk.
-        context: tokens that the model was made for.
-        variants: keys of its quantisations.
-        loaded: whether it is in memory.
-        config: the settings that it was loaded with.
-    """
-
-    key: str
-    publisher: str = ""
-    format: str = ""
-    architecture: str = ""
-    quantisation: str = ""
-    parameters: str = ""
-    size: int | None = None
-    context: int | None = None
-    variants: tuple[str, ...] = ()
-    loaded: bool = False
-    config: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def words(self) -> str:
-        """What is known of it, for a sentence."""
-        size = f"{self.size:,} bytes" if self.size else ""
-        known = (self.architecture, self.parameters, self.quantisation, self.format, size)
-        return ", ".join(part for part in known if part) or "nothing more"
-
-    @property
-    def repository(self) -> str:
-        """The repository of the hub that is called like it; empty where its names make none."""
-        name = key_of(self.key.rpartition("/")[2])
-        if not self.publisher or not name or "/" in self.publisher:
-            return ""
-        if self.format == "mlx":
-            return f"{self.publisher}/{name}{f'-{self.quantisation}' if self.quantisation else ''}"
-        return f"{self.publisher}/{name}-GGUF{f':{self.quantisation}' if self.quantisation else ''}"
+_API: Final = ("/api/v1", "/api/v0", "/api", "/v1")
 
 
 def base_url() -> str:
@@ -73,9 +25,8 @@ def base_url() -> str:
     Raises:
         UsageError: the variable is no address.
     """
-    said = os.environ.get(VARIABLE, "").strip()
-    url = spelled_address(VARIABLE, said, _port())
-    ending = next((ending for ending in sorted(_API, key=len, reverse=True) if url.endswith(ending)), "")
+    url = spelled_address(VARIABLE, os.environ.get(VARIABLE, ""), _port())
+    ending = next((ending for ending in _API if url.endswith(ending)), "")
     return url.removesuffix(ending)
 
 
@@ -90,66 +41,20 @@ def list_models(access: Access) -> list[Listed]:
     from hwledger.library.net.http import Credential, Http  # noqa: PLC0415 - start-up time
 
     url, token = base_url(), os.environ.get("LM_API_TOKEN", "").strip()
-    with Http(access, Credential(url, token) if token else None) as http:
-        found = _list(http, f"{url}/api/v1/models", "models")
-        if found is not None:
-            return [model for row in found if (model := _newer(row)).key]
-        found = _list(http, f"{url}/api/v0/models", "data")
+    with Http(reaching(access, url), Credential(url, token) if token else None) as http:
+        found = newer_list(_reply(http, f"{url}/api/v1/models"))
+        if found is None:
+            found = older_list(_reply(http, f"{url}/api/v0/models"))
     if found is None:
         raise MalformedError(f"{url} lists no models as LM Studio does; is this LM Studio 0.3.6 or newer?")
-    return [model for row in found if (model := _older(row)).key]
+    return found
 
 
-def named(listed: list[Listed], ref: str) -> Listed | None:
-    """Return the model of a list that ``ref`` names, by its key or one of its variants."""
-    name, _, variant = ref.lower().partition("@")
-    for model in listed:
-        known = {model.key.lower(), *(key.lower() for key in model.variants)}
-        if ref.lower() in known:
-            return model
-        if name in known and variant in {"", model.quantisation.lower()}:
-            return model
-    return None
-
-
-def _list(http: "Http", url: str, key: str) -> list[Mapping[str, Any]] | None:
-    """Return the list at ``url``; ``None`` where the server does not know it.
-
-    Older servers answer 200 with an error to paths that they do not know.
-    """
+def _reply(http: "Http", url: str) -> Any:
     try:
-        found = mapping(http.fetch_json(url)).get(key)
+        return http.fetch_json(url)
     except MissingError:
         return None
-    return rows(found) if isinstance(found, list) else None
-
-
-def _newer(row: Mapping[str, Any]) -> Listed:
-    instances = rows(row.get("loaded_instances"))
-    variants = row.get("variants")
-    return Listed(
-        key=_name(row.get("key")), publisher=_name(row.get("publisher")), format=_name(row.get("format")),
-        architecture=_name(row.get("architecture")),
-        quantisation=_name(mapping(row.get("quantization")).get("name")),
-        parameters=_name(row.get("params_string")), size=whole(row.get("size_bytes")),
-        context=whole(row.get("max_context_length")),
-        variants=tuple(_name(each) for each in variants) if isinstance(variants, list) else (),
-        loaded=bool(instances), config=mapping(instances[0].get("config")) if instances else {},
-    )  # fmt: skip
-
-
-def _older(row: Mapping[str, Any]) -> Listed:
-    loaded, context = row.get("state") == "loaded", whole(row.get("loaded_context_length"))
-    return Listed(
-        key=_name(row.get("id")), publisher=_name(row.get("publisher")),
-        format=_name(row.get("compatibility_type")), architecture=_name(row.get("arch")),
-        quantisation=_name(row.get("quantization")), context=whole(row.get("max_context_length")),
-        loaded=loaded, config={"context_length": context} if loaded and context else {},
-    )  # fmt: skip
-
-
-def _name(value: object) -> str:
-    return text(value)[:LONGEST_NAME]
 
 
 def _port() -> int:

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from hwledger.errors import HwledgerError
+from hwledger.library.fields import mapping, whole
 from hwledger.library.files import LocalFiles, read_whole
 from hwledger.library.hub.cache import snapshot_sizes
 from hwledger.library.hub.choose import gguf_models, quant_label
 from hwledger.library.json_file import parse_json_object
 from hwledger.library.local.model import LocalModel
-from hwledger.library.ollama.fields import mapping, whole
 
 LARGEST_SETTINGS: Final = 4 << 20
 LONGEST_PATH: Final = 4096

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LARGEST_REPLY: Final = 64 << 20
+LARGEST_REDIRECT: Final = 64 << 10
+"""The text beside a redirect is thrown away; the reply that was asked for is the one behind it."""
 _PLAIN: Final = frozenset({"", "identity"})
 
 
@@ -68,6 +70,7 @@ def check_encoding(response: httpx2.Response) -> None:
 def limit_body(response: httpx2.Response, seen: "Callable[[int], None]") -> None:
     """Let the body end in an error where it grows beyond its bound; ``seen`` is told of every byte."""
     limit = int(response.request.extensions.get("hwledger_limit", LARGEST_REPLY))
+    limit = LARGEST_REDIRECT if response.has_redirect_location else limit
     response.stream = _Limited(response.stream, limit, _host(response), seen)
 
 

@@ -17,7 +17,7 @@ from hwledger.errors import (
     UnreachableError,
     UsageError,
 )
-from hwledger.library.access import Access
+from hwledger.library.access import Access, offline_words
 from hwledger.library.json_file import parse_json
 from hwledger.library.net.certificates import certificates
 from hwledger.library.net.guard import (
@@ -37,7 +37,7 @@ CONNECT_S: Final = 10.0
 READ_S: Final = 30.0
 BUSY: Final = frozenset({429, 502, 503, 504})
 Result = TypeVar("Result")
-PASSING: Final = (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.ReadTimeout)
+PASSING: Final = (httpx2.RemoteProtocolError, httpx2.ReadError)
 """Failures that another try may not meet: a connection that broke off."""
 
 
@@ -78,12 +78,14 @@ class Http:
         requests: requests that were sent, redirects included.
         bytes_read: bytes of all bodies.
         on_bytes: is told after every piece that came.
+        on_busy: what a sentence about a server that stays busy ends with.
     """
 
     def __init__(self, access: Access, credential: Credential | None = None) -> None:
         self.requests = 0
         self.bytes_read = 0
         self.on_bytes: Callable[[], None] = _nothing
+        self.on_busy = ""
         self._access = access
         self._lock = threading.Lock()
         self._token = f"Bearer {credential.token}" if credential else ""
@@ -158,7 +160,7 @@ class Http:
             HwledgerError: as ``ask``.
         """
         if self._access.offline:
-            raise OfflineError(f"{plain(what)} is not asked: the network is switched off (--offline)")
+            raise OfflineError(f"{plain(what)} is not asked: the network is switched off ({offline_words()})")
         for attempt in range(1, TRIES + 1):
             try:
                 return ask()
@@ -173,9 +175,9 @@ class Http:
     def _wait(self, busy: BusyError, attempt: int) -> None:
         seconds = busy.after_s if busy.after_s is not None else float(2 ** (attempt - 1))
         if seconds > LONGEST_WAIT_S or attempt == TRIES:
-            raise UnreachableError(
-                f"{busy.what}; ask again in {seconds:,.0f} s, or sign in: HF_TOKEN has higher limits"
-            )
+            when = f"in {seconds:,.0f} s" if busy.after_s is not None else "later"
+            tried = f" after {attempt} tries" if attempt > 1 else ""
+            raise UnreachableError(f"{busy.what}{tried}; ask again {when}{self.on_busy}")
         self._access.say(f"{busy.what}; asking again in {seconds:,.0f} s")
         time.sleep(seconds)
 
@@ -184,9 +186,7 @@ class Http:
             return UnreachableError(
                 f"{plain(what)} was given up after {self._deadline.seconds:,.0f} s: the server is too slow"
             )
-        return UnreachableError(
-            f"{plain(what)} cannot be reached ({_brief(error)}); is it running, is there a network?"
-        )
+        return UnreachableError(f"{plain(what)} cannot be reached ({_brief(error)}); {_advice(error)}")
 
     @contextlib.contextmanager
     def _stream(
@@ -207,7 +207,12 @@ class Http:
                 headers={"User-Agent": f"hwledger/{version('hwledger')}", "Accept-Encoding": "identity"},
                 event_hooks={"request": [self._before], "response": [self._after]},
             )
-        except (ImportError, ValueError, httpx2.InvalidURL) as error:
+        except ImportError:
+            raise UsageError(
+                "a SOCKS proxy of the environment (ALL_PROXY) needs one more package; run:"
+                " pip install 'hwledger[socks]'"
+            ) from None
+        except (ValueError, httpx2.InvalidURL) as error:
             raise UsageError(f"the proxy settings of the environment cannot be used: {error}") from None
 
     def _before(self, request: httpx2.Request) -> None:
@@ -248,6 +253,19 @@ def _url(text: str) -> httpx2.URL:
     if url.scheme not in {"http", "https"} or not url.host:
         raise UsageError(f"{plain(text)!r} is no http or https address")
     return url
+
+
+def _advice(error: Exception) -> str:
+    """Return what to do about a connection that failed."""
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return "where you trust it, name its certificate or your company's with SSL_CERT_FILE=FILE.pem"
+    if isinstance(error, httpx2.TooManyRedirects):
+        return "its redirects lead nowhere; is the address right?"
+    if isinstance(error, httpx2.ReadTimeout):
+        return "it takes the question and answers nothing; is it busy or hung?"
+    if isinstance(error, httpx2.RemoteProtocolError):
+        return "what it answers is no HTTP; is the address, with its port, right?"
+    return "is it running, is there a network?"
 
 
 def _brief(error: Exception) -> str:

@@ -59,7 +59,7 @@ def check(response: httpx2.Response, explain: Explain | None) -> None:
         raise DeniedError(f"{where} answers {status}: it wants a token or a right that was not given")
     if status in {404, 410}:
         raise MissingError(f"{where}: the server has nothing there (it answers {status})")
-    raise UnreachableError(f"{where} answers {status} {response.reason_phrase[:60]}")
+    raise UnreachableError(f"{where} answers {status} {_words(response.reason_phrase)}".rstrip())
 
 
 def read_part(response: httpx2.Response, start: int, size: int, explain: Explain | None) -> Part:
@@ -124,3 +124,8 @@ def after_s(response: httpx2.Response) -> float | None:
     stated = number(response.headers.get("retry-after", ""))
     seconds = stated if stated is not None else number(reset)
     return None if seconds is None else float(seconds)
+
+
+def _words(said: str) -> str:
+    """Return what a server says in words, cut and without what a terminal would act on."""
+    return "".join(char for char in said[:60] if char.isprintable())

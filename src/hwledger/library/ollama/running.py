@@ -8,7 +8,8 @@ from typing import Any, Final, cast
 from hwledger.errors import InputError, UnreachableError
 from hwledger.library.access import Access
 from hwledger.library.deployment import Deployment
-from hwledger.library.ollama.fields import text, whole
+from hwledger.library.fields import text, whole
+from hwledger.library.net.address import reaching
 from hwledger.library.ollama.reference import OllamaName, parse_name
 from hwledger.library.ollama.server import Server, base_url, row_of
 from hwledger.library.ollama.store import find, params_of, read_manifest
@@ -62,7 +63,7 @@ def _asked(
     """Return the version, the row of the model among those in memory, and its parameters."""
     from hwledger.library.net.http import Http  # noqa: PLC0415 - start-up time
 
-    with Http(access) as http:
+    with Http(reaching(access, url)) as http:
         server = Server(http, url)
         version, row = server.version(), row_of(server.running(), str(name))
         shown = server.show(str(name)) if ask_params else {}

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from hwledger.errors import MalformedError
-from hwledger.library.ollama.address import spelled_address
-from hwledger.library.ollama.fields import mapping, rows, text
+from hwledger.library.fields import mapping, rows, text
+from hwledger.library.net.address import spelled_address
 from hwledger.library.ollama.reference import parse_name
 
 if TYPE_CHECKING:

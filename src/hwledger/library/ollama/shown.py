@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from hwledger.errors import InputError, MalformedError, UnknownOptionError
 from hwledger.library.checkpoint import Checkpoint
+from hwledger.library.fields import mapping, rows, text, whole
 from hwledger.library.gguf.reader import (
     DEFAULT_ALIGNMENT,
     LARGEST_NAME,
@@ -17,7 +18,6 @@ from hwledger.library.gguf.reader import (
     GgufTensor,
 )
 from hwledger.library.gguf.values import KEPT_ELEMENTS, ArraySummary
-from hwledger.library.ollama.fields import mapping, rows, text, whole
 from hwledger.model.number_types import number_type
 from hwledger.model.spec import Fact, ModelSpec
 from hwledger.model.tensors import Part, Tensor

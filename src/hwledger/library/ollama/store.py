@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from hwledger.errors import HwledgerError, MalformedError
+from hwledger.library.fields import mapping, rows, text, whole
 from hwledger.library.files import LocalFiles, read_whole
 from hwledger.library.json_file import parse_json_object
 from hwledger.library.local.model import LocalModel
-from hwledger.library.ollama.fields import mapping, rows, text, whole
 from hwledger.library.ollama.reference import OllamaName, parse_name
 
 MODEL: Final = "model"

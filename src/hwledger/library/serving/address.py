@@ -1,6 +1,5 @@
 """Addresses of servers: telling them from files on the web, models of the hub and names."""
 
-import ipaddress
 import re
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
@@ -63,12 +62,3 @@ def server_address(ref: str) -> tuple[str, str | None]:
     host = parts.netloc.rpartition("@")[2]
     named = parse_qs(parts.query).get("model", [None])[0]
     return f"{parts.scheme.lower()}://{host}", named
-
-
-def is_local(address: str) -> bool:
-    """Whether a server's address is on this machine."""
-    host = urlsplit(address).hostname or ""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

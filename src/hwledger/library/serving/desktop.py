@@ -1,17 +1,18 @@
 """Ollama and LM Studio: programs with many models, of which some are loaded."""
 
 import re
+from dataclasses import replace
 from typing import Any, Final
 
 from hwledger.errors import AmbiguousError, MissingError
 from hwledger.library.deployment import Deployment
-from hwledger.library.serving.address import is_local
-from hwledger.library.serving.replies import Server, object_of, objects_of, owners, text_of, whole_of
-from hwledger.library.serving.settings import Settings
+from hwledger.library.lmstudio.listed import Listed, newer_list, older_list
+from hwledger.library.lmstudio.running import loaded
+from hwledger.library.net.address import is_local
+from hwledger.library.serving.replies import Server, objects_of, owners, text_of, whole_of
 
 _NAME: Final = re.compile(r"[\w][\w./:@-]{0,200}", re.ASCII)
 _TEXT_MODELS: Final = frozenset({"llm", "vlm"})
-_ENGINES: Final = {"gguf": "llama.cpp", "mlx": "mlx"}
 
 
 def is_ollama(server: Server) -> bool:
@@ -46,7 +47,7 @@ def _all_of_ollama(server: Server) -> list[str]:
 
 def is_lm_studio(server: Server) -> bool:
     """Whether the server lists models with a publisher and a state, as LM Studio alone does."""
-    return bool(_instances(server) or _rows(server))
+    return bool(_listed(server))
 
 
 def read_lm_studio(server: Server) -> Deployment:
@@ -56,60 +57,22 @@ def read_lm_studio(server: Server) -> Deployment:
         AmbiguousError: several are loaded, or none of several.
         MissingError: it has no model at all, or not the one that was asked for.
     """
-    known = {**_rows(server), **_instances(server)}
-    loaded = [name for name, row in known.items() if _is_loaded(row)]
-    name = _one(server, "lmstudio", loaded, loaded or list(known))
-    row = known[name]
-    engine = _ENGINES.get(text_of(row, "format") or text_of(row, "compatibility_type") or "")
-    config = object_of(next(iter(objects_of(row, "loaded_instances")), {}), "config")
-    context = whole_of(config, "context_length") or whole_of(row, "loaded_context_length")
-    settings = _settings(config) if engine == "llama.cpp" else None
-    notes = [] if is_local(server.address) else [_elsewhere("lmstudio", name)]
-    return Deployment(
-        model=f"lmstudio:{name}", program="LM Studio", engine=engine, context=context,
-        options=settings.options if settings else {},
-        notes=(*notes, *(settings.notes if settings else ())),
-    )  # fmt: skip
+    known = _listed(server)
+    in_memory = [name for name, model in known.items() if model.loaded]
+    name = _one(server, "lmstudio", in_memory, in_memory or list(known))
+    told = loaded(f"lmstudio:{name}", known[name])
+    beyond = () if is_local(server.address) else (_elsewhere("lmstudio", name),)
+    return replace(told, notes=(*beyond, *told.notes))
 
 
-def _settings(config: dict[str, Any]) -> Settings:
-    """Return the options of a loaded GGUF model: requests in parallel share one cache in LM Studio."""
-    settings = Settings("llama.cpp")
-    settings.take("flash_attn", config.get("flash_attention"))
-    settings.take("n_batch", whole_of(config, "eval_batch_size"))
-    settings.take("no_kv_offload", "on" if config.get("offload_kv_cache_to_gpu") is False else None)
-    parallel = whole_of(config, "parallel") or 1
-    if parallel > 1:
-        settings.take("n_parallel", parallel)
-        settings.take("kv_unified", "on")
-        settings.take("n_ctx", whole_of(config, "context_length"))
-    return settings
-
-
-def _instances(server: Server) -> dict[str, dict[str, Any]]:
-    rows = objects_of(server.json("/api/v1/models"), "models")
+def _listed(server: Server) -> dict[str, Listed]:
+    """Return the language models that LM Studio lists, as its newer list has them or its older one."""
+    found = newer_list(server.json("/api/v1/models")) or older_list(server.json("/api/v0/models")) or []
     return {
-        name: row
-        for row in rows
-        if text_of(row, "type") in _TEXT_MODELS
-        and "loaded_instances" in row
-        and (name := _called(row, "key"))
+        model.key: model
+        for model in found
+        if model.kind in _TEXT_MODELS and model.format and _NAME.fullmatch(model.key)
     }
-
-
-def _rows(server: Server) -> dict[str, dict[str, Any]]:
-    if _instances(server):  # the newer list says more
-        return {}
-    rows = objects_of(server.json("/api/v0/models"), "data")
-    return {
-        name: row
-        for row in rows
-        if text_of(row, "type") in _TEXT_MODELS and "state" in row and (name := _called(row, "id"))
-    }
-
-
-def _is_loaded(row: dict[str, Any]) -> bool:
-    return text_of(row, "state") == "loaded" or bool(objects_of(row, "loaded_instances"))
 
 
 def _called(row: dict[str, Any], key: str = "name") -> str:

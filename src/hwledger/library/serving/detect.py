@@ -8,6 +8,7 @@ from typing import Final
 from hwledger.errors import UnreachableError
 from hwledger.library.access import Access
 from hwledger.library.deployment import Deployment
+from hwledger.library.net.address import reaching
 from hwledger.library.serving import desktop, llama_server, mistral_rs, sglang, tgi, vllm
 from hwledger.library.serving.address import server_address
 from hwledger.library.serving.replies import KEY_VARIABLE, Server
@@ -62,7 +63,7 @@ def probe(ref: str, access: Access) -> Deployment:
     address, wanted = server_address(ref)
     key = os.environ.get(KEY_VARIABLE, "").strip()
     credential = Credential(address, key) if key else None
-    limited = replace(access, time_limit_s=min(access.time_limit_s, TIME_LIMIT_S))
+    limited = replace(reaching(access, address), time_limit_s=min(access.time_limit_s, TIME_LIMIT_S))
     with Http(limited, credential) as http:
         return read_server(Server(http, address, wanted, has_key=bool(key)))
 
@@ -76,7 +77,7 @@ def read_server(server: Server) -> Deployment:
     for known in KNOWN:
         if known.matches(server):
             told = known.read(server)
-            return replace(told, notes=(*told.notes, *_lost(server)))
+            return replace(told, server=server.address, notes=(*told.notes, *_lost(server)))
     raise UnreachableError(
         f"{server.address} answers and is none of {NAMES}; give the model itself"
         f" (asked: {', '.join(server.asked)})"

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 from hwledger.errors import (
+    AmbiguousError,
     DeniedError,
     HwledgerError,
     MalformedError,
@@ -138,6 +140,27 @@ def object_of(found: Mapping[str, Any], key: str) -> dict[str, Any]:
 def owners(server: Server) -> set[str]:
     """Return what ``/v1/models`` calls the owners of its models."""
     return {text_of(item, "owned_by") or "" for item in objects_of(server.json("/v1/models"), "data")}
+
+
+def base_card(server: Server) -> dict[str, Any]:
+    """Return what ``/v1/models`` says of the one model that is served; adapters and second names aside.
+
+    Raises:
+        AmbiguousError: several models are served and none of them was named.
+        MissingError: there is no model of the name that was asked for.
+    """
+    cards = objects_of(server.json("/v1/models"), "data")
+    bases = [card for card in cards if not text_of(card, "parent")]
+    if server.wanted is not None:
+        found = next((card for card in bases if text_of(card, "id") == server.wanted), None)
+        if found is None:
+            raise MissingError(f"{server.address} serves no model called {server.wanted[:200]!r}")
+        return found
+    models = {text_of(card, "root") or text_of(card, "id") or "": card for card in reversed(bases)}
+    if len(models) > 1:
+        names = [text_of(card, "id") or "" for card in bases[:20]]
+        raise AmbiguousError(server.address, [f"{server.address}/?model={quote(name)}" for name in names])
+    return bases[0] if bases else {}
 
 
 def told_nothing(engine: str, server: Server) -> HwledgerError:

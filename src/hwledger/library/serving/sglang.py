@@ -7,6 +7,7 @@ from hwledger.library.deployment import Deployment
 from hwledger.library.serving.reference import model_reference, revision_of
 from hwledger.library.serving.replies import (
     Server,
+    base_card,
     object_of,
     objects_of,
     owners,
@@ -57,7 +58,7 @@ def read(server: Server) -> Deployment:
     settings.note("SGLang has no profile of its own yet: it is planned by the rules of vLLM")
     _enter(settings, info)
     if "max_model_len" not in settings.options:
-        settings.take("max_model_len", whole_of(_card(server), "max_model_len"))
+        settings.take("max_model_len", whole_of(base_card(server), "max_model_len"))
     version = text_of(info, "version")
     return Deployment(
         model=model, program=f"{NAME} {version}" if version else NAME, engine="vllm",
@@ -75,13 +76,8 @@ def _model_info(server: Server) -> dict[str, Any]:
     return server.json("/get_model_info") or server.json("/model_info")
 
 
-def _card(server: Server) -> dict[str, Any]:
-    cards = objects_of(server.json("/v1/models"), "data")
-    return next((card for card in cards if not text_of(card, "parent")), {})
-
-
 def _listed(server: Server) -> str | None:
-    return text_of(_card(server), "root") or text_of(_card(server), "id")
+    return text_of(base_card(server), "root") or text_of(base_card(server), "id")
 
 
 def _enter(settings: Settings, info: Mapping[str, Any]) -> None:

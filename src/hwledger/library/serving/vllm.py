@@ -9,6 +9,7 @@ from hwledger.library.serving.metrics import labels_of
 from hwledger.library.serving.reference import best_reference
 from hwledger.library.serving.replies import (
     Server,
+    base_card,
     object_of,
     objects_of,
     owners,
@@ -59,10 +60,11 @@ def read(server: Server) -> Deployment:
     """Return what a vLLM server runs.
 
     Raises:
+        AmbiguousError, MissingError: as ``base_card``.
         MalformedError: it does not say which model.
     """
     cards = objects_of(server.json("/v1/models"), "data")
-    card = next((card for card in cards if not text_of(card, "parent")), {})
+    card = base_card(server)
     found = best_reference(text_of(card, "root"), text_of(card, "id"))
     if found is None:
         raise told_nothing(NAME, server)

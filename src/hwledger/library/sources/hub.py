@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hwledger.errors import MalformedError, OfflineError
+from hwledger.errors import MalformedError, OfflineError, UsageError
 from hwledger.library.access import Access
-from hwledger.library.hub.reference import HubReference, endpoint, parse_reference
+from hwledger.library.hub.reference import HubReference, check_endpoint, endpoint, parse_reference
 from hwledger.model.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -44,9 +44,15 @@ class HubSource:
         """Read config and headers by range requests, or what is remembered, or the hub's cache offline."""
         from hwledger.library.remembered import remembered  # noqa: PLC0415 - start-up time
 
+        check_endpoint()
         wanted = parse_reference(ref, short=True)
         if wanted is None:
             raise MalformedError(f"{ref[:200]!r} names no model of the hub; write org/name")
+        if access.revision and wanted.revision not in {None, access.revision}:
+            raise UsageError(
+                f"{ref[:200]} names the revision {wanted.revision} and --revision {access.revision};"
+                " give one of them"
+            )
         wanted = replace(wanted, revision=wanted.revision or access.revision)
         key = f"hub|{endpoint()}|{wanted}"
         return remembered(key, access, lambda: _read(wanted, access), lasting=wanted.lasting)
@@ -98,7 +104,7 @@ def _read_snapshot(ref: HubReference) -> "Read":
     files = LocalFiles(snapshot / choice.folder)
     origin = f"hub cache: {ref.repo}@{snapshot.name[:7]}"
     found = replace(_checkpoint(files, choice, ref), where=origin)
-    return Read(found, Reading(origin, len(files.sizes())), snapshot.name)
+    return Read(found, Reading(origin, found.files), snapshot.name, keep=False)
 
 
 def _checkpoint(files: "Files", choice: "Choice", ref: HubReference) -> "Checkpoint":

@@ -12,7 +12,7 @@ from hwledger.model.spec import ModelSpec
 
 if TYPE_CHECKING:
     from hwledger.library.checkpoint import Checkpoint
-    from hwledger.library.lmstudio.server import Listed
+    from hwledger.library.lmstudio.listed import Listed
     from hwledger.library.lmstudio.store import Stored
 
 MOST_NEAR: Final = 5
@@ -93,7 +93,8 @@ def _through_server(ref: str, access: Access) -> list["Stored"]:
         MissingError: it has no such model, or has it where it cannot be read.
         UnreachableError: no folder and no server are to be found.
     """
-    from hwledger.library.lmstudio.server import base_url, list_models, named  # noqa: PLC0415
+    from hwledger.library.lmstudio.listed import named  # noqa: PLC0415 - start-up time
+    from hwledger.library.lmstudio.server import base_url, list_models  # noqa: PLC0415
     from hwledger.library.lmstudio.store import models_folders, stored  # noqa: PLC0415 - start-up time
 
     known = stored()

@@ -110,13 +110,15 @@ def _beside(pulled: "Pulled") -> list[str]:
 
 
 def _from_server(name: OllamaName, access: Access) -> ModelSpec:
-    from hwledger.library.ollama.server import base_url  # noqa: PLC0415 - start-up time
+    from hwledger.library.net.address import reaching  # noqa: PLC0415 - start-up time
+    from hwledger.library.ollama.server import base_url  # noqa: PLC0415
     from hwledger.library.ollama.store import names, store_folders  # noqa: PLC0415
     from hwledger.library.remembered import remembered  # noqa: PLC0415
 
     url = base_url()
+    reach = reaching(access, url)
     try:
-        spec = remembered(f"ollama|{url}|{name}", access, lambda: _ask(url, name, access))
+        spec = remembered(f"ollama|{url}|{name}", reach, lambda: _ask(url, name, reach))
     except (UnreachableError, MalformedError) as error:
         known = [str(each) for each in names()]
         if known:
@@ -150,7 +152,7 @@ def _ask(url: str, name: OllamaName, access: Access) -> "Read":
 
 
 def _shown(server: "Server", name: OllamaName, size: object) -> "Checkpoint":
-    from hwledger.library.ollama.fields import whole  # noqa: PLC0415 - start-up time
+    from hwledger.library.fields import whole  # noqa: PLC0415 - start-up time
     from hwledger.library.ollama.shown import lacks_arrays, shown_checkpoint  # noqa: PLC0415
 
     shown = server.show(str(name))

@@ -23,13 +23,10 @@ class ServerSource:
 
     def open(self, ref: str, access: Access) -> ModelSpec:
         """Read the model that the server says it runs, from where that model is found."""
-        from dataclasses import replace  # noqa: PLC0415 - start-up time
-
+        from hwledger.library.deploy import open_deployed  # noqa: PLC0415 - start-up time
         from hwledger.library.serving.detect import probe  # noqa: PLC0415
-        from hwledger.library.source import open_model  # noqa: PLC0415
 
-        told = probe(ref, access)
-        return open_model(told.model, access=replace(access, revision=access.revision or told.revision))
+        return open_deployed(probe(ref, access), access)
 
     def nearest(self, ref: str) -> Sequence[str]:
         """Return nothing: an address is right or wrong."""

@@ -26,3 +26,9 @@ def check_dotted(engine: str, text: str, oldest: str) -> str:
     if numbers < (dotted(oldest) or ()):
         raise UsageError(f"{engine} {text} is older than the rules here reach; give {oldest} or later")
     return ".".join(map(str, numbers))
+
+
+def is_newer(version: str, newest: str) -> bool:
+    """Whether a version, as a profile writes it (``0.33.0``, ``b11549``), is newer than ``newest``."""
+    one, other = ([int(part) for part in re.findall(r"\d+", text)[:4]] for text in (version, newest))
+    return one > other

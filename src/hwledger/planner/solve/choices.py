@@ -66,7 +66,8 @@ def _runs(device: DeviceSpec, vendors: frozenset[str], capability: float) -> boo
     )
 
 
-def _rows(name: str) -> list[dict[str, str]]:
+def rows(name: str) -> list[dict[str, str]]:
+    """Return the rows of one of the solver's data files."""
     text = files("hwledger.planner.solve").joinpath("data", name).read_text("utf-8")
     return list(csv.DictReader(text.splitlines()))
 
@@ -79,7 +80,7 @@ def type_choices(engine: str, kind: str) -> tuple[TypeChoice, ...]:
             engine=engine, kind=kind, name=row["name"], vendors=frozenset(row["vendors"].split()),
             capability=float(row["capability"] or 0), source=row["source"],
         )
-        for row in _rows("types.csv") if row["engine"] == engine and row["kind"] == kind
+        for row in rows("types.csv") if row["engine"] == engine and row["kind"] == kind
     )  # fmt: skip
 
 
@@ -91,7 +92,7 @@ def types_on(engine: str, kind: str, devices: Sequence[DeviceSpec]) -> tuple[str
 
 @cache
 def _engine_row(engine: str) -> dict[str, str] | None:
-    return next((row for row in _rows("engines.csv") if row["engine"] == engine), None)
+    return next((row for row in rows("engines.csv") if row["engine"] == engine), None)
 
 
 def engine_runs_on(engine: str, device: DeviceSpec, count: int = 1) -> bool:

@@ -7,6 +7,7 @@ from typing import Final
 from hwledger.errors import UnknownOptionError, UsageError
 from hwledger.planner.options import parse_options
 from hwledger.planner.request import OptionValue, Request
+from hwledger.planner.solve.choices import rows
 from hwledger.planner.solve.quality import KV_CACHE, WEIGHTS, canonical, evidence_of, is_plain
 from hwledger.planner.solve.question import Measured, Question, measure
 from hwledger.planner.throughput import Traffic
@@ -14,8 +15,9 @@ from hwledger.planner.weights import weigh
 from hwledger.units import format_tokens, parse_size
 
 MOST_EFFECTS: Final = 8
-DRAFTED: Final = 3
+DRAFTED: Final = {"eagle3": 3, "mtp": 1}
 """Tokens that a draft proposes where nothing is said, as vLLM's own examples have it."""
+METHODS: Final = tuple(DRAFTED)
 RANKS: Final = {"tp": "tensor_parallel_size", "pp": "pipeline_parallel_size", "dp": "data_parallel_size"}
 EXACT: Final = "the answers' distribution stays the same: rejected drafts are drawn anew (arXiv 2211.17192)"
 SAME: Final = "no change: the same numbers are computed"
@@ -43,13 +45,13 @@ class Effect:
 
 @dataclass(frozen=True, kw_only=True)
 class _Change:
-    """What an effect changes: the request, and the share of prompts that is cached."""
+    """What an effect changes: the request, and of the traffic what is cached and accepted."""
 
     request: Request
     cached: float = 0.0
+    acceptance: float | None = None
     quality: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    timed: bool = True
 
 
 def what_if(question: Question, texts: Sequence[str]) -> tuple[Effect, ...]:
@@ -77,24 +79,23 @@ def what_if(question: Question, texts: Sequence[str]) -> tuple[Effect, ...]:
 
 
 def _effect(question: Question, name: str, change: _Change) -> Effect:
-    asked = question if change.timed else replace(question, estimator=None)
-    estimator = asked.estimator
-    if estimator is not None and change.cached:
-        plain = estimator
-        asked = replace(asked, estimator=lambda plan, traffic: plain(plan, _cached(traffic, change.cached)))
+    plain, asked = question.estimator, question
+    if plain is not None:
+        asked = replace(question, estimator=lambda plan, traffic: plain(plan, _changed(traffic, change)))
     measured = measure(asked, change.request)
     if measured.plan is None:
         return Effect(name=name, measured=measured, notes=(measured.refusal,))
-    traffic = _cached(question.traffic(measured.plan), change.cached)
+    traffic = _changed(question.traffic(measured.plan), change)
     return Effect(name=name, measured=measured, traffic=traffic, quality=change.quality, notes=change.notes)
 
 
-def _cached(traffic: Traffic, share: float) -> Traffic:
-    """Traffic of which a share of each prompt is in the cache already."""
-    cached = round(traffic.prompt_tokens * share)
+def _changed(traffic: Traffic, change: _Change) -> Traffic:
+    """Traffic of which a share of each prompt is in the cache already, and drafts are accepted."""
+    cached = round(traffic.prompt_tokens * change.cached)
     return replace(
-        traffic, prompt_tokens=traffic.prompt_tokens - cached, cached_tokens=traffic.cached_tokens + cached
-    )
+        traffic, prompt_tokens=traffic.prompt_tokens - cached, cached_tokens=traffic.cached_tokens + cached,
+        acceptance=change.acceptance,
+    )  # fmt: skip
 
 
 def _applied(question: Question, change: _Change, text: str) -> _Change:
@@ -162,26 +163,52 @@ def _ranks(option: str) -> "_Apply":
 
 
 def _speculation(question: Question, change: _Change, value: str) -> _Change:
-    """A draft head, or the model's own multi-token prediction: memory by plan, speed not timed yet."""
-    method, _, count = value.lower().partition(":")
-    if method not in {"eagle3", "eagle", "mtp"}:
+    """A draft head, or the model's own multi-token prediction: ``eagle3``, ``mtp:1``, ``eagle3:3:0.7``."""
+    method, _, rest = value.lower().partition(":")
+    count, _, stated = rest.partition(":")
+    if method not in METHODS:
         raise UsageError(
-            f"speculation with {method!r} is not known; write spec=eagle3, spec=eagle or spec=mtp"
+            f"speculation with {method!r} is not known; write spec=eagle3, spec=mtp or, with drafted tokens "
+            "and acceptance, spec=eagle3:3:0.7"
         )
     if method == "mtp" and not question.request.spec.mtp_layers:
         raise UsageError(
             f"{question.request.spec.id} has no layers for multi-token prediction; try spec=eagle3"
         )
-    drafted = count or str(DRAFTED)
-    texts = [f"num_speculative_tokens={drafted}"]
-    texts += ["num_draft_layers=1"] if method.startswith("eagle") else []
+    drafted = count or str(DRAFTED[method])
+    texts = [f"num_speculative_tokens={drafted}", *(["num_draft_layers=1"] if method != "mtp" else [])]
     options = {key: item for text in texts for key, item in _parsed(question, text).items()}
     made = _options(question, change, {**change.request.options, **options}, (EXACT,))
-    note = (
-        f"speed with {method} is not known: how many of {drafted} drafted tokens are accepted depends on "
-        "draft and text, and is not measured here"
-    )
-    return replace(made, timed=False, notes=(*made.notes, note))
+    chance, why = _acceptance(method, stated)
+    note = f"drafted tokens a step: {drafted}; an acceptance of {chance:.2f} is taken: {why}"
+    return replace(made, acceptance=chance, notes=(*made.notes, note))
+
+
+def _acceptance(method: str, stated: str) -> tuple[float, str]:
+    """The chance that a drafted token is accepted, and where it is from."""
+    if stated:
+        try:
+            chance = float(stated)
+        except ValueError:
+            chance = -1.0
+        if not 0 <= chance <= 1:
+            raise UsageError(f"an acceptance of {stated} is no chance; give one like 0.7")
+        return chance, "as stated"
+    row = next(row for row in rows("acceptance.csv") if row["method"] == method)
+    chance = float(row["acceptance"] or 0) or chance_of(float(row["accepted_length"]), int(row["drafted"]))
+    return chance, f"{row['model']}, {row['note']} [{row['source']}]; it depends on draft and text"
+
+
+def chance_of(length: float, drafted: int) -> float:
+    """Return the acceptance at which ``drafted`` tokens yield ``length`` tokens a round on the average.
+
+    Inverts (1 - a^(g+1)) / (1 - a) (arXiv 2211.17192, equation 1), which grows with a, by halving.
+    """
+    low, high = 0.0, 1.0
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (middle, high) if sum(middle**i for i in range(drafted + 1)) < length else (low, middle)
+    return (low + high) / 2
 
 
 def _prefix(question: Question, change: _Change, value: str) -> _Change:

@@ -29,6 +29,7 @@ def decode_terms(  # noqa: PLR0913 - what a step depends on
     depth: float,
     cache_bytes: tuple[float, float] = (2.0, 2.0),
     batch: float = 1.0,
+    tokens: float = 1.0,
     share: Share = WHOLE,
 ) -> tuple[Term, ...]:
     """Return the parts of the time of one step of ``batch`` requests with ``depth`` tokens in their caches.
@@ -39,7 +40,8 @@ def decode_terms(  # noqa: PLR0913 - what a step depends on
         setting: how the engine runs.
         depth: tokens in the cache of each request.
         cache_bytes: bytes of one cached element of a key and of a value.
-        batch: requests that make a token each.
+        batch: requests in the step.
+        tokens: tokens of each request in it; more than 1 where drafts are verified.
         share: the part of the model that is on this device.
     """
     bandwidth = silicon.bandwidth
@@ -53,7 +55,7 @@ def decode_terms(  # noqa: PLR0913 - what a step depends on
         Term("layers", layers * MICROSECOND, layer_effects(silicon, setting)),
     ]
     if work.experts:
-        routed = work.expert_bytes(batch) * share.experts
+        routed = work.expert_bytes(batch * tokens) * share.experts
         count = work.moe_layers * share.layers
         terms += [
             Term("experts", routed / bandwidth, (*weights, *effects_of("x", silicon, setting))),

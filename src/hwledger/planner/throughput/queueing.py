@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
-HALVINGS: Final = 40
+CLOSE: Final = 1e-6
+"""Relative width at which the search for the requests at once ends."""
 MOST_STEPS: Final = 200_000
 
 
@@ -63,7 +64,7 @@ def steady_requests(per_second: float, life: Callable[[float], float], most: flo
     if most / life(most) < per_second:
         return None
     low, high = 0.0, most
-    for _ in range(HALVINGS):
+    while high - low > CLOSE * high:
         middle = (low + high) / 2
         if middle / life(middle) < per_second:
             low = middle

@@ -14,7 +14,7 @@ from hwledger.planner.memory import Basis
 from hwledger.planner.plan import Plan
 from hwledger.planner.throughput.figure import Figure, Throughput, Traffic
 from hwledger.planner.throughput.queueing import queue_seconds, steady_requests
-from hwledger.planner.throughput.serving_case import case_of_plan
+from hwledger.planner.throughput.serving_case import case_of_plan, drafted_tokens
 from hwledger.planner.throughput.serving_constants import (
     ENGINES,
     Spread,
@@ -74,7 +74,15 @@ def estimate_serving(
 
     On devices whose bandwidth or rates are not known there are no figures, and ``unknown`` says so.
     """
-    return estimate_case(case_of_plan(plan, engine=engine, node=node, power_share=power_share), traffic)
+    case = case_of_plan(
+        plan, engine=engine, node=node, power_share=power_share, acceptance=traffic.acceptance
+    )
+    speed = estimate_case(case, traffic)
+    if drafted_tokens(plan) and traffic.acceptance is None:
+        drafted = f"{drafted_tokens(plan)} tokens are drafted per step"
+        note = f"{drafted}, but no acceptance is stated: the speed is that without speculation"
+        return replace(speed, warnings=(*speed.warnings, note))
+    return speed
 
 
 def estimate_case(case: ServingCase, traffic: Traffic) -> Throughput:
@@ -104,9 +112,11 @@ def _missing(case: ServingCase) -> str:
 
 def serve_at(case: ServingCase, traffic: Traffic, constants: Multipliers) -> Callable[[float], Served]:
     """Return the function from requests at once to what each of them sees."""
+    base, most = loads_of(case, traffic), running_limit(case, traffic.mean_depth)
 
     def at(requests: float) -> Served:
-        return serve(loads_of(case, traffic, requests), constants)
+        here = max(1.0, requests)
+        return serve(replace(base, requests=here, running=min(here, most)), constants)
 
     return at
 
@@ -115,7 +125,12 @@ def _at_rate(case: ServingCase, traffic: Traffic, constants: Multipliers, rate: 
     """Arrivals at a rate: Little's law for the requests at once, M/D/1 for the wait of the prompts."""
     at = serve_at(case, traffic, constants)
     most = running_limit(case, traffic.mean_depth)
-    found = steady_requests(rate, lambda n: at(n).ttft + (traffic.output_tokens - 1) * at(n).tpot, most)
+
+    def life(requests: float) -> float:
+        seen = at(requests)
+        return seen.ttft + (traffic.output_tokens - 1) * seen.tpot
+
+    found = steady_requests(rate, life, most)
     served = at(found if found is not None else most)
     service = served.prompt.marginal / case.parallel.data
     if found is None or rate * service >= 1.0:
@@ -159,7 +174,7 @@ def _answer(
         ttft_seconds=ttft,
         tpot_seconds=tpot,
         limits=_limits(served, traffic),
-        warnings=_warnings(case, served),
+        warnings=_warnings(served),
         unknown=() if traffic.prompt_tokens else ("No figure of prefill: there is no prompt.",),
     )
 
@@ -186,20 +201,10 @@ def _bound(step: Step) -> str:
     return max(names)[1]
 
 
-def _warnings(case: ServingCase, served: Served) -> tuple[str, ...]:
-    found = []
-    device, ranks = case.device, case.parallel
-    if not rate_of(device, case.weights)[1] and case.weights in {"fp8", "fp4"}:
-        found.append(
-            f"{device.name} has no {case.weights} units: weights are read small and multiplied in 16 bits"
-        )
-    if ranks.tensor > 1 and not device.link_bytes_per_second:
-        found.append(
-            f"tensor parallelism over PCIe: {2 * case.work.layers} all-reduces per token wait for it"
-        )
+def _warnings(served: Served) -> tuple[str, ...]:
     if served.waiting > 0:
-        found.append("memory does not hold all requests at once: the others wait for their turn")
-    return tuple(found)
+        return ("memory does not hold all requests at once: the others wait for their turn",)
+    return ()
 
 
 def _trust(case: ServingCase, traffic: Traffic, requests: float) -> _Trust:
@@ -224,6 +229,10 @@ def _trust(case: ServingCase, traffic: Traffic, requests: float) -> _Trust:
         factor *= WIDER_BEYOND
     if traffic.cached_tokens:
         reasons.append("serving with cached prefixes was never measured: wider interval")
+        factor *= WIDER_BEYOND
+    if case.drafted:
+        kept = f"{case.tokens_per_step:.3g} tokens per step"
+        reasons.append(f"speculation with the stated acceptance ({kept}) was never measured: wider interval")
         factor *= WIDER_BEYOND
     if case.power_share < 1.0:
         reasons.append("serving under a power limit was never measured: wider interval")

@@ -32,6 +32,8 @@ def serving_case(  # noqa: PLR0913 - what the speed of serving depends on
     cache_bytes: float = 2.0,
     most_running: int | None = None,
     power_share: float = 1.0,
+    drafted: int = 0,
+    acceptance: float = 0.0,
 ) -> ServingCase:
     """Return the case of a model in some packing on alike devices.
 
@@ -42,17 +44,28 @@ def serving_case(  # noqa: PLR0913 - what the speed of serving depends on
         engine=engine, work=work_of(spec, weights), device=device, parallel=parallel,
         weights=weight_class(spec, weights), cache_bytes=cache_bytes, cache_heads=cache_heads(spec),
         latent=any(isinstance(m, LatentAttention) for layer in spec.layers for m in layer.mixers),
-        most_running=most_running, power_share=power_share,
+        most_running=most_running, power_share=power_share, drafted=drafted, acceptance=acceptance,
     )  # fmt: skip
 
 
+def drafted_tokens(plan: Plan) -> int:
+    """Return how many tokens the plan's engine drafts per step; 0 where it does not speculate."""
+    drafted = plan.memory.options.get("num_speculative_tokens")
+    return drafted if isinstance(drafted, int) else 0
+
+
 def case_of_plan(
-    plan: Plan, *, engine: str | None = None, node: Node | None = None, power_share: float = 1.0
+    plan: Plan,
+    *,
+    engine: str | None = None,
+    node: Node | None = None,
+    power_share: float = 1.0,
+    acceptance: float | None = None,
 ) -> ServingCase:
     """Return the case of a plan; ``engine`` where another one than the plan's is asked for.
 
     The slowest device stands for all of them, with the node's link where one is given. The plan must have
-    devices.
+    devices. What it drafts counts where an ``acceptance`` is stated.
     """
     slowest = min(plan.request.devices, key=lambda device: device.bandwidth_bytes_per_second or 0)
     if node is not None:
@@ -65,6 +78,7 @@ def case_of_plan(
         plan.spec, slowest, engine=engine or plan.engine, parallel=parallel_of(plan),
         weights=plan.request.weights, cache_bytes=sum(cached_element_bytes(plan)) / 2,
         most_running=seqs if isinstance(seqs, int) else None, power_share=power_share,
+        drafted=drafted_tokens(plan) if acceptance is not None else 0, acceptance=acceptance or 0.0,
     )  # fmt: skip
 
 

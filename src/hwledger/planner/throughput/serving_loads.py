@@ -35,6 +35,8 @@ class ServingCase:
         cache_heads: ranks over which the cache can be split; 1 for a latent.
         latent: the model keeps a latent (MLA).
         most_running: requests in one batch at most, per replica; ``None``: as many as memory holds.
+        drafted: tokens that a draft head proposes per step (MTP, EAGLE): one layer each.
+        acceptance: chance that a drafted token is accepted, given that those before it are.
         power_share: power limit as a share of the board power; compute is taken to fall with it.
     """
 
@@ -48,6 +50,13 @@ class ServingCase:
     latent: bool = False
     most_running: int | None = None
     power_share: float = 1.0
+    drafted: int = 0
+    acceptance: float = 0.0
+
+    @property
+    def tokens_per_step(self) -> float:
+        """Tokens that a step yields: 1 + a + ... + a^k with k drafted (Leviathan et al. 2023, equation 1)."""
+        return sum(self.acceptance**count for count in range(self.drafted + 1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +80,9 @@ class Loads:
         wire_seconds: all-reduced bytes of one token over the link; hops: all-reduces, weighted by
             the square root of the rounds that a tree takes.
         layers, moe_layers, state_layers, indexer_layers: counts.
+        verified: tokens of one request in a step, drafted ones included; yielded: those that are kept.
+        draft_share: share of the layers that the drafts of a step add; draft_seconds: reading the output
+            matrix for them.
     """
 
     requests: float
@@ -98,6 +110,10 @@ class Loads:
     moe_layers: float
     state_layers: float
     indexer_layers: float
+    verified: float = 1.0
+    yielded: float = 1.0
+    draft_share: float = 0.0
+    draft_seconds: float = 0.0
 
 
 def rate_of(device: DeviceSpec, weights: str) -> tuple[float | None, bool]:
@@ -175,4 +191,7 @@ def loads_of(case: ServingCase, traffic: Traffic, requests: float | None = None)
         hops=REDUCTIONS * work.layers * sqrt(log2(ranks.tensor)) if ranks.tensor > 1 else 0.0,
         layers=float(work.layers), moe_layers=float(work.moe_layers), state_layers=float(work.state_layers),
         indexer_layers=float(sum(n for one, n in work.attention if one.index_elements)),
+        verified=1.0 + case.drafted, yielded=case.tokens_per_step,
+        draft_share=case.drafted / work.layers,
+        draft_seconds=case.drafted * work.head_bytes / ranks.tensor / bandwidth,
     )  # fmt: skip

@@ -117,30 +117,35 @@ def decode_step(x: Loads, k: Multipliers, running: float) -> Step:
 
     With p pipeline stages each carries 1/p of the layers and a p-th of the requests at a time; a token
     passes all of them, so the sizes are those of one stage's devices with that share of the batch.
+    With speculation a step verifies the drafted tokens beside the sure one, and each draft passes one layer.
     """
     batch = running / x.replicas / x.stages
-    covered = 1.0 - (1.0 - x.active_share) ** (running / x.stages * k.routing)
+    drafts = 1.0 + x.draft_share
+    covered = 1.0 - (1.0 - x.active_share) ** (running / x.stages * x.verified * k.routing)
     touched = x.experts_per_rank * covered + 1.0
     uneven = 1.0 + k.imbalance * (x.spread / touched) ** 0.5
     memory = (
         x.dense_seconds / k.dense_share
         + x.expert_seconds * covered * uneven / k.expert_share
         + batch * (x.cache_seconds + x.state_seconds * k.state_share) / k.cache_share
-    )
+    ) * drafts + x.draft_seconds / k.dense_share
     compute = (
         running / x.stages * x.matrix_seconds / x.devices**k.decode_scaling
         + batch * x.attention_seconds / x.ranks**k.decode_scaling
-    ) / k.decode_rate_share
+    ) * (x.verified * drafts / k.decode_rate_share)
     norm = 1.0 + k.overlap
     return Step(
         memory=memory,
         compute=compute,
         overlapped=(memory**norm + compute**norm) ** (1.0 / norm),
-        links=x.hops * k.hop_seconds + batch * x.wire_seconds / k.link_share,
-        launches=x.layers * k.layer_seconds
-        + x.moe_layers * k.moe_layer_seconds
-        + x.state_layers * k.state_layer_seconds
-        + x.indexer_layers * k.indexer_layer_seconds
+        links=(x.hops * k.hop_seconds + batch * x.verified * x.wire_seconds / k.link_share) * drafts,
+        launches=drafts
+        * (
+            x.layers * k.layer_seconds
+            + x.moe_layers * k.moe_layer_seconds
+            + x.state_layers * k.state_layer_seconds
+            + x.indexer_layers * k.indexer_layer_seconds
+        )
         + k.step_seconds * x.stages
         + batch * k.request_seconds,
     )
@@ -170,7 +175,7 @@ def serve(x: Loads, k: Multipliers) -> Served:
     step = decode_step(x, k, x.running)
     prompt = prefill_prompt(x, k)
     others = (x.running - 1.0) / x.replicas
-    tpot = step.seconds + others / x.output_tokens * k.interleave * prompt.marginal
+    tpot = step.seconds / x.yielded + others / x.output_tokens * k.interleave * prompt.marginal
     life = x.output_tokens * tpot + prompt.seconds
     waiting = (x.requests - x.running) / x.running * life
     behind = (x.running / x.replicas - 1.0 + abs(x.running / x.replicas - 1.0)) / 2.0

@@ -20,6 +20,7 @@ from hwledger.planner.throughput.prefill import prefill_terms
 from hwledger.planner.throughput.regime import regime_of
 from hwledger.planner.throughput.setting import Setting, setting_of
 from hwledger.planner.throughput.silicon import Silicon, silicon_of
+from hwledger.planner.throughput.speculation import Speculation
 from hwledger.planner.throughput.terms import MICROSECOND, Share, Term
 from hwledger.planner.throughput.work import Work, cached_element_bytes, plan_work
 
@@ -37,6 +38,11 @@ class Time:
     high: float
     parts: dict[str, float]
     source: str
+
+    @property
+    def ends(self) -> tuple[float, float, float]:
+        """Best, lowest and highest."""
+        return self.value, self.low, self.high
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,24 +81,33 @@ class Single:
         """Devices that share the layers."""
         return sum(chip.count for chip in self.chips)
 
-    def decode(self, batch: int) -> Time:
-        """Return the time of one step in which ``batch`` requests make a token each."""
+    def decode(self, batch: int, tokens: int = 1) -> Time:
+        """Return the time of one step of ``batch`` requests; each has one token made or several verified."""
         element = cached_element_bytes(self.plan)
         depth = self.traffic.mean_depth
         terms: list[Term] = []
         for chip in self.chips:
             terms += decode_terms(
                 self.work, chip.silicon, chip.setting, depth=depth, cache_bytes=element, batch=batch,
-                share=chip.share,
+                tokens=tokens, share=chip.share,
             )  # fmt: skip
-            if batch > 1:
-                terms += _multiplied(self.work, chip, batch - 1)
+            if batch * tokens > 1:
+                terms += _multiplied(self.work, chip, batch * tokens - 1)
         if self.stages > 1:
             terms.append(Term("hops", (self.stages - 1) * MICROSECOND, (("h", 1.0),)))
         parts = self.constants.parts(terms)
-        host = self._host_decode(batch, depth, element)
+        host = self._host_decode(batch, batch * tokens, depth, element)
         before = self.traffic.cached_tokens + self.traffic.prompt_tokens
-        return self._time("decode", parts, host, depth=before, wide=batch > 1)
+        return self._time("decode", parts, host, depth=before, wide=batch * tokens > 1)
+
+    def speculated(self, batch: int, speculation: Speculation) -> Time:
+        """Return the time per token of each request where tokens are drafted and verified."""
+        step, round_ = self.decode(batch), self.decode(batch, speculation.drafted + 1)
+        value, low, high = (
+            speculation.seconds_per_token(one, many) for one, many in zip(step.ends, round_.ends, strict=True)
+        )
+        source = f"{round_.source}; {speculation.tokens_per_round:.2f} tokens a round: {speculation.source}"
+        return Time(value, low, high, round_.parts, source)
 
     def prefill(self) -> Time | str:
         """Return the time of one prompt, or why it is not known."""
@@ -114,14 +129,16 @@ class Single:
             return host
         return self._time("prefill", parts, host, depth=self.traffic.cached_tokens, wide=False)
 
-    def _host_decode(self, batch: int, depth: float, element: tuple[float, float]) -> Assumed | None:
+    def _host_decode(
+        self, batch: int, tokens: int, depth: float, element: tuple[float, float]
+    ) -> Assumed | None:
         """Return the seconds that the host takes for its share of a step."""
         share = self.layout.host
         if share is None:
             return None
         work = self.work
         size = work.layer_bytes * share.layers + work.head_bytes * share.head
-        size += work.expert_bytes(batch) * share.experts
+        size += work.expert_bytes(tokens) * share.experts
         size += batch * (work.cache_bytes(depth, *element) + work.state_traffic_bytes()) * share.cache
         layers = work.layers * max(share.layers, share.experts, share.cache)
         return _over(size, self._host_bandwidth(), assumed("host_bandwidth_share"), layers)
@@ -223,18 +240,25 @@ def prepare(plan: Plan, traffic: Traffic, node: Node, power_share: float) -> Sin
     return Single(plan, traffic, plan_work(plan), layout, tuple(chips.values()), node, constants)
 
 
-def estimate_single(plan: Plan, traffic: Traffic, node: Node, power_share: float = 1.0) -> Throughput:
+def estimate_single(
+    plan: Plan,
+    traffic: Traffic,
+    node: Node,
+    power_share: float = 1.0,
+    speculation: Speculation | None = None,
+) -> Throughput:
     """Return the speed of a plan on llama.cpp or mlx."""
     single = prepare(plan, traffic, node, power_share)
     if isinstance(single, str):
         return Throughput(traffic=traffic, unknown=(f"No figure of speed: {single}.",))
-    return _answer(single)
+    return _answer(single, speculation)
 
 
-def _answer(single: Single) -> Throughput:
+def _answer(single: Single, speculation: Speculation | None) -> Throughput:
     traffic, users = single.traffic, single.traffic.concurrency
-    basis = Basis.CALIBRATED if users == 1 and single.layout.host is None else Basis.ASSUMED
-    step = single.decode(users)
+    plain = users == 1 and single.layout.host is None and speculation is None
+    basis = Basis.CALIBRATED if plain else Basis.ASSUMED
+    step = single.speculated(users, speculation) if speculation else single.decode(users)
     prompt = single.prefill() if traffic.prompt_tokens else "there is no prompt"
     limits = [("decode_tokens_per_second", bound_by(step.parts))]
     if isinstance(prompt, str):

@@ -25,7 +25,7 @@ CASES: dict[str, tuple[str, str, str | None, dict[str, str]]] = {
     ),
     "llama-server auto": (
         "./build/bin/llama-server -hf ggml-org/gpt-oss-20b-GGUF --ctx-size 0 --jinja -ub 2048 -b 2048",
-        "hf:ggml-org/gpt-oss-20b-GGUF:Q4_K_M",
+        "hf:ggml-org/gpt-oss-20b-GGUF:latest",
         "llama.cpp",
         {"n_ctx": "0", "n_ubatch": "2048", "n_batch": "2048", "n_parallel": "4", "kv_unified": "on"},
     ),
@@ -118,7 +118,7 @@ CASES: dict[str, tuple[str, str, str | None, dict[str, str]]] = {
         "llama.cpp",
         {},
     ),
-    "ollama hub plain": ("ollama pull huggingface.co/a/b-GGUF", "hf:a/b-GGUF:Q4_K_M", "llama.cpp", {}),
+    "ollama hub plain": ("ollama pull huggingface.co/a/b-GGUF", "hf:a/b-GGUF:latest", "llama.cpp", {}),
     "ollama cache": (
         "OLLAMA_FLASH_ATTENTION=1 OLLAMA_KV_CACHE_TYPE=q8_0 ollama serve &\nollama run gpt-oss:20b",
         "ollama:gpt-oss:20b",

@@ -50,6 +50,8 @@ def test_a_quantisation_chooses_its_file() -> None:
     """Any case, with or without the maker's prefix; one that is not there lists those that are."""
     assert chosen(GGUF, "o/r:q4_k_m") == Choice("", "m-Q4_K_M.gguf")
     assert chosen(GGUF, "o/r:latest") == Choice("", "m-Q4_K_M.gguf")
+    assert chosen({"m-mxfp4.gguf": 9}, "o/r:latest") == Choice("", "m-mxfp4.gguf")
+    assert chosen({"m-Q2_K.gguf": 2, "m-Q8_0.gguf": 8}, "o/r:latest") == Choice("", "m-Q8_0.gguf")
     assert chosen(GGUF, "o/r:IQ2_XXS") == Choice("UD-IQ2_XXS", "m-UD-IQ2_XXS-00001-of-00002.gguf")
     with pytest.raises(MissingError, match=r"no Q2_K; there are .*Q4_K_M \(40 B\)"):
         chosen(GGUF, "o/r:Q2_K")

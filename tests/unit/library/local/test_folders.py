@@ -8,29 +8,11 @@ from hwledger.library.local.discovery import local_models
 from hwledger.screens.models import local_rows
 from hwledger.telemetry.machine import Machine
 from support import tiny
+from support.checkpoints import put
+from support.hub_cache import put_snapshot
 
 pytestmark = pytest.mark.requirement("FR-SRC-LOCAL")
 COMMIT = "a" * 40
-
-
-def write(folder: Path, files: dict[str, bytes]) -> None:
-    """Write files into a folder."""
-    for name, raw in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(raw)
-
-
-def in_hub_cache(cache: Path, repo: str, files: dict[str, bytes], *, ref: str | None = "main") -> None:
-    """Lay a repository out as huggingface_hub does: blobs, a snapshot of links, a ref."""
-    home = cache / f"models--{repo.replace('/', '--')}"
-    snapshot = home / "snapshots" / COMMIT
-    for number, (name, raw) in enumerate(files.items()):
-        write(home / "blobs", {f"{number:040}": raw})
-        link = snapshot / name
-        link.parent.mkdir(parents=True, exist_ok=True)
-        link.symlink_to(home / "blobs" / f"{number:040}")
-    if ref:
-        write(home / "refs", {ref: COMMIT.encode()})
 
 
 @pytest.fixture
@@ -38,23 +20,19 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home with models in every place."""
     monkeypatch.setenv("HOME", str(tmp_path))
     cache = tmp_path / ".cache" / "huggingface" / "hub"
-    in_hub_cache(cache, "org/tiny", tiny.plain())
-    in_hub_cache(
-        cache, "org/tiny-GGUF", {"tiny-Q4_0.gguf": tiny.gguf_file(), "sub/t-F16.gguf": tiny.gguf_file()}
-    )
-    in_hub_cache(cache, "org/only-a-config", {"config.json": tiny.config()})
-    in_hub_cache(cache, "gpt", tiny.plain(), ref=None)
+    quants = {"tiny-Q4_0.gguf": tiny.gguf_file(), "sub/t-F16.gguf": tiny.gguf_file()}
+    put_snapshot(cache, "org/tiny", tiny.plain(), COMMIT)
+    put_snapshot(cache, "org/tiny-GGUF", quants, COMMIT)
+    put_snapshot(cache, "org/only-a-config", {"config.json": tiny.config()}, COMMIT)
+    put_snapshot(cache, "gpt", tiny.plain(), COMMIT, ref=None)
     (cache / "datasets--org--data").mkdir()
     (cache / "models--broken").mkdir()
     gone = cache / "models--org--gone" / "snapshots" / COMMIT
     gone.mkdir(parents=True)
     (gone / "model.safetensors").symlink_to(cache / "nowhere")
-    shards = {f"split-{i:05}-of-00003.gguf": raw for i, raw in enumerate(tiny.gguf_shards(3), 1)}
-    write(
-        tmp_path / ".cache" / "llama.cpp",
-        {"org_x_x-Q8_0.gguf": tiny.gguf_file(), **shards, "bad.gguf": b"GGUF"},
-    )
-    write(tmp_path / "Documents/huggingface/models/mlx-community/tiny-4bit", tiny.mlx())
+    single = {"org_x_x-Q8_0.gguf": tiny.gguf_file(), "bad.gguf": b"GGUF"}
+    put(tmp_path / ".cache" / "llama.cpp", {**single, **tiny.gguf_shards("split")})
+    put(tmp_path / "Documents/huggingface/models/mlx-community/tiny-4bit", tiny.mlx())
     return tmp_path
 
 
@@ -72,7 +50,7 @@ def test_every_model_is_found_once_with_what_to_type(home: Path) -> None:
     }  # fmt: skip
     assert found["hf:org/tiny"].size_bytes == weights
     assert found["hf:org/tiny-GGUF:Q4_0"].quantisation == "Q4_0"
-    shards = sum(len(raw) for raw in tiny.gguf_shards(3))
+    shards = sum(map(len, tiny.gguf_shards().values()))
     assert found[f"{caches}/split-00001-of-00003.gguf"].size_bytes == shards
 
 

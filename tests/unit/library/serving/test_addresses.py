@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from hwledger.errors import MalformedError, UsageError
-from hwledger.library.serving import is_server, model_reference
-from hwledger.library.serving.address import is_local, server_address
-from hwledger.library.serving.reference import best_reference, revision_of
+from hwledger.library.net.address import is_local
+from hwledger.library.serving.address import is_server, server_address
+from hwledger.library.serving.reference import best_reference, model_reference, revision_of
 
 pytestmark = pytest.mark.requirement("FR-SRC-ENGINE")
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

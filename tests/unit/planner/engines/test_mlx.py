@@ -1,11 +1,10 @@
 """The MLX profile against hand-computed cache sizes."""
 
+from functools import partial
+
 import pytest
 
-from hwledger.device.catalogue import find_device
 from hwledger.errors import UsageError
-from hwledger.model.channel import DenseMLP
-from hwledger.model.layers import LayerSpec
 from hwledger.model.mixers import (
     ChunkedAttention,
     FullAttention,
@@ -17,44 +16,22 @@ from hwledger.model.mixers import (
 )
 from hwledger.model.spec import ModelSpec
 from hwledger.model.tensors import Part, Tensor
-from hwledger.planner.engine import EngineProfile
 from hwledger.planner.engines.mlx import profile
-from hwledger.planner.memory import EngineMemory
-from hwledger.planner.plan import make_request
+from support import specs
 
 FULL = FullAttention(query_heads=32, kv_heads=8, key_width=128, value_width=128)
 SLIDING = SlidingAttention(query_heads=32, kv_heads=8, key_width=128, value_width=128, window=1024)
 LATENT = LatentAttention(query_heads=16, latent_rank=512, rope_width=64, nope_width=128, value_width=128)
 TOKEN = 2 * 8 * 128 * 2
+memory = partial(specs.answer, profile)
 
 
 def model(*mixers: Mixer, architecture: str = "llama") -> ModelSpec:
     """Return a model with one layer per mixer."""
-    return ModelSpec(
-        id="model", architecture=architecture, source="test", format="config", hidden_size=4096,
-        vocab_size=32000, context_length=131072, number_type="bf16",
-        tensors=(Tensor("embed.weight", (32000, 4096), Part.EMBEDDING),),
-        layers=tuple(
-            LayerSpec(index=i, kind="attention", mixers=(mixer,), channel=DenseMLP(width=11008))
-            for i, mixer in enumerate(mixers)
-        ),
-    )  # fmt: skip
-
-
-def memory(spec: ModelSpec, context: int, concurrency: int = 1, **options: object) -> EngineMemory:
-    """Return the answer for a request."""
-    kv_cache = options.pop("kv_cache", None)
-    request = make_request(
-        spec, profile, context=context, concurrency=concurrency, options=options,
-        kv_cache=None if kv_cache is None else str(kv_cache),
-    )  # fmt: skip
-    return profile.memory(request)
-
-
-@pytest.mark.requirement("FR-PLAN-MLX")
-def test_it_is_an_engine_profile() -> None:
-    """The profile has all that the port asks for."""
-    assert isinstance(profile, EngineProfile)
+    embedding = Tensor("embed.weight", (32000, 4096), Part.EMBEDDING)
+    return specs.stack(
+        *mixers, width=11008, architecture=architecture, vocab_size=32000, tensors=(embedding,)
+    )
 
 
 @pytest.mark.requirement("FR-PLAN-MLX")
@@ -144,18 +121,9 @@ def test_an_unknown_architecture_is_planned_and_said() -> None:
 @pytest.mark.requirement("FR-PLAN-MLX")
 def test_several_devices_are_one_device_and_a_warning() -> None:
     """Everything is planned on the first device, and that is said."""
-    two = (find_device("M4 16GB"), find_device("M4 24GB"))
-    answer = profile.memory(make_request(model(FULL), profile, devices=two))
+    answer = memory(model(FULL), devices="M4 16GB, M4 24GB")
     assert {component.place for component in answer.components} == {0}
     assert "one device" in answer.warnings[0]
-
-
-@pytest.mark.requirement("FR-PLAN-MLX")
-def test_intervals_hold_their_figures() -> None:
-    """Every component's interval holds its size."""
-    for component in memory(model(FULL, SLIDING), 3000).components:
-        low, high = component.interval_bytes
-        assert 0 <= low <= component.size_bytes <= high
 
 
 @pytest.mark.requirement("FR-PLAN-MLX", "NFR-BAD-INPUT")

@@ -4,13 +4,11 @@ The shapes in comments are those of caches that tiny models of transformers 5.23
 """
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from hwledger.device.catalogue import find_device
 from hwledger.errors import UsageError
-from hwledger.model.channel import DenseMLP
-from hwledger.model.layers import LayerSpec
 from hwledger.model.mixers import (
     ChunkedAttention,
     CompressedAttention,
@@ -25,10 +23,9 @@ from hwledger.model.mixers import (
 )
 from hwledger.model.spec import ModelSpec
 from hwledger.model.tensors import Part, Tensor
-from hwledger.planner.engine import EngineProfile
 from hwledger.planner.engines.transformers import profile
 from hwledger.planner.memory import HOST, Category, EngineMemory
-from hwledger.planner.plan import make_request
+from support import specs
 
 FULL = FullAttention(query_heads=4, kv_heads=2, key_width=16, value_width=16)
 SLIDING = SlidingAttention(query_heads=4, kv_heads=2, key_width=16, value_width=16, window=16)
@@ -38,39 +35,20 @@ PER_TOKEN = 2 * 2 * 16 * 2
 
 def model(*mixers: Mixer) -> ModelSpec:
     """Return a model with one layer per mixer, each layer of 64 x 64 weights."""
-    return ModelSpec(
-        id="model", architecture="llama", source="test", format="config", hidden_size=64,
-        vocab_size=128, context_length=4096, number_type="bf16",
-        tensors=(
-            Tensor("embed.weight", (128, 64), Part.EMBEDDING),
-            *(
-                Tensor(f"layers.{i}.q.weight", (64, 64), Part.ATTENTION, i, linear=True)
-                for i in range(len(mixers))
-            ),
-            Tensor("head.weight", (128, 64), Part.LM_HEAD, linear=True),
+    tensors = (
+        Tensor("embed.weight", (128, 64), Part.EMBEDDING),
+        *(
+            Tensor(f"layers.{i}.q.weight", (64, 64), Part.ATTENTION, i, linear=True)
+            for i in range(len(mixers))
         ),
-        layers=tuple(
-            LayerSpec(index=i, kind="full_attention", mixers=(mixer,), channel=DenseMLP(width=96))
-            for i, mixer in enumerate(mixers)
-        ),
-    )  # fmt: skip
+        Tensor("head.weight", (128, 64), Part.LM_HEAD, linear=True),
+    )
+    return specs.stack(*mixers, width=96, hidden_size=64, vocab_size=128, tensors=tensors)
 
 
-def memory(spec: ModelSpec, context: int = 41, concurrency: int = 1, **options: object) -> EngineMemory:
-    """Return the answer for a request."""
-    devices = tuple(find_device(name) for name in str(options.pop("devices", "")).split(",") if name)
-    kv_cache = options.pop("kv_cache", None)
-    request = make_request(
-        spec, profile, context=context, concurrency=concurrency, options=options, devices=devices,
-        kv_cache=None if kv_cache is None else str(kv_cache),
-    )  # fmt: skip
-    return profile.memory(request)
-
-
-@pytest.mark.requirement("FR-PLAN-TRANSFORMERS")
-def test_it_is_an_engine_profile() -> None:
-    """The profile has all that the port asks for."""
-    assert isinstance(profile, EngineProfile)
+def memory(spec: ModelSpec, context: int = 41, concurrency: int = 1, **options: Any) -> EngineMemory:
+    """Return the answer for a request of 41 tokens."""
+    return specs.answer(profile, spec, context, concurrency, **options)
 
 
 @pytest.mark.requirement("FR-PLAN-TRANSFORMERS")

@@ -1,5 +1,7 @@
 """The vLLM profile, on hand-made models whose figures are worked out by hand or were printed by vLLM."""
 
+from typing import Any
+
 import pytest
 
 from hwledger.errors import UnknownOptionError, UsageError
@@ -12,14 +14,10 @@ from support import specs
 
 
 def plan(
-    model: ModelSpec, context: int, version: str = "0.33.0", users: int = 1, **options: object
+    model: ModelSpec, context: int, version: str = "0.33.0", users: int = 1, **options: Any
 ) -> EngineMemory:
     """Plan one model."""
-    return profile.memory(
-        make_request(
-            model, profile, context=context, concurrency=users, engine_version=version, options=options
-        )
-    )
+    return specs.answer(profile, model, context, users, engine_version=version, **options)
 
 
 def printed(model: ModelSpec, gib: float, context: int, version: str, **options: object) -> tuple[int, float]:

@@ -1,9 +1,15 @@
 """``hf download``: the model that is fetched, without an engine."""
 
+import re
+from typing import Final
+
 from hwledger.errors import UsageError
 from hwledger.library.commands.draft import Call, Draft
 from hwledger.library.commands.table import table
 from hwledger.library.deployment import Deployment
+from hwledger.library.hub.choose import quant_label
+
+_SHARD: Final = re.compile(r"-\d{5}-of-\d{5}(?=\.gguf$)", re.IGNORECASE)
 
 
 def read(call: Call) -> Deployment:
@@ -22,20 +28,19 @@ def read(call: Call) -> Deployment:
         )
     if parsed.loose:
         wanted = [*parsed.loose[1:], *draft.values.get("include", "").split()]
-        draft.model = choose(parsed.loose[0], wanted, pinned=draft.revision is not None)
+        draft.model = choose(parsed.loose[0], wanted)
     return draft.deployment()
 
 
-def choose(repo: str, wanted: list[str], *, pinned: bool = False) -> str:
-    """Return the reference of a repository, or of its one GGUF file that is ``wanted``."""
+def choose(repo: str, wanted: list[str]) -> str:
+    """Return the reference of a repository, or of its one GGUF model that is ``wanted``."""
     files = [
         name for name in wanted if name.lower().endswith((".gguf", "*")) and "mmproj" not in name.lower()
     ]
-    if len(files) != 1 or pinned:
+    if len({_SHARD.sub("", name) for name in files}) != 1:
         return repo
-    plain = files[0].strip("*")
-    if "*" not in files[0]:
-        return f"hf:{repo}/{files[0]}"
-    label = plain.lower().removesuffix(".gguf").rstrip("*").strip("-_./")
-    usable = bool(label) and "*" not in label and "/" not in label
-    return f"hf:{repo}:{plain[: len(plain)].removesuffix('.gguf').strip('-_./')}" if usable else repo
+    first = min(files)
+    if "*" not in first:
+        return f"hf:{repo}/{first}"
+    label = quant_label(first.strip("*").removesuffix("/"))
+    return f"hf:{repo}:{label}" if label else repo

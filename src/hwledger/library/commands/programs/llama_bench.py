@@ -17,6 +17,7 @@ def read(call: Call) -> Deployment:
     for item in parsed.items:
         _enter(draft, item)
     llama_cpp.settle_model(draft, [])
+    llama_cpp.settle_experts(draft)
     tokens = max(_most(draft, "prompt", 512), _most(draft, "generated", 128), _pair(draft))
     draft.option("n_ctx", str(max(1, tokens + _most(draft, "depth", 0))), "-p, -n and -d")
     draft.options["n_parallel"] = "1"

@@ -1,22 +1,16 @@
 """The programs of llama.cpp that share one table of flags."""
 
+import csv
+from functools import cache
+from importlib.resources import files
 from typing import Final
 
 from hwledger.errors import UsageError
-from hwledger.library.commands.draft import Call, Draft
+from hwledger.library.commands.draft import Call, Draft, whole
+from hwledger.library.commands.programs.placed import hosted_layers
 from hwledger.library.commands.table import Item, table
 from hwledger.library.deployment import Deployment
 
-_ALL_EXPERTS: Final = frozenset(
-    {
-        "exps=CPU", ".exps=CPU", "_exps=CPU", "\\.exps=CPU", "exps\\.=CPU", ".ffn_.*_exps.=CPU",
-        "ffn_.*_exps=CPU",
-        "\\.ffn_.*_exps\\.=CPU", ".ffn_.*_exps=CPU", "ffn_.*_exps.=CPU", "ffn_.*_exps\\.=CPU",
-        ".ffn_(up|down|gate)_exps.=CPU", ".ffn_(gate|up|down)_exps.=CPU",
-        ".*ffn_.*_exps.*=CPU", ".ffn_.*_exps.*=CPU",
-        "([0-9]+).ffn_.*_exps.=CPU", ".*_exps.*=CPU", "_exps.=CPU",
-    }
-)  # fmt: skip
 _LOADED: Final = {"mmap": "on", "mmap+mlock": "on", "none": "off", "mlock": "off", "dio": "off"}
 _ENV: Final = "LLAMA_ARG_"
 _ENV_FLAGS: Final = {
@@ -24,8 +18,11 @@ _ENV_FLAGS: Final = {
     "UBATCH": "--ubatch-size",
     "BATCH": "--batch-size",
     "HF_REPO": "-hf",
+    "ENDPOINT_METRICS": "--metrics",
+    "ENDPOINT_SLOTS": "--slots",
+    "ENDPOINT_PROPS": "--props",
 }
-DEFAULT_QUANT: Final = "Q4_K_M"
+ANY_QUANT: Final = "latest"
 
 
 def read_server(call: Call) -> Deployment:
@@ -36,11 +33,15 @@ def read_server(call: Call) -> Deployment:
     Raises:
         UsageError: it names no model.
     """
-    draft = _read(call)
+    draft = read_flags(call)
+    slots = _default(call, "server", "n_parallel")
     if "n_parallel" not in draft.options:
-        draft.options["n_parallel"] = "4"
-        draft.options.setdefault("kv_unified", "on")
-        draft.note("without -np llama-server takes 4 slots that share the context (builds since late 2025)")
+        draft.options["n_parallel"] = slots
+        if slots != "1":
+            draft.options.setdefault("kv_unified", "on")
+            draft.note(
+                "without -np llama-server takes 4 slots that share the context (builds since late 2025)"
+            )
     return draft.deployment()
 
 
@@ -50,21 +51,84 @@ def read_tool(call: Call) -> Deployment:
     Raises:
         UsageError: it names no model.
     """
-    draft = _read(call)
+    draft = read_flags(call)
     draft.options.setdefault("n_parallel", "1")
     return draft.deployment()
 
 
-def _read(call: Call) -> Draft:
+def read_old(call: Call) -> Deployment:
+    """Return what ``main`` and ``server`` ran before June 2024: 512 tokens, nothing on a device untold.
+
+    Source: llama.cpp b3000 ``common/common.h``.
+
+    Raises:
+        UsageError: it names no model.
+    """
+    draft = read_flags(call, old=True)
+    for name, value in (("n_ctx", "512"), ("n_parallel", "1"), ("n_gpu_layers", "0")):
+        draft.options.setdefault(name, value)
+    draft.note(f"{call.program} is llama.cpp's name of before June 2024: its defaults then, today's rules")
+    return draft.deployment()
+
+
+@cache
+def _defaults() -> list[dict[str, str]]:
+    text = files("hwledger.library.commands").joinpath("data/llama_cpp_defaults.csv").read_text("utf-8")
+    return list(csv.DictReader(text.splitlines()))
+
+
+def _default(call: Call, program: str, option: str) -> str:
+    """What a build takes where it is told nothing; the newest where no build is known."""
+    build = whole(call.version.removeprefix("b")) if call.version else None
+    rows = [row for row in _defaults() if row["program"] == program and row["option"] == option]
+    return [row["value"] for row in rows if build is None or int(row["since"]) <= build][-1]
+
+
+def read_flags(call: Call, *, old: bool = False) -> Draft:
+    """Return what the flags of llama.cpp say, before a program's own defaults."""
     draft = Draft(call, "llama.cpp")
     parsed = table("llama_cpp").read([*_from_env(call), *call.words])
     for item in parsed.items:
         enter(draft, item)
     settle_model(draft, parsed.loose)
-    if "n_ctx" not in draft.options:
-        draft.whole_context = True
-        draft.note(f"{call.program} is told no context (-c): it takes what the model was trained with")
+    settle_experts(draft)
+    if not old:
+        _settle_context(draft)
     return draft
+
+
+def _settle_context(draft: Draft) -> None:
+    """Enter the context of a build where it is told none, or of a model whose length is overridden."""
+    options, program = draft.options, draft.call.program
+    if length := draft.values.get("trained", ""):
+        if options.get("n_ctx", "0") == "0":
+            options["n_ctx"] = length
+        return
+    if "n_ctx" in options:
+        return
+    stated = _default(draft.call, "server", "n_ctx")
+    if stated:
+        options["n_ctx"] = stated
+        draft.note(f"{program} is told no context (-c): this build takes {int(stated):,} tokens")
+        return
+    draft.whole_context = True
+    fits = "" if draft.values.get("fit") == "off" else ", or less where that does not fit (--fit)"
+    draft.note(f"{program} is told no context (-c): it takes what the model was trained with{fits}")
+
+
+def settle_experts(draft: Draft) -> None:
+    """Enter which experts the patterns of ``--override-tensor`` leave in host memory, taken together."""
+    texts = [value for key, value in draft.values.items() if key.startswith("override_tensor ")]
+    if not texts:
+        return
+    layers = hosted_layers(texts)
+    if layers == -1:
+        draft.option("cpu_moe", "on", "-ot")
+    elif layers:
+        draft.option("n_cpu_moe", str(layers), "-ot")
+    else:
+        for text in texts:
+            draft.note(f"-ot {text[:80]} places tensors in a way that is not planned")
 
 
 def _from_env(call: Call) -> list[str]:
@@ -84,14 +148,35 @@ def enter(draft: Draft, item: Item) -> None:
             draft.option("mmap", _LOADED[item.value], item.said)
     elif name == "n_parallel" and item.value.startswith("-"):
         return
-    elif item.flag and item.flag.name == "--override-tensor" and item.value in _ALL_EXPERTS:
-        draft.option("cpu_moe", "on", item.said)
+    elif name == "override_tensor" and item.value:
+        draft.values[f"{name} {len(draft.values)}"] = item.value
+    elif name == "override_kv":
+        _override(draft, item)
+    elif name == "devices":
+        if item.value.lower() == "none":
+            draft.options["n_gpu_layers"] = "0"
+        else:
+            draft.note(f"{item.said[:80]} says which devices are used; name them with --device")
+    elif name == "fit":
+        draft.values["fit"] = item.value.lower()
     elif name == "preset":
+        draft.values["preset"] = item.said
         draft.note(
             f"{item.said} stands for a model and settings that are not planned; name the model with -hf"
         )
     else:
         draft.take(item)
+
+
+def _override(draft: Draft, item: Item) -> None:
+    """Enter what ``--override-kv KEY=TYPE:VALUE`` changes: the trained context counts, tokens do not."""
+    for part in item.value.split(","):
+        key, _, value = part.partition("=")
+        length = whole(value.rpartition(":")[2])
+        if key.endswith(".context_length") and length and length > 0:
+            draft.values["trained"] = str(length)
+        elif not key.startswith(("tokenizer.", "general.")) and not key.endswith(".expert_used_count"):
+            draft.note(f"--override-kv {part[:80]} can change the memory and is not planned")
 
 
 def settle_model(draft: Draft, loose: list[str]) -> None:
@@ -113,6 +198,10 @@ def settle_model(draft: Draft, loose: list[str]) -> None:
         draft.model = _positional(draft, loose.pop(0))
     elif draft.model:
         draft.left_over(loose)
+    if not draft.model and (preset := values.get("preset")):
+        raise UsageError(
+            f"{preset[:80]} stands for a model and settings; name the model with -hf in its place"
+        )
 
 
 def _positional(draft: Draft, word: str) -> str:
@@ -131,14 +220,18 @@ def _positional(draft: Draft, word: str) -> str:
 def hub_model(draft: Draft, repo: str, file: str | None) -> str:
     """Return the reference of a repository of the hub as llama.cpp chooses its file.
 
-    llama.cpp ``common/download.cpp``: without a tag Q4_K_M first, then Q8_0, then the first file.
+    llama.cpp ``common/download.cpp``: without a tag Q4_K_M first, then Q8_0, then the first file. A tag may
+    be a file's whole name, as on Ollama's side of the hub.
     """
-    name, _, quant = repo.partition(":")
+    name, _, quant = repo.removeprefix("hf://").partition(":")
     if file:
         return f"hf:{name}/{file}"
-    if quant and quant.lower() != "latest":
+    if quant.lower().endswith(".gguf"):
+        return f"hf:{name}/{quant}"
+    if quant and quant.lower() != ANY_QUANT:
         return f"hf:{name}:{quant}"
     draft.note(
-        f"{name[:80]} is given without a quantisation: {DEFAULT_QUANT} is taken, as the program does first"
+        f"{name[:80]} is given without a quantisation: Q4_K_M is taken, else Q8_0, else its first file,"
+        " as the program does"
     )
-    return f"hf:{name}:{DEFAULT_QUANT}"
+    return f"hf:{name}:{ANY_QUANT}"

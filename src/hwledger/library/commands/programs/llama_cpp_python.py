@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from hwledger.library.commands.draft import Call, Draft
-from hwledger.library.commands.programs.llama_cpp import settle_model
+from hwledger.library.commands.programs.hub import choose
+from hwledger.library.commands.programs.llama_cpp import hub_model
 from hwledger.library.commands.table import Item, table
 from hwledger.library.deployment import Deployment
 
@@ -23,7 +24,8 @@ def read(call: Call) -> Deployment:
     draft = Draft(call, "llama.cpp")
     for item in table("llama_cpp_python").read(call.words).items:
         enter(draft, item)
-    settle_model(draft, [])
+    if repo := draft.values.pop("hf_repo", ""):  # then --model is a pattern for the file
+        draft.model = choose(repo, [draft.model]) if draft.model else hub_model(draft, repo, None)
     settle(draft)
     return draft.deployment()
 

@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 from hwledger.library.commands.draft import Call, Draft
-from hwledger.library.commands.table import Parsed, table
+from hwledger.library.commands.table import table
 from hwledger.library.deployment import Deployment
 from hwledger.planner.weights import weight_types
 
@@ -19,25 +19,26 @@ def read(call: Call) -> Deployment:
         UsageError: it names no model.
     """
     draft = Draft(call, None)
-    draft.note(
-        "mistral.rs has no profile of its own yet: it is planned with the engine of the model's format"
-    )
     parsed = table("mistralrs").read(call.words)
     for item in parsed.items:
         draft.take(item)
-    _settle(draft, parsed)
+    settle(draft, parsed.loose)
     return draft.deployment()
 
 
-def _settle(draft: Draft, parsed: Parsed) -> None:
+def settle(draft: Draft, loose: list[str]) -> None:
+    """Make one reference and one weight type of what was told."""
     values = draft.values
+    draft.note(
+        "mistral.rs has no profile of its own yet: it is planned with the engine of the model's format"
+    )
     if repo := values.get("gguf_repo"):
         draft.model = repo
     if file := values.get("gguf_file"):
         draft.engine = "llama.cpp"
         draft.model = _in(draft.model, re.split("[; ]", file, maxsplit=1)[0])
-    if draft.model == "" and parsed.loose:
-        draft.model = next((word for word in parsed.loose if "/" in word), "")
+    if draft.model == "" and loose:
+        draft.model = next((word for word in loose if "/" in word), "")
     if packed := values.get("weights"):
         values["weights"] = _packed(packed)
         if values["weights"] not in {name.lower() for name in weight_types()}:

@@ -1,7 +1,7 @@
 """SGLang, planned by the rules of vLLM."""
 
 from hwledger.library.commands.draft import Call, Draft, whole
-from hwledger.library.commands.programs import vllm
+from hwledger.library.commands.programs import overrides, vllm
 from hwledger.library.commands.table import Item, table
 from hwledger.library.deployment import Deployment
 
@@ -22,6 +22,10 @@ def read(call: Call) -> Deployment:
         draft.model = draft.model or parsed.loose[0]
     if any(item.flag and item.flag.name == "--enable-dp-attention" for item in parsed.items):
         _split_attention(draft)
+    elif said := draft.values.get("copies"):
+        draft.note(
+            f"{said} runs whole copies in SGLang; the rules of vLLM share a mixture's experts among them"
+        )
     vllm.settle(draft)
     return draft.deployment()
 
@@ -47,12 +51,17 @@ def enter(draft: Draft, item: Item) -> None:
     if name == "enable_expert_parallel" and item.value:
         if (whole(item.value) or 1) > 1:
             draft.option(name, "on", item.said)
+    elif name == "model_override":
+        overrides.override(draft, item, scales=False)
+    elif name == "data_parallel_size" and item.value != "1":
+        draft.take(item)
+        draft.values["copies"] = item.said
     elif name == "gpu_memory_utilization":
         draft.note(f"{item.said} holds weights and caches in SGLang; planned as gpu_memory_utilization")
         draft.take(item)
     elif name == "max_num_batched_tokens" and item.value.startswith("-"):
         draft.note(f"{item.said} switches chunked prefill off: not planned")
-    elif name in {"quantization", "kv_cache_dtype"}:
+    elif name in {"quantization", "kv_cache_dtype", "config"}:
         vllm.enter(draft, item)
     else:
         draft.take(item)

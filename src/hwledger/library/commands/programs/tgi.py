@@ -29,4 +29,8 @@ def read(call: Call) -> Deployment:
             vllm.enter(draft, item)
         else:
             draft.take(item)
+    if "max_model_len" not in draft.options:
+        draft.note(
+            "TGI is told no --max-total-tokens: it takes what fits, at most what the model was trained with"
+        )
     return draft.deployment()

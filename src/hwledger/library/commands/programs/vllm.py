@@ -1,11 +1,11 @@
 """vLLM: ``vllm serve``, its server module and its image."""
 
-import json
 import re
 from typing import Final
 
-from hwledger.errors import UnknownOptionError
+from hwledger.errors import UnknownOptionError, UsageError
 from hwledger.library.commands.draft import Call, Draft
+from hwledger.library.commands.programs import overrides
 from hwledger.library.commands.table import Item, table
 from hwledger.library.deployment import Deployment
 from hwledger.planner.engines.vllm.cache_types import cache_type
@@ -14,6 +14,7 @@ _NUMBER: Final = re.compile(r"(\d{1,18}(?:\.\d{1,12})?)([kKmMgGtT]?)")
 _LOADED: Final = {"fp8": "fp8", "bitsandbytes": "nf4"}
 _IN_PART: Final = frozenset({"experts_int8", "tpu_int8", "torchao", "fp_quant", "inc", "mxfp8", "online"})
 _POWERS: Final = "kmgt"
+_WITHOUT_MODEL: Final = frozenset({"ngram", "[ngram]", "ngram_gpu", "suffix"})
 
 
 def number(text: str) -> int | None:
@@ -42,17 +43,36 @@ def read(call: Call) -> Deployment:
     parsed = table("vllm").read(call.words[1:] if inner else call.words)
     for item in parsed.items:
         enter(draft, item)
-    if parsed.loose:
-        draft.model = parsed.loose[0]
-        draft.left_over(parsed.loose[1:])
+    settle_model(draft, parsed.loose)
     settle(draft)
     return draft.deployment()
 
 
+def settle_model(draft: Draft, loose: list[str]) -> None:
+    """Take the model from the words that belong to no flag."""
+    if loose:
+        draft.model = loose[0]
+        draft.left_over(loose[1:])
+
+
 def settle(draft: Draft) -> None:
-    """Enter what a server does without being told: one rank, and the model's whole context."""
-    draft.options.setdefault("tensor_parallel_size", "1")
+    """Enter what a server does without being told: one rank, and the model's whole context.
+
+    Ranks that are told in a way that the text does not show are left to the devices.
+
+    Raises:
+        UsageError: the model is named in a file of settings alone.
+    """
+    if "tensor_parallel_size" in draft.unread:
+        draft.note("the ranks are not in the text: the model is planned over all devices that are given")
+    else:
+        draft.options.setdefault("tensor_parallel_size", "1")
+    overrides.settle_length(draft)
     draft.whole_context = "max_model_len" not in draft.options
+    if (path := draft.values.get("config")) and not draft.model:
+        raise UsageError(
+            f"the model is in {path[:80]}, which is not read; add the model's name to the command"
+        )
 
 
 def enter(draft: Draft, item: Item) -> None:
@@ -60,6 +80,13 @@ def enter(draft: Draft, item: Item) -> None:
     name = item.flag.option if item.flag else ""
     if name == "json":
         _speculative(draft, item)
+    elif name == "hf_overrides":
+        overrides.override(draft, item)
+    elif name == "rope_scaling":
+        overrides.rope(draft, overrides.object_of(item.value), item.said)
+    elif name == "config":
+        draft.values["config"] = item.value
+        draft.note(f"{item.said[:80]} is not read: what it sets is not planned")
     elif item.value.strip().lower() in {"auto", "-1"} and name in {
         "max_model_len",
         "num_gpu_blocks_override",
@@ -98,20 +125,20 @@ def _cache_type(draft: Draft, item: Item) -> None:
 
 
 def _speculative(draft: Draft, item: Item) -> None:
-    given = {item.key: item.value} if item.key else _object(item.value)
-    tokens = given.get("num_speculative_tokens")
+    """Enter a draft's tokens; of an EAGLE head its one layer's cache, and nothing of another model."""
+    given = {item.key: item.value} if item.key else overrides.object_of(item.value)
+    tokens, model, method = (given.get(name) for name in ("num_speculative_tokens", "model", "method"))
     if isinstance(tokens, int | str) and number(str(tokens)):
         draft.option("num_speculative_tokens", str(tokens), item.said)
-    if isinstance(model := given.get("model"), str):
-        draft.note(f"the draft model {model[:80]!r} is not planned")
-    method = given.get("method")
+    eagle = "eagle" in f"{method} {model}".lower()
+    if eagle:
+        draft.options["num_draft_layers"] = "1"
+    if isinstance(model, str) and model not in _WITHOUT_MODEL:
+        part = "beyond one layer's cache " if eagle else ""
+        draft.note(f"the draft model {model[:80]!r} is not planned {part}".rstrip())
+    if str(method) in _WITHOUT_MODEL:
+        draft.note(
+            f"{method} drafts without a model; MTP layers that a model brings are counted all the same"
+        )
     if not given or (item.key and tokens is None and model is None and method is None):
         draft.note(f"{item.said[:80]} can change the memory and is not planned")
-
-
-def _object(text: str) -> dict[str, object]:
-    try:
-        given = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    return given if isinstance(given, dict) else {}

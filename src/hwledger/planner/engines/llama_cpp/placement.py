@@ -7,8 +7,6 @@ devices, the output counting as one; each device takes a run of them by its shar
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from hwledger.device.spec import DeviceSpec
 from hwledger.planner.engines.llama_cpp.settings import Settings
 from hwledger.planner.memory import HOST
@@ -54,6 +52,10 @@ def _shares(settings: Settings, devices: tuple[DeviceSpec, ...], used: tuple[int
 
 def _runs(shares: list[float], count: int) -> list[int]:
     """The device of each of ``count`` layers: the first whose running share exceeds the layer's."""
+    if len(shares) == 1:
+        return [0] * count
+    import numpy as np  # noqa: PLC0415 - start-up time
+
     running = np.cumsum(np.array(shares, dtype=np.float32), dtype=np.float32)
     bounds = running / running[-1]
     positions = np.arange(count, dtype=np.float32) / np.float32(max(1, count))

@@ -222,8 +222,8 @@ class _Planned:
             said.append(
                 "multi-token-prediction blocks are in the file and not loaded; load_mtp=on loads them"
             )
-        if not (self.spec.tensors or self.spec.stored_tensors):
-            said.append("weights are unknown: only metadata was read")
+        if not self.spec.weights_known:
+            said.append("weights are unknown: only metadata was read, so whether it fits is not known")
         return tuple(said)
 
 

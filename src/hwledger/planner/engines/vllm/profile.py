@@ -282,9 +282,23 @@ class _Planner:
         found = []
         if any(isinstance(m, Rwkv) for layer in self.spec.layers for m in layer.mixers):
             found.append("vLLM does not run RWKV; the figures are what its rules would give")
+        if uneven := self._uneven_heads():
+            found.append(
+                f"vLLM refuses tensor_parallel_size={self.settings.tp}: {uneven} heads cannot be shared out"
+                " evenly; the figures are what its rules would give"
+            )
         if self.settings.tp > 1 and "tensor_parallel_size" not in self.request.options:
             found.append(f"tensor_parallel_size={self.settings.tp} is assumed, one rank per device")
         return tuple(found)
+
+    def _uneven_heads(self) -> int:
+        """Query heads that do not divide among the ranks, 0 where all do.
+
+        Source: vLLM 0.33.0 ``config/model.py`` ``verify_with_parallel_config``.
+        """
+        mixers = (mixer for layer in self.spec.layers for mixer in layer.mixers)
+        heads = (getattr(mixer, "query_heads", 0) for mixer in mixers)
+        return next((count for count in heads if count % self.settings.tp), 0)
 
 
 def _part(  # noqa: PLR0913, PLR0917 - one place builds components

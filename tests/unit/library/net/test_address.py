@@ -3,7 +3,7 @@
 import pytest
 
 from hwledger.errors import UsageError
-from hwledger.library.ollama.address import spelled_address
+from hwledger.library.net.address import spelled_address
 from hwledger.library.ollama.server import base_url
 
 pytestmark = pytest.mark.requirement("FR-SRC-OLLAMA")

@@ -1,9 +1,12 @@
-"""The address of a program's server, in all the spellings that its variable may have."""
+"""Addresses of the servers that programs run: all their spellings, and which are on this machine."""
 
+import ipaddress
+from dataclasses import replace
 from typing import Final
 from urllib.parse import urlsplit
 
 from hwledger.errors import UsageError
+from hwledger.library.access import Access
 
 _USUAL: Final = {"http": 80, "https": 443}
 _ANYWHERE: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where it listens
@@ -40,3 +43,17 @@ def spelled_address(variable: str, said: str, port: int) -> str:
     shown = f"[{host}]" if ":" in host else host
     tail = f"/{path.strip('/')}" if path.strip("/") else ""
     return f"{scheme}://{shown}:{stated or (_USUAL[scheme] if named else port)}{tail}"
+
+
+def is_local(address: str) -> bool:
+    """Whether a server's address is on this machine."""
+    host = urlsplit(address).hostname or ""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def reaching(access: Access, address: str) -> Access:
+    """Return the access with which a program's server is asked: one on this machine is no network."""
+    return replace(access, offline=False) if access.offline and is_local(address) else access

@@ -1,0 +1,115 @@
+"""``hwledger calibrate``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from hwledger.planner.throughput import Calibration
+
+
+HEADS = (
+    ("", True), ("engine", False), ("device", False), ("model", False), ("figure", False),
+    ("measured", True), ("predicted", True), ("off by", True), ("source", False),
+)  # fmt: skip
+
+
+@click.command("calibrate")
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Output of llama-bench (md, csv, json, jsonl, sql) or vllm bench serve, or hwledger.runs/1.",
+)
+@click.option("--model", metavar="MODEL", help="The model that ran, where the file does not say it.")
+@click.option("--weights", metavar="TYPE", help="Its quantisation, where the model names none: Q4_K_M …")
+@click.option("--device", metavar="DEVICES", help="What it ran on, where the file does not say it.")
+@click.option("--list", "listed", is_flag=True, help="List the stored runs.")
+@click.option("--forget", metavar="NUMBERS", help="Forget stored runs: 3, 1,4 or all.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print the stored runs as JSON (hwledger.calibration/1)."
+)
+def command(  # noqa: PLR0913 - one parameter per option
+    source: Path | None,
+    model: str | None,
+    weights: str | None,
+    device: str | None,
+    forget: str | None,
+    *,
+    listed: bool,
+    as_json: bool,
+) -> None:
+    """Correct later figures of speed by measured runs of your own.
+
+    A run corrects the same engine on the same device most, on devices of its family some. The shipped
+    constants stay as they are; a corrected figure says so.
+    """
+    from hwledger.cli.output import make_console, write_json
+    from hwledger.errors import UsageError
+    from hwledger.library.benchmarks.store import load_calibration, save_calibration
+
+    if sum((source is not None, forget is not None, listed)) != 1:
+        raise UsageError("give one of --from FILE, --list and --forget NUMBERS")
+    if forget is not None:
+        save_calibration(_without(forget))
+    elif source is not None:
+        save_calibration(_with(source, model, weights, device))
+    stored = load_calibration()
+    if as_json:
+        from dataclasses import asdict
+
+        write_json({"schema": "hwledger.calibration/1", "points": [asdict(p) for p in stored.points]})
+        return
+    console = make_console()
+    console.print(_table(stored) if stored.points else "no measured runs are stored")
+
+
+def _with(source: Path, model: str | None, weights: str | None, device: str | None) -> "Calibration":
+    """Return the stored runs and those of a file."""
+    from hwledger.app import calibrate
+    from hwledger.errors import InputError
+    from hwledger.library.benchmarks import read_runs
+    from hwledger.library.benchmarks.store import load_calibration
+    from hwledger.planner.throughput import Calibration
+
+    try:
+        text = source.read_text("utf-8", errors="replace")
+    except OSError as error:
+        raise InputError(f"{source}: cannot be read ({error.strerror or error})") from None
+    points = calibrate(read_runs(text, source.name), model=model, weights=weights, device=device)
+    return Calibration((*load_calibration().points, *points))
+
+
+def _without(numbers: str) -> "Calibration":
+    """Return the stored runs but those that are to be forgotten."""
+    from hwledger.errors import UsageError
+    from hwledger.library.benchmarks.store import load_calibration, without
+    from hwledger.planner.throughput import Calibration
+
+    if numbers.strip().lower() == "all":
+        return Calibration()
+    stored = load_calibration()
+    parts = [part.strip() for part in numbers.split(",")]
+    if not all(part.isdecimal() and 1 <= int(part) <= len(stored.points) for part in parts):
+        raise UsageError(f"{numbers!r} names no stored runs; {len(stored.points)} are stored: 1, 2,5 or all")
+    return without(stored, [int(part) for part in parts])
+
+
+def _table(stored: "Calibration") -> "Table":
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name, right in HEADS:
+        table.add_column(name, justify="right" if right else "left", overflow="fold")
+    for number, point in enumerate(stored.points, 1):
+        count = f"{point.devices}x " if point.devices > 1 else ""
+        table.add_row(
+            str(number), point.engine, f"{count}{point.device}", point.model,
+            point.quantity.partition("_")[0], f"{point.measured:,.4g}", f"{point.predicted:,.4g}",
+            f"{point.predicted / point.measured - 1:+.1%}", point.source,
+        )  # fmt: skip
+    return table

@@ -1,0 +1,37 @@
+"""One measured run, whatever program printed it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchmarkRun:
+    """What a benchmark program measured, as far as it says.
+
+    Attributes:
+        engine: ``llama.cpp``, ``vllm`` …
+        version: build or version; empty where not stated.
+        model: model file, name or description; empty where not stated.
+        device: name of the device; empty where not stated.
+        backend: what computed (``CUDA``); empty where not stated.
+        options: options of the run, by the engine's own names.
+        prompt_tokens, output_tokens, cached_tokens: of one request; 0 where the run had none.
+        concurrency: requests at once.
+        prefill, decode: tokens per second of one request; ``None`` where not measured.
+        ttft_seconds: mean time to the first token; ``None`` where not measured.
+        source: file and row, for people.
+    """
+
+    engine: str
+    version: str = ""
+    model: str = ""
+    device: str = ""
+    backend: str = ""
+    options: tuple[tuple[str, str], ...] = ()
+    prompt_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    concurrency: int = 1
+    prefill: float | None = None
+    decode: float | None = None
+    ttft_seconds: float | None = None
+    source: str = ""

@@ -1,0 +1,78 @@
+"""The measured runs that correct later answers: one JSON file in the data folder, written whole."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from math import isfinite
+from pathlib import Path
+from typing import Any, Final
+
+from hwledger.errors import MalformedError
+from hwledger.library.catalogue.writing import write_whole
+from hwledger.library.json_file import parse_json_object
+from hwledger.library.paths import data_dir
+from hwledger.planner.throughput import FIGURES, Calibration, Point
+
+SCHEMA: Final = "hwledger.calibration/1"
+MOST_POINTS: Final = 10_000
+MOST_BYTES: Final = 32 << 20
+
+
+def store_path() -> Path:
+    """Return the file of the measured runs; it need not exist."""
+    return data_dir() / "calibration.json"
+
+
+def load_calibration() -> Calibration:
+    """Return the stored runs; none where there is no file.
+
+    Raises:
+        MalformedError: the file is there and is not one of ours.
+    """
+    path = store_path()
+    try:
+        raw = path.read_bytes() if path.stat().st_size <= MOST_BYTES else b"[]"
+    except OSError:
+        return Calibration()
+    document = parse_json_object(raw, str(path))
+    points = document.get("points")
+    if document.get("schema") != SCHEMA or not isinstance(points, list):
+        raise MalformedError(f"{path}: this is no {SCHEMA}; delete it, or forget all runs with --forget all")
+    return Calibration(tuple(_point(one, f"{path}, run {i}") for i, one in enumerate(points, 1)))
+
+
+def save_calibration(calibration: Calibration) -> None:
+    """Replace the stored runs, the oldest dropped beyond 10,000.
+
+    Raises:
+        InputError: the file cannot be written; the one before stays.
+    """
+    points = [asdict(point) for point in calibration.points[-MOST_POINTS:]]
+    write_whole(store_path(), (json.dumps({"schema": SCHEMA, "points": points}, indent=1) + "\n").encode())
+
+
+def without(calibration: Calibration, numbers: Sequence[int]) -> Calibration:
+    """Return the runs but those of the given numbers, counted from 1."""
+    dropped = set(numbers)
+    return Calibration(tuple(p for i, p in enumerate(calibration.points, 1) if i not in dropped))
+
+
+def _point(value: object, where: str) -> Point:
+    if not isinstance(value, dict) or value.get("quantity") not in FIGURES:
+        raise MalformedError(f"{where}: this is no measured run; delete it, or forget all with --forget all")
+    known: dict[str, Any] = {}
+    for field in fields(Point):
+        part = value.get(field.name)
+        if field.name in {"measured", "predicted"}:
+            known[field.name] = _positive(part, field.name, where)
+        elif field.name == "devices":
+            known[field.name] = part if isinstance(part, int) and part > 0 else 1
+        else:
+            known[field.name] = str(part or "")
+    return Point(**known)
+
+
+def _positive(value: object, name: str, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or value <= 0:
+        raise MalformedError(f"{where}: {name} is {value!r} where a positive number is needed")
+    return float(value)

@@ -1,0 +1,70 @@
+"""KoboldCpp, which carries llama.cpp with flags and defaults of its own."""
+
+from typing import Final
+
+from hwledger.library.commands.draft import Call, Draft, whole
+from hwledger.library.commands.table import Item, table
+from hwledger.library.deployment import Deployment
+
+_CONTEXT: Final = "8192"
+_CACHE: Final = {
+    "0": "f16",
+    "1": "q8_0",
+    "2": "q4_0",
+    "f16": "f16",
+    "q8": "q8_0",
+    "q4": "q4_0",
+    "bf16": "bf16",
+}
+_BATCH: Final = "512"
+
+
+def read(call: Call) -> Deployment:
+    """Return what a command of KoboldCpp runs: 8,192 tokens, sliding layers whole, as many layers as fit.
+
+    Source: KoboldCpp 1.9x ``koboldcpp.py``.
+
+    Raises:
+        UsageError: it names no model.
+    """
+    draft = Draft(call, "llama.cpp")
+    draft.note("KoboldCpp has no profile of its own yet: it is planned by the rules of llama.cpp")
+    parsed = table("koboldcpp").read(call.words)
+    for item in parsed.items:
+        _enter(draft, item)
+    if not draft.model and parsed.loose:
+        draft.model = parsed.loose[0]
+    _settle(draft)
+    return draft.deployment()
+
+
+def _enter(draft: Draft, item: Item) -> None:
+    name = item.flag.option if item.flag else ""
+    if name == "model":
+        draft.model = item.value.split(" ")[0] if item.value.lower().endswith(".gguf") else item.value
+    elif name == "quantkv":
+        for option in ("cache_type_k", "cache_type_v"):
+            draft.option(option, _CACHE.get(item.value.lower(), item.value), item.said)
+    elif name == "cpu":
+        draft.options["n_gpu_layers"] = "0"
+    elif name == "swa":
+        draft.options["swa_full"] = "off"
+    elif name == "n_cpu_moe" and not item.value:
+        draft.option("cpu_moe", "on", item.said)
+    elif name == "tensor_split":
+        item.value = item.value.replace(" ", ",")
+        draft.take(item)
+    else:
+        draft.take(item)
+
+
+def _settle(draft: Draft) -> None:
+    options = draft.options
+    if "n_ctx" not in options:
+        draft.note("KoboldCpp is told no --contextsize: it takes 8,192 tokens")
+    for name, value in (("n_ctx", _CONTEXT), ("n_batch", _BATCH), ("n_parallel", "1"), ("swa_full", "on")):
+        options.setdefault(name, value)
+    options["n_ubatch"] = options["n_batch"]
+    if (layers := whole(options.get("n_gpu_layers", "-1"))) is None or layers < 0:
+        draft.note("KoboldCpp is told no --gpulayers: it takes as many as fit, and all are planned")
+        options["n_gpu_layers"] = "-1"

@@ -1,0 +1,163 @@
+"""Correcting figures by the user's own measured runs; kept apart from the constants that ship.
+
+What a run says is the log of measured over predicted. That of a plan is taken to be normal around 0 with
+the spread of the figure's own interval, and to go along with that of a run the more the two have in common:
+the device, its family, its kind of memory; the model. The correction is the mean given the runs (simple
+kriging), so that one run moves a figure most of the way on its own device, some of it on a relative, and
+hardly elsewhere; the interval narrows accordingly.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from math import exp, log, sqrt
+from typing import Any, Final
+
+from hwledger.planner.memory import Basis
+from hwledger.planner.plan import Plan
+from hwledger.planner.throughput.figure import Figure, Throughput
+from hwledger.planner.throughput.silicon import silicon_of
+
+QUANTITIES: Final = {
+    "decode_tokens_per_second": ("decode_tokens_per_second", "aggregate_tokens_per_second", "tpot_seconds"),
+    "prefill_tokens_per_second": ("prefill_tokens_per_second", "ttft_seconds"),
+}
+"""What is measured, and the figures that it corrects."""
+NORMAL_TAIL: Final = 1.2816
+"""Standard deviations from the mean to the ends of 80 % of a normal distribution."""
+REPEAT: Final = 0.04
+"""Spread of repeated runs of one case, in logs: versions, drivers and temperature (the shipped repeats)."""
+SAME_FAMILY: Final = 0.5
+SAME_KIND: Final = 0.2
+OTHER_MODEL: Final = 0.85
+"""How far errors go together on relatives, as held-out errors of the shipped measurements do."""
+MOST_POINTS: Final = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One measured run beside the figure that the model gave for it.
+
+    Attributes:
+        engine: engine of the run.
+        device: name of its device; ``devices`` of them.
+        family, kind: of the device, as the constants are keyed.
+        model: name of the model and its packing.
+        quantity: figure of ``Throughput`` that was measured.
+        measured, predicted: the two, in the same unit.
+        source: where the run is from.
+    """
+
+    engine: str
+    device: str
+    family: str
+    kind: str
+    model: str
+    quantity: str
+    measured: float
+    predicted: float
+    devices: int = 1
+    source: str = ""
+
+    @property
+    def log(self) -> float:
+        """Log of measured over predicted."""
+        return log(self.measured / self.predicted)
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Measured runs that correct later answers."""
+
+    points: tuple[Point, ...] = ()
+
+    def corrected(self, answer: Throughput, plan: Plan) -> Throughput:
+        """Return an estimate with its figures corrected; unchanged where no run has to do with the plan."""
+        changed: dict[str, Any] = {}
+        for quantity, names in QUANTITIES.items():
+            figure = getattr(answer, quantity)
+            here = _target(plan, quantity)
+            if figure is None or here is None:
+                continue
+            mean, spread, count = self._correction(here, _spread(figure))
+            if count:
+                changed |= {name: _moved(answer, name, mean, spread, count) for name in names}
+        return replace(answer, **changed)
+
+    def _correction(self, here: Point, spread: float) -> tuple[float, float, int]:
+        """Return mean and spread of the log correction, and how many runs bear on it."""
+        near = sorted(self.points, key=lambda point: -likeness(here, point))[:MOST_POINTS]
+        near = [point for point in near if likeness(here, point) > 0]
+        if not near:
+            return 0.0, spread, 0
+        variance = spread**2
+        matrix = [[variance * likeness(a, b) + (REPEAT**2 if a is b else 0.0) for b in near] for a in near]
+        column = [variance * likeness(here, point) for point in near]
+        weights = solve(matrix, column)
+        mean = sum(weight * point.log for weight, point in zip(weights, near, strict=True))
+        left = variance - sum(weight * value for weight, value in zip(weights, column, strict=True))
+        return mean, sqrt(max(left, REPEAT**2)), len(near)
+
+
+def point_of(plan: Plan, quantity: str, measured: float, predicted: float, source: str) -> Point | None:
+    """Return a measured run of a plan as a point; ``None`` where the device's bandwidth is not known."""
+    here = _target(plan, quantity)
+    if here is None:
+        return None
+    return replace(here, measured=measured, predicted=predicted, source=source)
+
+
+def _target(plan: Plan, quantity: str) -> Point | None:
+    """Return the plan's own place among the points."""
+    device = plan.request.devices[0]
+    silicon = silicon_of(device)
+    if silicon is None:
+        return None
+    return Point(
+        engine=plan.engine, device=device.name, family=silicon.family, kind=silicon.kind,
+        model=f"{plan.spec.id} {plan.request.weights or ''}".strip(), quantity=quantity, measured=1.0,
+        predicted=1.0, devices=len(plan.request.devices),
+    )  # fmt: skip
+
+
+def likeness(here: Point, there: Point) -> float:
+    """Return how far the errors of two cases go together, 0 to 1; nothing across engines and quantities."""
+    if (here.engine, here.quantity) != (there.engine, there.quantity):
+        return 0.0
+    if (here.device, here.devices) == (there.device, there.devices):
+        alike = 1.0
+    elif here.family == there.family:
+        alike = SAME_FAMILY
+    else:
+        alike = SAME_KIND if here.kind == there.kind else 0.0
+    return alike * (1.0 if here.model == there.model else OTHER_MODEL)
+
+
+def solve(matrix: Sequence[Sequence[float]], column: Iterable[float]) -> list[float]:
+    """Return x of ``matrix`` x = ``column``; the matrix is symmetric and positive definite."""
+    rows = [[*row, value] for row, value in zip(matrix, column, strict=True)]
+    size = len(rows)
+    for pivot in range(size):
+        for below in range(pivot + 1, size):
+            factor = rows[below][pivot] / rows[pivot][pivot]
+            for place in range(pivot, size + 1):
+                rows[below][place] -= factor * rows[pivot][place]
+    found = [0.0] * size
+    for row in reversed(range(size)):
+        rest = sum(rows[row][place] * found[place] for place in range(row + 1, size))
+        found[row] = (rows[row][size] - rest) / rows[row][row]
+    return found
+
+
+def _spread(figure: Figure) -> float:
+    return max(REPEAT, log(figure.high / figure.low) / (2 * NORMAL_TAIL))
+
+
+def _moved(answer: Throughput, name: str, mean: float, spread: float, count: int) -> Figure | None:
+    """Return a figure moved by a correction of speeds; times move the other way."""
+    figure: Figure | None = getattr(answer, name)
+    if figure is None:
+        return None
+    best = figure.value * exp(-mean if name.endswith("_seconds") else mean)
+    margin = exp(NORMAL_TAIL * spread)
+    source = f"{figure.source}; corrected by {count} measured run{'s' if count > 1 else ''} of your own"
+    return Figure(best, best / margin, best * margin, Basis.CALIBRATED, source)

@@ -1,0 +1,87 @@
+"""``hwledger calibrate``: from a benchmark's output to a corrected answer, and back."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from hwledger.cli import hwledger as command
+
+BENCH = """
+| model         |     size | params | backend | ngl |  test |          t/s |
+| ------------- | -------: | -----: | ------- | --: | ----: | -----------: |
+| llama 7B Q4_0 | 3.56 GiB | 6.74 B | CUDA    |  99 | tg128 | 150.0 ± 0.50 |
+"""
+MODEL = ("meta-llama/Llama-2-7b-hf", "--weights", "Q4_0", "--device", "RTX 4090")
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HWLEDGER_DATA_DIR", str(tmp_path / "data"))
+
+
+def run(*words: str) -> Result:
+    """Call the command line."""
+    return CliRunner().invoke(command, list(words))
+
+
+def decode() -> dict[str, Any]:
+    """Return the decoding speed that a plan states."""
+    made = run("plan", *MODEL, "--engine", "llama.cpp", "--context", "640", "--json")
+    figure: dict[str, Any] = json.loads(made.output)["throughput"]["decode_tokens_per_second"]
+    return figure
+
+
+@pytest.mark.requirement("FR-SPEED-CALIBRATION")
+def test_a_benchmark_corrects_later_plans_until_it_is_forgotten(tmp_path: Path) -> None:
+    """Stored whole, listed with its error, used by ``plan``, forgotten by number."""
+    before = decode()
+    (tmp_path / "bench.md").write_text(BENCH, "utf-8")
+    stored = run("calibrate", "--from", str(tmp_path / "bench.md"), "--model", *MODEL)
+    assert stored.exit_code == 0, stored.output
+    assert "bench.md" in stored.output
+    after = decode()
+    assert 150.0 < after["value"] < before["value"]
+    assert "corrected by 1 measured run" in after["source"]
+    listed = json.loads(run("calibrate", "--list", "--json").output)
+    assert [point["measured"] for point in listed["points"]] == [150.0]
+    assert run("calibrate", "--forget", "1").exit_code == 0
+    assert decode() == before
+
+
+@pytest.mark.requirement("FR-SPEED-CALIBRATION", "NFR-BAD-INPUT")
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "give one of"),
+        (("--list", "--forget", "all"), "give one of"),
+        (("--forget", "7"), "names no stored runs"),
+        (("--from", "{bench}"), "--device"),
+        (("--from", "{bench}", "--device", "TPU v5e", "--model", MODEL[0]), "nothing to correct"),
+    ],
+)
+def test_what_cannot_be_done_is_said(words: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    """Exit code 2 and a sentence."""
+    from hwledger.errors import HwledgerError  # noqa: PLC0415 - the command raises what main prints
+
+    (tmp_path / "bench.md").write_text(BENCH, "utf-8")
+    result = run("calibrate", *(word.format(bench=tmp_path / "bench.md") for word in words))
+    assert isinstance(result.exception, HwledgerError)
+    assert result.exception.exit_code == 2
+    assert said in str(result.exception)
+
+
+@pytest.mark.requirement("FR-SPEED-CALIBRATION", "NFR-BAD-INPUT")
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema": "hwledger.calibration/1", "points": [{}]}'])
+def test_a_broken_store_is_said(text: str, tmp_path: Path) -> None:
+    """The sentence names the file."""
+    from hwledger.errors import MalformedError  # noqa: PLC0415 - the command raises what main prints
+
+    path = tmp_path / "data" / "calibration.json"
+    path.parent.mkdir()
+    path.write_text(text, "utf-8")
+    result = run("plan", *MODEL, "--engine", "llama.cpp")
+    assert isinstance(result.exception, MalformedError)
+    assert str(path) in str(result.exception)
