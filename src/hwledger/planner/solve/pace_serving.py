@@ -73,6 +73,7 @@ class _Chips:
         self.usable = np.array([d.usable_bytes for d in devices], dtype=float)
         self._rates: dict[str, Array] = {}
         self._constants: dict[str, tuple[Multipliers, ...]] = {}
+        self._stacked: dict[tuple[str, ...], Any] = {}
 
     def rate(self, weights: str) -> Array:
         """Dense rates for a class of weights."""
@@ -92,6 +93,12 @@ class _Chips:
 
     def constants(self, cases: Sequence[ServingCase]) -> Any:
         """The constants of each device and packing, shape (devices, weights, 1)."""
+        key = tuple(case.weights for case in cases)
+        if key not in self._stacked:
+            self._stacked[key] = self._stack(cases)
+        return self._stacked[key]
+
+    def _stack(self, cases: Sequence[ServingCase]) -> Any:
         rows = [self._applied(case) for case in cases]
         arrays: dict[str, Any] = {
             field.name: np.array([[getattr(one, field.name) for one in row] for row in rows]).T[:, :, None]
