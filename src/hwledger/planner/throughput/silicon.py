@@ -78,7 +78,8 @@ def silicon_of(device: DeviceSpec, power_share: float = 1.0) -> Silicon | None:
     if "fp32" not in rates and "fp4" in rates:
         rates["fp32"] = rates["fp4"] / FP4_PER_FP32
     fp32 = rates.get("fp32")
-    watts = device.tdp_watts * power_share if device.tdp_watts else None
+    board = device.power_watts or device.tdp_watts
+    watts = board * power_share if board else None
     return Silicon(
         vendor=device.vendor,
         memory=memory,

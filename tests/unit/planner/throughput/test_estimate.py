@@ -164,6 +164,8 @@ def test_a_power_limit_slows_prompts() -> None:
     limited, free = estimate(made(), PROMPT, power_share=0.5), estimate(made(), PROMPT)
     assert prefill(limited) < 0.95 * prefill(free)
     assert decode(limited) == pytest.approx(decode(free))
+    own = replace(find_device("RTX 4090"), power_watts=225)
+    assert prefill(estimate(made(device=own), PROMPT)) == pytest.approx(prefill(limited))
     with pytest.raises(UsageError, match="power limit"):
         estimate(made(), PROMPT, power_share=0.0)
 
