@@ -333,13 +333,12 @@ def estimator() -> "Estimator":
         MalformedError: the file of measured runs is broken.
     """
     from hwledger.library.benchmarks.store import load_calibration  # noqa: PLC0415 - start-up time
-    from hwledger.planner.solve.power import least_power_share  # noqa: PLC0415 - start-up time
+    from hwledger.planner.solve.power import plan_power_share  # noqa: PLC0415 - start-up time
     from hwledger.planner.throughput import estimate  # noqa: PLC0415 - start-up time
 
     calibration = load_calibration()
 
     def estimated(made: Plan, traffic: "Traffic") -> "Throughput":
-        share = least_power_share(made.request.devices)
-        return estimate(made, traffic, calibration=calibration, power_share=share)
+        return estimate(made, traffic, calibration=calibration, power_share=plan_power_share(made))
 
     return estimated

@@ -50,7 +50,8 @@ def test_limits_that_nothing_holds_exit_with_3_and_the_nearest() -> None:
     "arguments",
     [("--solve", "price"), ("--solve", "all", "--ttft", "2x"), ("--solve", "all", "--max-price", "much"),
      ("--solve", "all", "--tpot", "0"), ("--solve", "all", "--min-tps", "-1"), ("--ttft", "2s"),
-     ("--solve", "all", "--grid", "kv,quant"), ("--write", "grid.svg"), ("--grid", "kv,quant", "--write", "g.txt"),
+     ("--solve", "all", "--grid", "kv,quant"), ("--write", "grid.svg"),
+     ("--grid", "kv,quant", "--write", "g.txt"),
      ("--solve", "context", "--rps", "5"), ("--solve", "context", "--prompt", "long"),
      ("--solve", "all", "--reserve", "1XB"), ("--what-if", "magic"), ("--grid", "kv")],
 )  # fmt: skip

@@ -39,7 +39,8 @@ def slow_with_depth(plan: Plan, traffic: Traffic) -> Throughput:
     ttft = 1e-5 * (1 + traffic.prompt_tokens) * traffic.concurrency / count
     return Throughput(
         traffic=traffic, ttft_seconds=_figure(ttft), tpot_seconds=_figure(tpot),
-        decode_tokens_per_second=_figure(1 / tpot), aggregate_tokens_per_second=_figure(traffic.concurrency / tpot),
+        decode_tokens_per_second=_figure(1 / tpot),
+        aggregate_tokens_per_second=_figure(traffic.concurrency / tpot),
     )  # fmt: skip
 
 

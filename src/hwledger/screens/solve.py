@@ -1,6 +1,7 @@
 """The solve screen: answers with their figures, the front as a table, and why others were refused."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from hwledger.planner.solve.answer import Answer, Solution
 from hwledger.planner.solve.document import per_million
@@ -72,11 +73,20 @@ def solve_screen(answer: Answer, subject: str) -> SolveScreen:
         else f"{subject}: nothing holds every limit" + ("; the nearest:" if answer.nearest else "")
     )  # fmt: skip
     return SolveScreen(
-        headline=headline, good=answer.holds, blocks=tuple(_block(one) for one in shown),
+        headline=headline, good=answer.holds, blocks=tuple(_grouped([_block(one) for one in shown])),
         front=tuple(_row(one) for one in answer.front) if len(answer.front) > 1 else (),
         refused=tuple((one.what, one.why) for one in answer.refused), counts=_counts(answer),
         notes=(*_load(answer), *answer.notes),
     )  # fmt: skip
+
+
+def _grouped(blocks: Sequence[SolutionBlock]) -> Iterator[SolutionBlock]:
+    """One block for answers that are the same way: ``Fewest devices; Cheapest devices``."""
+    alike: dict[tuple[str, str], list[SolutionBlock]] = {}
+    for block in blocks:
+        alike.setdefault((block.value, block.figures), []).append(block)
+    for same in alike.values():
+        yield replace(same[0], title="; ".join(block.title for block in same))
 
 
 def _block(solution: Solution) -> SolutionBlock:

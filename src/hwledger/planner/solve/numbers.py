@@ -1,14 +1,17 @@
 """The largest context and the most users: found by planning, at the edge of the limits."""
 
+from collections.abc import Iterator
 from math import ceil, sqrt
 from random import Random
 from typing import Final
 
+from hwledger.planner.changes import find_changes
 from hwledger.planner.solve.answer import Answer, Solution, refused_of, tight, why_not
 from hwledger.planner.solve.arrivals import Arrivals, Lengths, Load, little, simulate
+from hwledger.planner.solve.limits import MEMORY
 from hwledger.planner.solve.question import Measured, Question, measure
 from hwledger.planner.solve.search import largest
-from hwledger.units import format_tokens
+from hwledger.units import format_gib, format_tokens
 
 MOST_CONTEXT: Final = 1 << 24
 MOST_USERS: Final = 1 << 16
@@ -26,7 +29,7 @@ def solve_context(question: Question) -> Answer:
 
     best = largest(1, top, lambda tokens: at(tokens).holds, _breaks(question))
     if best is None:
-        return _none("context", at(1), "a context of 1 token")
+        return _none(question, "context", at(1), "a context of 1 token")
     limited = (
         (f"the model was made for {format_tokens(top)} tokens",)
         if best == top
@@ -60,7 +63,7 @@ def solve_users(question: Question) -> Answer:
     if realistic:
         solutions.append(realistic)
     if not solutions:
-        return _none("concurrency", at(1), "1 user")
+        return _none(question, "concurrency", at(1), "1 user")
     return Answer(unknowns=("concurrency",), solutions=tuple(solutions), searched=top)
 
 
@@ -160,7 +163,20 @@ def _solution(  # noqa: PLR0913, PLR0917 - one place builds it
     return Solution(kind=kind, value=words, measured=measured, number=number, limited_by=limited, notes=notes)
 
 
-def _none(unknown: str, nearest: Measured, words: str) -> Answer:
+def _none(question: Question, unknown: str, nearest: Measured, words: str) -> Answer:
     """Nothing holds, not even the smallest: that is the nearest."""
-    solution = Solution(kind=unknown, value=words, measured=nearest, limited_by=(why_not(nearest),))
+    solution = Solution(
+        kind=unknown, value=words, measured=nearest, limited_by=(why_not(nearest),),
+        notes=tuple(_helping(question, nearest)),
+    )  # fmt: skip
     return Answer(unknowns=(unknown,), nearest=solution, refused=refused_of([(words, nearest)]), searched=1)
+
+
+def _helping(question: Question, nearest: Measured) -> Iterator[str]:
+    """What would make the nearest way fit, each planned."""
+    if nearest.plan is None or not any(one.limit == MEMORY for one in nearest.misses):
+        return
+    for change in find_changes(nearest.plan, question.profile):
+        room = format_gib(change.headroom_bytes)
+        what = change.kind.replace("_", " ")
+        yield f"{what} {change.after} instead of {change.before} would fit, {room} to spare"

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from hwledger.planner.plan import Plan
 from hwledger.planner.solve.blocks import Block
-from hwledger.planner.solve.power import power_share
 from hwledger.planner.throughput import Traffic, cached_element_bytes, work_of
 from hwledger.planner.throughput.constants import shipped_constants
 from hwledger.planner.throughput.decode import decode_terms
@@ -67,7 +66,7 @@ class Singles:
         devices = tuple(members[0] for members in block.sets)
         key = tuple(map(id, devices))
         if key not in self._kinds:
-            found = [silicon_of(device, power_share(device)) for device in devices]
+            found = [silicon_of(device) for device in devices]
             kinds = tuple(dict.fromkeys(one for one in found if one is not None))
             places = {one: place for place, one in enumerate(kinds)}
             index = np.array([-1 if one is None else places[one] for one in found])

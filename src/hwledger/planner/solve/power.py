@@ -1,8 +1,8 @@
 """Power limits of devices."""
 
-from collections.abc import Sequence
-
 from hwledger.device.spec import DeviceSpec
+from hwledger.planner.plan import Plan
+from hwledger.planner.throughput.serving import serves
 
 
 def power_share(device: DeviceSpec) -> float:
@@ -12,6 +12,12 @@ def power_share(device: DeviceSpec) -> float:
     return 1.0
 
 
-def least_power_share(devices: Sequence[DeviceSpec]) -> float:
-    """Return the tightest limit of several devices."""
-    return min(map(power_share, devices), default=1.0)
+def plan_power_share(plan: Plan) -> float:
+    """Return what ``estimate`` is to be told of the power limits that are set on a plan's devices.
+
+    On engines of single requests it reads each device's limit itself; serving has one for all of them,
+    which is the tightest.
+    """
+    if not serves(plan.engine):
+        return 1.0
+    return min(map(power_share, plan.request.devices), default=1.0)

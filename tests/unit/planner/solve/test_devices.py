@@ -27,7 +27,7 @@ from hwledger.planner.solve.devices import solve_devices
 from hwledger.planner.solve.front import known_no_worse, undominated
 from hwledger.planner.solve.limits import Limits
 from hwledger.planner.solve.pace import Paces
-from hwledger.planner.solve.power import least_power_share
+from hwledger.planner.solve.power import plan_power_share
 from hwledger.planner.solve.quality import KV_CACHE, WEIGHTS
 from hwledger.planner.solve.question import Measured, Question, measure, served_per_second
 from hwledger.planner.solve.solve import solve
@@ -40,7 +40,7 @@ FEW = ("RTX 4090", "H100 SXM 80GB", "MI300X", "RTX 3060 12GB", "M4 Max 40-core 1
 
 def speed(plan: Plan, traffic: Traffic) -> Throughput:
     """The estimator as the application asks it."""
-    return estimate(plan, traffic, power_share=least_power_share(plan.request.devices))
+    return estimate(plan, traffic, power_share=plan_power_share(plan))
 
 
 def asked(model: str, engine: str, **more: Any) -> Question:
@@ -89,7 +89,7 @@ def test_arrays_equal_the_plan_and_the_estimate_made_alone(model: str, engine: s
 def _same_speed(wanted: Question, plan: Plan, ttft: float, tpot: float, *, fits: bool) -> None:
     throughput = speed(plan, wanted.traffic(plan))
     for figure, value in ((throughput.ttft_seconds, ttft), (throughput.tpot_seconds, tpot)):
-        if figure is None or not fits and np.isnan(value):
+        if figure is None or (not fits and np.isnan(value)):
             assert np.isnan(value)
         else:
             assert value == pytest.approx(figure.value, rel=1e-9)

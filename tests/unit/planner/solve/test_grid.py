@@ -2,7 +2,7 @@
 
 import csv
 import io
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -55,7 +55,8 @@ def test_every_axis_has_values_of_its_own(text: str) -> None:
 @pytest.mark.requirement("FR-SOLVE-GRID", "NFR-BAD-INPUT")
 @pytest.mark.parametrize(
     ("text", "error"),
-    [("quant", UsageError), ("a,b", UnknownOptionError), ("kv,kv", UsageError), ("quant,context=x", UsageError),
+    [("quant", UsageError), ("a,b", UnknownOptionError), ("kv,kv", UsageError),
+     ("quant,context=x", UsageError),
      ("users=0,context", UsageError), ("a,b,c", UsageError), ("", UsageError)],
 )  # fmt: skip
 def test_a_grid_that_cannot_be_read_ends_in_a_sentence(text: str, error: type[Exception]) -> None:
@@ -80,7 +81,7 @@ def test_text_csv_and_picture_say_the_same() -> None:
     grid = make_grid(asked(), "quant=Q4_K_M:Q8_0:stored,context=4k:40k")
     screen = grid_screen(grid, "a model")
     rows = list(csv.DictReader(io.StringIO(grid_csv(grid))))
-    picture = ElementTree.fromstring(grid_svg(screen))  # noqa: S314 - our own picture
+    picture = ET.fromstring(grid_svg(screen))  # noqa: S314 - our own picture
     said = " ".join(node.text or "" for node in picture.iter())
     assert len(rows) == 6
     for line, cell in zip(rows, (one for row in grid.cells for one in row), strict=True):

@@ -49,7 +49,7 @@ def test_the_largest_context_equals_that_of_brute_force(engine: str, tokens: int
 
 @pytest.mark.requirement("FR-SOLVE-CONTEXT")
 def test_a_cache_that_is_quantised_from_a_length_on_is_searched_on_both_sides() -> None:
-    """mlx quantises its cache from a length on: longer contexts can need less, and are found."""
+    """A cache of mlx is quantised from a length on: longer contexts can need less, and are found."""
     spec = shortened(specs.llama_8b(), 1200)
     options = {"kv_bits": 4, "quantized_kv_start": 500}
     wide = question(spec, "mlx", [device(PLENTY)], context=700, options=options)
@@ -132,7 +132,7 @@ def test_a_reserve_is_kept_free_on_each_device() -> None:
 
 @pytest.mark.requirement("FR-SOLVE-USERS")
 def test_realistic_lengths_hold_more_users_where_the_cache_is_taken_as_needed() -> None:
-    """vLLM takes blocks as answers grow; llama.cpp's slots hold a whole context from the start."""
+    """Blocks of vLLM are taken as answers grow; llama.cpp's slots hold a whole context from the start."""
     spec = specs.llama_8b()
     lengths = {"prompt": parse_lengths("500"), "output": parse_lengths("100-300")}
     served = {

@@ -14,7 +14,7 @@ def fitted(model: str, device: str, ram: int = 64 * GIB, **more: object) -> Fitt
     """One model on devices beside so much host memory."""
     return fit_model(
         shipped_model(model), parse_devices(device), limits=Limits(ram_bytes=ram),
-        estimator=lambda made, traffic: estimate(made, traffic), **more,  # type: ignore[arg-type]
+        estimator=estimate, **more,  # type: ignore[arg-type]
     )  # fmt: skip
 
 
@@ -48,7 +48,7 @@ def test_a_model_runs_in_the_best_way_that_devices_and_host_hold(
 
 @pytest.mark.requirement("FR-SOLVE-FIT")
 def test_the_engine_suits_the_device() -> None:
-    """mlx on Apple, vLLM on cards of data centres, llama.cpp elsewhere."""
+    """Apple gets mlx, cards of data centres vLLM, the rest llama.cpp."""
     spec = shipped_model("Qwen/Qwen3-8B")
     engines = [engine_for(spec, parse_devices(d)) for d in ("M3 Ultra 96GB", "2x H100 SXM", "RTX 4090")]
     assert engines == ["mlx", "vllm", "llama.cpp"]
@@ -70,7 +70,7 @@ def test_a_limit_of_speed_refuses_what_is_too_slow() -> None:
     """A model that would run at a few tokens per second does not run within a limit of twenty."""
     slow = fit_model(
         shipped_model("meta-llama/Llama-3.3-70B-Instruct"), parse_devices("RTX 4090"),
-        limits=Limits(min_tokens_per_second=20), estimator=lambda made, traffic: estimate(made, traffic),
+        limits=Limits(min_tokens_per_second=20), estimator=estimate,
         weights="Q4_K_M",
     )  # fmt: skip
     assert slow.mode is Mode.NOT

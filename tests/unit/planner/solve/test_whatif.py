@@ -6,7 +6,7 @@ from hwledger.device.catalogue import parse_devices
 from hwledger.errors import UnknownOptionError, UsageError
 from hwledger.library.sources.catalogue import shipped_model
 from hwledger.planner.plan import plan
-from hwledger.planner.solve.power import least_power_share
+from hwledger.planner.solve.power import plan_power_share
 from hwledger.planner.solve.question import Question
 from hwledger.planner.solve.whatif import chance_of, what_if
 from hwledger.planner.throughput import estimate
@@ -17,8 +17,7 @@ def asked(engine: str = "vllm", device: str = "2x H100 SXM", model: str = "Qwen/
     """A question about a model of the catalogue at 16k tokens and 8 users."""
     return question(
         shipped_model(model), engine, parse_devices(device), context=16384, concurrency=8,
-        estimator=lambda made, traffic: estimate(
-            made, traffic, power_share=least_power_share(made.request.devices)),
+        estimator=lambda made, traffic: estimate(made, traffic, power_share=plan_power_share(made)),
     )  # fmt: skip
 
 
@@ -121,8 +120,8 @@ def test_what_is_not_known_of_quality_is_said() -> None:
 @pytest.mark.requirement("FR-SOLVE-WHAT-IF", "NFR-BAD-INPUT")
 @pytest.mark.parametrize(
     "text",
-    ["blah", "tp=two", "tp=0", "spec=magic", "spec=mtp", "spec=eagle3:3:7", "prefix-cache=2", "prefix-cache=x",
-     "power=zero", "context=x", "users=0", "nothing=1", "", " , ", "a,b,c,d,e,f,g,h,i"],
+    ["blah", "tp=two", "tp=0", "spec=magic", "spec=mtp", "spec=eagle3:3:7", "prefix-cache=2",
+     "prefix-cache=x", "power=zero", "context=x", "users=0", "nothing=1", "", " , ", "a,b,c,d,e,f,g,h,i"],
 )  # fmt: skip
 def test_changes_that_cannot_be_read_end_in_a_sentence(text: str) -> None:
     """Each is a usage error, whatever is wrong with it."""
@@ -141,5 +140,5 @@ def test_more_ranks_than_devices_take_more_of_the_last_device() -> None:
 @pytest.mark.requirement("FR-SOLVE-WHAT-IF", "NFR-BAD-INPUT")
 def test_an_engine_without_ranks_says_so() -> None:
     """llama.cpp has no tensor_parallel_size; its options are listed."""
-    with pytest.raises(UnknownOptionError, match="llama.cpp option"):
+    with pytest.raises(UnknownOptionError, match=r"llama\.cpp option"):
         what_if(asked("llama.cpp", "RTX 4090", "Qwen/Qwen3-8B"), ["tp=2"])
