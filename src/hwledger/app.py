@@ -21,10 +21,24 @@ if TYPE_CHECKING:
 
     from hwledger.device.node import Node
     from hwledger.library.benchmarks import BenchmarkRun
+    from hwledger.planner.solve.arrivals import Arrivals, Lengths
+    from hwledger.planner.solve.limits import Limits
+    from hwledger.planner.solve.question import Estimator, Question
     from hwledger.planner.throughput import Point, Throughput, Traffic
     from hwledger.telemetry.machine import Machine
 
-__all__ = ["calibrate", "devices_of", "fit_here", "node_of", "open_model", "plan", "show", "speed"]
+__all__ = [
+    "calibrate",
+    "devices_of",
+    "estimator",
+    "fit_here",
+    "node_of",
+    "open_model",
+    "plan",
+    "question_of",
+    "show",
+    "speed",
+]
 
 CONTEXT_OPTIONS = frozenset({"max_model_len", "n_ctx", "max_kv_size", "max_length", "max_cache_len"})
 CONCURRENCY_OPTIONS = frozenset({"max_num_seqs", "n_parallel", "num_concurrent", "batch_size"})
@@ -275,3 +289,56 @@ def _texts(options: Mapping[str, object] | Sequence[str]) -> list[str]:
 def _with_notes(made: Plan, told: Deployment) -> Plan:
     warnings = (*made.memory.warnings, *told.notes)
     return replace(made, memory=replace(made.memory, warnings=warnings), program=told.program)
+
+
+def question_of(  # noqa: PLR0913 - what a question holds
+    made: Plan,
+    *,
+    limits: "Limits | None" = None,
+    given: Sequence[str] = (),
+    arrivals: "Arrivals | None" = None,
+    prompt: "Lengths | None" = None,
+    output: "Lengths | None" = None,
+    seed: int = 0,
+) -> "Question":
+    """Return what the solver is asked: a plan, the limits, and what of it is fixed.
+
+    Args:
+        made: the plan to start from.
+        limits: what every answer has to hold.
+        given: unknowns that were fixed by hand: ``context``, ``concurrency``, ``weights``, ``kv-cache``.
+        arrivals: who comes how often.
+        prompt: lengths of prompts where there are no arrivals.
+        output: lengths of answers where there are no arrivals.
+        seed: of the simulation of arrivals.
+    """
+    from hwledger.device.catalogue import devices  # noqa: PLC0415 - start-up time
+    from hwledger.planner.solve.limits import Limits  # noqa: PLC0415 - start-up time
+    from hwledger.planner.solve.question import Question  # noqa: PLC0415 - start-up time
+
+    own = (entry.device for entry in own_devices().devices)
+    return Question(
+        request=made.request, profile=engine_profile(made.engine), limits=limits or Limits(),
+        given=frozenset(given), arrivals=arrivals, prompt=prompt, output=output, estimator=estimator(),
+        catalogue=(*own, *devices()), seed=seed,
+    )  # fmt: skip
+
+
+def estimator() -> "Estimator":
+    """Return the speed estimate that every way is held to.
+
+    It knows the user's own measured runs, and the tightest power limit that is set on a way's devices.
+
+    Raises:
+        MalformedError: the file of measured runs is broken.
+    """
+    from hwledger.library.benchmarks.store import load_calibration  # noqa: PLC0415 - start-up time
+    from hwledger.planner.solve.power import plan_power_share  # noqa: PLC0415 - start-up time
+    from hwledger.planner.throughput import estimate  # noqa: PLC0415 - start-up time
+
+    calibration = load_calibration()
+
+    def estimated(made: Plan, traffic: "Traffic") -> "Throughput":
+        return estimate(made, traffic, calibration=calibration, power_share=plan_power_share(made))
+
+    return estimated

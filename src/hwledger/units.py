@@ -22,6 +22,22 @@ _FACTORS: Final = {
     "g": GIB, "gi": GIB, "gib": GIB, "gb": 10**9,
     "t": TIB, "ti": TIB, "tib": TIB, "tb": 10**12,
 }  # fmt: skip
+_TIME = re.compile(r"\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>us|µs|ms|s|sec|min|m|h)?\s*", re.IGNORECASE)
+_SECONDS: Final = {
+    "us": 1e-6,
+    "µs": 1e-6,
+    "ms": 1e-3,
+    "s": 1.0,
+    "sec": 1.0,
+    "m": 60.0,
+    "min": 60.0,
+    "h": 3600.0,
+}
+_MONEY = re.compile(
+    r"\s*(?:\$|USD\s*)?(?P<number>\d+(?:\.\d+)?)\s*(?:\$|USD)?\s*(?:/\s*(?P<per>h|hr|hour|d|day|mo|month))?\s*",
+    re.IGNORECASE,
+)
+_HOURS: Final = {"h": 1.0, "hr": 1.0, "hour": 1.0, "d": 24.0, "day": 24.0, "mo": 730.0, "month": 730.0}
 
 
 def cdiv(value: int, step: int) -> int:
@@ -49,6 +65,32 @@ def parse_size(text: str) -> int:
         raise ValueError(f"{text!r} is larger than anything that can be planned (2**62)")
     whole = match["number"].replace("_", "").replace(",", "")
     return int(whole) * factor if whole.isdigit() else round(value)
+
+
+def parse_seconds(text: str) -> float:
+    """Return the seconds that ``2s``, ``50ms``, ``1.5`` or ``2min`` stand for.
+
+    Raises:
+        ValueError: the text is no time, or none at all.
+    """
+    match = _TIME.fullmatch(text)
+    value = float(match["number"]) * _SECONDS[(match["unit"] or "s").lower()] if match else 0.0
+    if not 0 < value < _LIMIT:
+        raise ValueError(f"{text!r} is no time; write it like 2s or 50ms")
+    return value
+
+
+def parse_money(text: str) -> float:
+    """Return the dollars per hour that ``2.50/h``, ``$2.50`` or ``1800/month`` stand for.
+
+    Raises:
+        ValueError: the text is no price, or none at all.
+    """
+    match = _MONEY.fullmatch(text)
+    value = float(match["number"]) / _HOURS[(match["per"] or "h").lower()] if match else 0.0
+    if not 0 < value < _LIMIT:
+        raise ValueError(f"{text!r} is no price; write it like 2.50/h")
+    return value
 
 
 def format_gib(size_bytes: float, digits: int = 2) -> str:

@@ -1,10 +1,11 @@
 """``hwledger plan``."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hwledger.cli.access import access_options
+from hwledger.cli.solving import solve_options
 from hwledger.cli.values import Size
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ BLOCK = "█"
     metavar="KEY=VALUE",
     help="An option of the engine, by its own name; wins over --context and --concurrency.",
 )
+@solve_options
 @access_options
 @click.option("--layers", is_flag=True, help="Show every layer.")
 @click.option(
@@ -69,6 +71,7 @@ BLOCK = "█"
 @click.pass_context
 def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     ctx: click.Context,
+    /,
     words: tuple[str, ...],
     from_command: str | None,
     engine: str | None,
@@ -88,19 +91,22 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     layers: bool,
     force: bool,
     as_json: bool,
+    **asked: Any,
 ) -> None:
     """Plan the memory of a model: will it fit, and where does every byte go.
 
     MODEL is whatever names one: a file or folder, a name of the catalogue, a model of the hub
     (org/repo, org/repo@revision, org/repo:Q4_K_M, or its page's address), the address of a GGUF
     file, ollama:NAME, lmstudio:NAME, the address of a running engine, or a command line that runs
-    a model. Exit code 3 says that it does not fit.
+    a model. Exit code 3 says that it does not fit, or that nothing holds the limits of --solve.
     """
     check_export(target, output, force=force, as_json=as_json)
     from hwledger.app import plan, speed
     from hwledger.cli.access import reading
+    from hwledger.cli.solving import answer, check_asked
     from hwledger.planner.fit import Verdict
 
+    looking = check_asked(asked)
     with reading(revision=revision, offline=offline, refresh=refresh) as access:
         made = plan(
             one_reference(words, from_command),
@@ -117,11 +123,19 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     if target:
         write_export(made, target, output, force=force)
         return
+    if looking:
+        knobs = {"context": context, "concurrency": concurrency, "weights": weights, "kv-cache": kv_cache}
+        answer(
+            ctx, made, asked, [name for name, value in knobs.items() if value is not None], as_json=as_json
+        )
+        return
     if as_json:
         from hwledger.cli.output import write_json
         from hwledger.planner.document import plan_document
+        from hwledger.planner.solve.document import plan_cost_document
 
-        write_json(plan_document(made, speed(made) if made.request.devices else None))
+        found = speed(made) if made.request.devices else None
+        write_json({**plan_document(made, found), "cost": plan_cost_document(made, found)})
     else:
         from hwledger.cli.output import make_console
         from hwledger.screens.plan import plan_screen

@@ -8,6 +8,7 @@ with types chosen by hand per tensor, differ by a few per cent.
 import re
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import lru_cache
 from typing import Final
 
 from hwledger.errors import UnknownOptionError
@@ -140,14 +141,24 @@ def _role(tensor: Tensor) -> _Role:
         return _Role.OUTPUT
     if tensor.part in (Part.EMBEDDING, Part.PER_LAYER_EMBEDDING):
         return _Role.EMBEDDING
-    return next((role for role, pattern in _ROLES if pattern.search(tensor.name)), _Role.OTHER)
+    return _named_role(tensor.name)
+
+
+@lru_cache(maxsize=1 << 16)
+def _named_role(name: str) -> _Role:
+    return next((role for role, pattern in _ROLES if pattern.search(name)), _Role.OTHER)
+
+
+@lru_cache(maxsize=1 << 16)
+def _kept_by_name(name: str) -> bool:
+    return _KEPT.search(name) is not None
 
 
 def _quantised(tensor: Tensor) -> bool:
     """Whether llama-quantize touches a tensor: matrices other than norms, routers and small oddments."""
     if len(tensor.shape) < 2 or tensor.part in (Part.NORM, Part.ROUTER, Part.TOWER):  # noqa: PLR2004
         return False
-    return not _KEPT.search(tensor.name)
+    return not _kept_by_name(tensor.name)
 
 
 def _use_more_bits(i: int, n: int) -> bool:

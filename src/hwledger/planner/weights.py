@@ -7,6 +7,7 @@ from weakref import finalize
 
 from hwledger.errors import UnknownOptionError
 from hwledger.model.ggml_mixes import BASES, ggml_mix, is_ggml_mix, mixed_types
+from hwledger.model.kept import kept
 from hwledger.model.number_types import NumberType, number_type, number_types
 from hwledger.model.packings import NamedPacking, named_packings
 from hwledger.model.quantisation import stored_bytes
@@ -71,6 +72,15 @@ def weigh(spec: ModelSpec, override: str | None = None) -> WeightTable:
     if override not in tables:
         tables[override] = _stored(spec) if override is None else _repacked(spec, override)
     return tables[override]
+
+
+def stored_sizes(spec: ModelSpec) -> tuple[int, ...]:
+    """Return the bytes of each tensor as stored, in order, those of the MTP heads behind; computed once."""
+    plain = number_type(spec.number_type)
+    return kept(
+        spec, "stored sizes",
+        lambda: tuple(stored_bytes(t, spec.quantisation, plain) for t in (*spec.tensors, *spec.mtp_tensors)),
+    )  # fmt: skip
 
 
 def weight_types() -> tuple[str, ...]:

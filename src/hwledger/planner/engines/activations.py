@@ -1,6 +1,7 @@
 """Widths of a model that estimates of activation memory need."""
 
 from hwledger.model.channel import DenseMLP, MixtureOfExperts
+from hwledger.model.kept import kept
 from hwledger.model.layers import LayerSpec
 from hwledger.model.mixers import RecurrentMixer
 from hwledger.model.number_types import NumberType, number_type
@@ -13,8 +14,11 @@ def hidden_units(spec: ModelSpec) -> int:
     The residual, its normalised copy and the block's output, beside the widest inner activation: the
     gate, up and product of an MLP, or queries, keys, values and the attention's output.
     """
-    widest = max((max(_channel(layer), _mixers(layer)) for layer in spec.layers), default=0)
-    return 3 * spec.hidden_size + widest
+    return 3 * spec.hidden_size + kept(spec, "widest layer", lambda: _widest(spec))
+
+
+def _widest(spec: ModelSpec) -> int:
+    return max((max(_channel(layer), _mixers(layer)) for layer in spec.layers), default=0)
 
 
 def attention_heads(spec: ModelSpec) -> int:

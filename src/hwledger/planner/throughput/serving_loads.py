@@ -137,14 +137,20 @@ def running_limit(case: ServingCase, depth: float) -> float:
 
     From the device's usable memory; where a plan knows the engine's own pool, that is the exact figure.
     """
+    held, one = rank_bytes(case, depth)
+    room = case.device.usable_bytes * MEMORY_SHARE - KEPT_BACK_BYTES - held
+    most = room / one * case.parallel.data if one else float(UNLIMITED)
+    return max(1.0, min(most, float((case.most_running or UNLIMITED) * case.parallel.data)))
+
+
+def rank_bytes(case: ServingCase, depth: float) -> tuple[float, float]:
+    """Return the bytes of weights on one rank, and those of cache and state of one request of its replica."""
     ranks, work = case.parallel, case.work
     held = (work.layer_bytes + work.head_bytes) / ranks.tensor / ranks.pipeline
     held += work.all_expert_bytes / ranks.devices
-    room = case.device.usable_bytes * MEMORY_SHARE - KEPT_BACK_BYTES - held
     one = work.cache_bytes(depth, case.cache_bytes, case.cache_bytes) / min(ranks.tensor, case.cache_heads)
     one += work.state_bytes / ranks.tensor
-    most = room / (one / ranks.pipeline) * ranks.data if one else float(UNLIMITED)
-    return max(1.0, min(most, float((case.most_running or UNLIMITED) * ranks.data)))
+    return held, one / ranks.pipeline
 
 
 def loads_of(case: ServingCase, traffic: Traffic, requests: float | None = None) -> Loads:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
+from hwledger.device.spec import DeviceSpec
 from hwledger.planner.engines.llama_cpp.cache import layer_memories
 from hwledger.planner.engines.llama_cpp.components import (
     Part,
@@ -48,6 +49,14 @@ class LlamaCppProfile:
             UsageError: it is no build, or older than the rules reach.
         """
         return f"b{build_number(version)}"
+
+    def device_class(self, device: DeviceSpec) -> str:
+        """Return a key: alike devices get the same answer but for context and usable bytes."""
+        return device.vendor
+
+    def cache_on_demand(self, request: Request) -> bool:
+        """Return whether a request takes cache as it grows, and not a whole context from its start."""
+        return request.options.get("kv_unified") is True
 
     def memory(self, request: Request) -> EngineMemory:
         """Return the memory of ``request`` over devices and host.

@@ -7,6 +7,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Final
 
+from hwledger.device.spec import DeviceSpec
 from hwledger.errors import UsageError
 from hwledger.model.mixers import (
     ChunkedAttention,
@@ -79,6 +80,19 @@ class MlxProfile:
             UsageError: it is none, or older than 0.24.
         """
         return check_dotted("mlx-lm", version, self.oldest)
+
+    def device_class(self, device: DeviceSpec) -> str:
+        """Return a key: alike devices get the same answer but for their usable bytes."""
+        return device.vendor
+
+    def breaks(self, request: Request) -> tuple[int, ...]:
+        """Return the lengths of a context at which the rules change: where quantising the cache begins."""
+        return (_whole({**DEFAULTS, **request.options}["quantized_kv_start"]),)
+
+    def cache_on_demand(self, request: Request) -> bool:
+        """Return whether a request takes cache as it grows, and not a whole context from its start."""
+        del request
+        return True
 
     def memory(self, request: Request) -> EngineMemory:
         """Return the memory of ``request``; all of it on the first device, mlx-lm uses one.

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+from hwledger.device.spec import DeviceSpec
 from hwledger.errors import UnknownOptionError, UsageError
 from hwledger.model.mixers import CompressedAttention, FullAttention, LatentAttention, Mixer
 from hwledger.model.number_types import number_type
@@ -48,6 +49,14 @@ class TransformersProfile:
             UsageError: it is none, or older than 5.0 (caches were other classes then).
         """
         return check_dotted("transformers", version, self.oldest)
+
+    def device_class(self, device: DeviceSpec) -> str:
+        """Return a key: alike devices get the same answer but for context and usable bytes."""
+        return device.vendor
+
+    def cache_on_demand(self, request: Request) -> bool:
+        """Return whether a request takes cache as it grows, and not a whole context from its start."""
+        return request.options.get("cache_implementation") not in STATIC
 
     def memory(self, request: Request) -> EngineMemory:
         """Return the memory of ``request``.

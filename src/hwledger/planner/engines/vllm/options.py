@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from hwledger.device.spec import DeviceSpec
 from hwledger.errors import UsageError
 from hwledger.model.mixers import ChunkedAttention
 from hwledger.planner.engines.vllm.versions import Rules, rules_of
@@ -149,7 +150,11 @@ def _batch_defaults(request: Request) -> tuple[int, int]:
     """Tokens and requests of a batch (vLLM 0.33.0 ``engine/arg_utils.py`` ``get_batch_defaults``)."""
     if not request.devices:
         return 8192, 256
-    device = min(request.devices, key=lambda d: d.usable_bytes)
+    return batch_class(min(request.devices, key=lambda d: d.usable_bytes))
+
+
+def batch_class(device: DeviceSpec) -> tuple[int, int]:
+    """Return the tokens and requests of a batch on one kind of device."""
     if device.usable_bytes >= _LARGEST:
         return 16384, 1024
     small = "a100" in device.name.lower() or "gb10" in device.name.lower()

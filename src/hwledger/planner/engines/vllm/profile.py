@@ -1,10 +1,13 @@
 """The profile of vLLM: from a request to components, layers and the capacity of the pool."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import ceil
 from typing import Any, Final
 from weakref import finalize
 
+from hwledger.device.spec import DeviceSpec
+from hwledger.model.kept import kept
 from hwledger.model.mixers import Rwkv
 from hwledger.model.spec import ModelSpec
 from hwledger.planner.engines.versions import check_dotted
@@ -15,13 +18,14 @@ from hwledger.planner.engines.vllm.capacity import (
     capacity_of,
     lay_out,
 )
-from hwledger.planner.engines.vllm.options import OPTIONS, Settings, resolve
+from hwledger.planner.engines.vllm.layouts import parallel_layouts
+from hwledger.planner.engines.vllm.options import OPTIONS, Settings, batch_class, resolve
 from hwledger.planner.engines.vllm.overhead import CONTEXT_BYTES, activation_bytes, graph_bytes
 from hwledger.planner.engines.vllm.specs import Kind
 from hwledger.planner.engines.vllm.versions import NEWEST, OLDEST
 from hwledger.planner.engines.vllm.weights import Loaded, load
 from hwledger.planner.memory import HOST, Basis, Capacity, Category, Component, EngineMemory, LayerMemory
-from hwledger.planner.request import Request
+from hwledger.planner.request import OptionValue, Request
 from hwledger.units import GIB
 
 SOURCE: Final = "vLLM 0.33.0"
@@ -47,6 +51,11 @@ class VllmProfile:
         """
         return check_dotted(self.name, version, OLDEST)
 
+    def cache_on_demand(self, request: Request) -> bool:
+        """Return whether a request takes cache as it grows, and not a whole context from its start."""
+        del request  # blocks of a pool
+        return True
+
     def memory(self, request: Request) -> EngineMemory:
         """Return the memory that vLLM takes for the workload, and its pool where the device is known.
 
@@ -55,6 +64,29 @@ class VllmProfile:
             UnknownOptionError: the type of the cache or of the weights does not exist.
         """
         return _Planner(request).answer()
+
+    def device_class(self, device: DeviceSpec) -> tuple[tuple[int, int], bool]:
+        """Return a key: devices of one class get the same answer but for context and usable bytes."""
+        return batch_class(device), device.vendor == "AMD"
+
+    def layouts(self, spec: ModelSpec, count: int) -> Sequence[Mapping[str, OptionValue]]:
+        """Return the options of every way in which ``count`` devices can share the model."""
+        return tuple(parallel_layouts(spec, count))
+
+    def usable_bytes(self, request: Request, usable: Any, context: Any) -> Any:
+        """Return what the engine lets itself use of devices alike in class.
+
+        Args:
+            request: the plan's question, with one of the devices.
+            usable: int64 array of usable bytes.
+            context: int64 array of the context's bytes, of the same shape.
+        """
+        import numpy as np  # noqa: PLC0415 - a single plan needs no numpy
+
+        settings = resolve(request)
+        outside = 0 if settings.rules.graphs_in_budget else graph_bytes(request.spec, settings)
+        share = np.minimum(1.0, settings.utilisation + (outside + context) / np.maximum(1, usable))
+        return np.rint(usable * share).astype(np.int64)
 
     def grid(self, request: Request, contexts: Any, concurrencies: Any) -> Any:
         """Return cache bytes, an int64 array of shape (contexts, concurrencies, devices).
@@ -115,6 +147,7 @@ class _Planner:
         packed = request.weights or request.options.get("quantization")
         self.loaded = _load(self.spec, self.settings, str(packed) if packed else None)
         self.blocks = blocks_by_group(self.layout, self.settings.tokens, self.settings)
+        self.activations = activation_bytes(self.spec, self.settings)
         self.offload = round(float(str(request.options.get("cpu_offload_gb") or 0)) * GIB)
 
     def answer(self) -> EngineMemory:
@@ -161,6 +194,11 @@ class _Planner:
         }  # fmt: skip
 
     def _layers(self) -> tuple[LayerMemory, ...]:
+        s = self.settings
+        key = ("vllm layers", id(self.layout), *self.blocks, s.tp, s.dp, s.users_per_replica)
+        return kept(self.spec, key, self._made_layers)  # a layout lives as long as its model
+
+    def _made_layers(self) -> tuple[LayerMemory, ...]:
         s, count = self.settings, len(self.spec.layers)
         kv, state = [0] * count, [0] * count
         for group, blocks in zip(self.layout.groups, self.blocks, strict=True):
@@ -177,7 +215,7 @@ class _Planner:
         parts = [
             _part("weights", Category.WEIGHTS, weights - moved, basis, f"{SOURCE} loading", place, 0.03),
             *self._caches(place, rank),
-            _part("compute", Category.COMPUTE, activation_bytes(self.spec, self.settings), Basis.ASSUMED,
+            _part("compute", Category.COMPUTE, self.activations, Basis.ASSUMED,
                   f"estimate of {SOURCE} v1/worker/gpu_model_runner.py profile_run", place, 0.5),
             _part("graph", Category.GRAPH, graph_bytes(self.spec, self.settings), Basis.ASSUMED,
                   "0.3 to 2.3 GiB in public start-up logs", place, 0.7),
@@ -224,7 +262,7 @@ class _Planner:
             return [int(str(fixed))] * s.pp
         if not self.request.devices:
             return []
-        peak = activation_bytes(self.spec, s)
+        peak = self.activations
         peak += graph_bytes(self.spec, s) if s.rules.graphs_in_budget else 0
         pools = [0] * s.pp
         for device, rank in zip(self.request.devices, _pipeline_ranks(s), strict=False):

@@ -4,15 +4,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from hwledger.model.channel import MixtureOfExperts
+from hwledger.model.kept import kept
 from hwledger.model.mixers import LatentAttention
 from hwledger.model.mixers.key_value import KeyValueGeometry
 from hwledger.model.number_types import number_type
-from hwledger.model.quantisation import stored_bytes
 from hwledger.model.spec import ModelSpec
 from hwledger.model.tensors import Part, Split, Tensor
 from hwledger.planner.engines.vllm.capacity import rank_of_layers
 from hwledger.planner.engines.vllm.options import Settings
-from hwledger.planner.weights import weigh
+from hwledger.planner.weights import stored_sizes, weigh
 from hwledger.units import cdiv, round_up
 
 VOCAB_STEP: Final = 64
@@ -36,21 +36,33 @@ def load(model: ModelSpec, settings: Settings, packed: str | None) -> Loaded:
     ``fused_moe/oracle/mxfp4.py`` (padding).
     """
     ranks = rank_of_layers(len(model.layers), settings.pp)
-    sizes = [0.0] * settings.pp
-    plain = number_type(model.number_type)
-    stored = max(1, sum(stored_bytes(t, model.quantisation, plain) for t in model.tensors))
-    factor = weigh(model, packed).total / stored
-    if plain.name == "f32" and packed is None and model.quantisation is None:
+    factor = weigh(model, packed).total / max(1, sum(stored_sizes(model)[: len(model.tensors)]))
+    if number_type(model.number_type).name == "f32" and packed is None and model.quantisation is None:
         factor *= settings.item_bytes / 4  # 32-bit checkpoints are loaded in 16 bits
-    for tensor in model.tensors:
-        for rank in _ranks(model, tensor, ranks, settings):
-            sizes[rank] += _on_rank(model, tensor, settings) * factor
-    if settings.speculative:
-        sizes[-1] += sum(_on_rank(model, tensor, settings) for tensor in model.mtp_tensors)
+    tensors, heads = _shares(model, settings)
+    sizes = [size * factor for size in tensors]
+    sizes[-1] += heads if settings.speculative else 0.0
     tables = sum(positions * width for positions, width in model.rope_tables) * settings.item_bytes
     for layer in model.layers:
         sizes[ranks[layer.index]] += sum(_absorbed(mixer, settings) for mixer in layer.mixers)
     return Loaded(tuple(round(size) + tables for size in sizes), packed is None)
+
+
+def _shares(model: ModelSpec, settings: Settings) -> tuple[tuple[float, ...], float]:
+    """Stored bytes on each pipeline rank, and those of the MTP heads; the same for every packing."""
+    parallel = (settings.tp, settings.pp, settings.dp, settings.expert_parallel, settings.rules.mxfp4_width)
+
+    def shares() -> tuple[tuple[float, ...], float]:
+        ranks = rank_of_layers(len(model.layers), settings.pp)
+        sizes, stored = [0.0] * settings.pp, stored_sizes(model)
+        for tensor, size in zip(model.tensors, stored, strict=False):
+            on_rank = _on_rank(model, tensor, settings, size)
+            for rank in _ranks(model, tensor, ranks, settings):
+                sizes[rank] += on_rank
+        more = zip(model.mtp_tensors, stored[len(model.tensors) :], strict=True)
+        return tuple(sizes), sum(_on_rank(model, tensor, settings, size) for tensor, size in more)
+
+    return kept(model, ("vllm shares", parallel), shares)
 
 
 def _ranks(model: ModelSpec, tensor: Tensor, ranks: tuple[int, ...], settings: Settings) -> tuple[int, ...]:
@@ -62,8 +74,7 @@ def _ranks(model: ModelSpec, tensor: Tensor, ranks: tuple[int, ...], settings: S
     return (0,) if tensor.part in _FIRST else (last,)
 
 
-def _on_rank(model: ModelSpec, tensor: Tensor, settings: Settings) -> float:
-    size = stored_bytes(tensor, model.quantisation, number_type(model.number_type))
+def _on_rank(model: ModelSpec, tensor: Tensor, settings: Settings, size: int) -> float:
     tp = settings.tp
     if tensor.part is Part.EXPERTS:
         return _experts(model, tensor, settings, size)

@@ -1,0 +1,79 @@
+"""Speeds of very many candidates as arrays, from the terms and loads of the one estimator.
+
+Nothing is modelled here: sizes, constants and sums are asked of the same functions that ``estimate`` asks,
+once for each type of weights and kind of device, and with arrays over the rest. A test holds every entry
+against ``estimate`` of the plan made alone; what is reported is estimated again.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwledger.planner.plan import Plan
+from hwledger.planner.solve.blocks import Block
+from hwledger.planner.solve.pace_serving import Servers
+from hwledger.planner.solve.pace_single import SINGLE, Singles
+from hwledger.planner.solve.question import Question
+from hwledger.planner.throughput.serving import serves
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Seconds of every candidate of a block, shape (sets, weights, kv_caches); not a number: not known."""
+
+    ttft: Array
+    tpot: Array
+
+
+class Paces:
+    """The speeds of many blocks of one question; what they share is kept."""
+
+    def __init__(self, question: Question) -> None:
+        self.question = question
+        self._singles = Singles()
+        self._servers = Servers()
+
+    def of(self, block: Block) -> Pace:
+        """Return the speeds of a block's candidates under the question's traffic."""
+        ttft = np.full(block.missing.shape, np.nan)
+        tpot = ttft.copy()
+        plans = _plans(self.question, block)
+        traffic = self.question.traffic(plans[0])
+        alike = all(device is block.sets[0][0] for device in block.sets[0])
+        if alike and plans[0].engine in SINGLE:
+            self._singles.fill(block, plans, traffic, ttft, tpot)
+        elif alike and serves(plans[0].engine) and traffic.requests_per_second is None:
+            self._servers.fill(block, plans, traffic, ttft, tpot)
+        else:
+            self._one_by_one(block, ttft, tpot)
+        return Pace(ttft=ttft, tpot=tpot)
+
+    def _one_by_one(self, block: Block, ttft: Array, tpot: Array) -> None:
+        """Mixed devices, arrivals and engines without arrays: the estimator as it is."""
+        question = self.question
+        if question.estimator is None:
+            return
+        for index in np.ndindex(*block.missing.shape):
+            if block.missing[index] > 0 or not block.runs[index]:
+                continue
+            request = block.request_of(question, (index[0], index[1], index[2]))
+            plan = Plan(
+                request=request, engine=question.profile.name, memory=question.profile.memory(request)
+            )
+            found = question.estimator(plan, question.traffic(plan))
+            ttft[index] = found.ttft_seconds.value if found.ttft_seconds else np.nan
+            tpot[index] = found.tpot_seconds.value if found.tpot_seconds else np.nan
+
+
+def _plans(question: Question, block: Block) -> list[Plan]:
+    """The plan of the first set for each cache type, weights as in the question."""
+    return [
+        Plan(
+            request=block.request_of(question, (0, 0, kv)), engine=question.profile.name,
+            memory=replace(block.memory, kv_type=name),
+        )
+        for kv, name in enumerate(block.kv_types)
+    ]  # fmt: skip

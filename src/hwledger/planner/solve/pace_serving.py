@@ -1,0 +1,147 @@
+"""Many candidates at once on engines that serve: loads at unit rates, divided by each device's own."""
+
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwledger.device.spec import DeviceSpec
+from hwledger.planner.plan import Plan
+from hwledger.planner.solve.blocks import Block
+from hwledger.planner.solve.power import power_share
+from hwledger.planner.throughput import Traffic
+from hwledger.planner.throughput.serving_case import case_of_plan
+from hwledger.planner.throughput.serving_constants import shipped_constants, tags_of
+from hwledger.planner.throughput.serving_loads import (
+    KEPT_BACK_BYTES,
+    MEMORY_SHARE,
+    UNLIMITED,
+    Loads,
+    ServingCase,
+    loads_of,
+    rank_bytes,
+    rate_of,
+    wire_of,
+)
+from hwledger.planner.throughput.serving_model import Multipliers, serve
+
+Array = NDArray[np.float64]
+UNIT: Final = 1e12
+"""Bandwidth and rates of the device that loads are asked for; they are inversely proportional to them."""
+BANDWIDTH_BOUND: Final = ("dense_seconds", "expert_seconds", "cache_seconds", "state_seconds")
+CLASS_BOUND: Final = ("matrix_seconds", "prefill_matrix_seconds")
+PLAIN_BOUND: Final = ("attention_seconds", "prefill_attention_seconds")
+RATES: Final = dict.fromkeys(("bf16", "fp16", "fp32", "fp8", "fp4", "int8"), UNIT)
+
+
+class Servers:
+    """Fills the speeds of blocks; devices and constants are kept between them."""
+
+    def __init__(self) -> None:
+        self._chips: dict[tuple[int, ...], _Chips] = {}
+
+    def fill(self, block: Block, plans: Sequence[Plan], traffic: Traffic, ttft: Array, tpot: Array) -> None:
+        """Write TTFT and TPOT of a block, shape (sets, weights, kv_caches)."""
+        devices = tuple(members[0] for members in block.sets)
+        chips = self._chips.setdefault(tuple(map(id, devices)), _Chips(devices))
+        cases = [
+            [
+                case_of_plan(replace(p, request=replace(p.request, weights=w or block.request.weights)))
+                for p in plans
+            ]
+            for w in block.weights
+        ]
+        loads = chips.loads(cases, traffic)
+        constants = chips.constants([row[0] for row in cases])
+        with np.errstate(all="ignore"):  # what is not known is not a number
+            served = serve(loads, constants)
+        known = chips.known([row[0] for row in cases])[:, :, None]
+        ttft[...] = np.where(known, served.ttft, np.nan)
+        tpot[...] = np.where(known, served.tpot, np.nan)
+
+
+class _Chips:
+    """Devices as arrays of shape (devices,)."""
+
+    def __init__(self, devices: tuple[DeviceSpec, ...]) -> None:
+        self.devices = devices
+        self.slowed = np.array([min(1.0, power_share(d)) for d in devices])
+        self.bandwidth = np.array([d.bandwidth_bytes_per_second or np.nan for d in devices], dtype=float)
+        self.wire = np.array([wire_of(d) or np.nan for d in devices], dtype=float)
+        self.usable = np.array([d.usable_bytes for d in devices], dtype=float)
+        self._rates: dict[str, Array] = {}
+        self._constants: dict[str, tuple[Multipliers, ...]] = {}
+        self._stacked: dict[tuple[str, ...], Any] = {}
+
+    def rate(self, weights: str) -> Array:
+        """Dense rates for a class of weights."""
+        if weights not in self._rates:
+            rates = [rate_of(device, weights)[0] or np.nan for device in self.devices]
+            self._rates[weights] = np.array(rates, dtype=float) * self.slowed
+        return self._rates[weights]
+
+    def known(self, cases: Sequence[ServingCase]) -> NDArray[np.bool_]:
+        """Whether the speed is known, shape (devices, weights); ``serving`` asks for the same."""
+        joined = (
+            np.isfinite(self.wire) if cases[0].parallel.tensor > 1 else np.ones(len(self.devices), dtype=bool)
+        )
+        rates = np.stack([self.rate(case.weights) for case in cases], axis=1)
+        found: NDArray[np.bool_] = np.isfinite(rates) & (np.isfinite(self.bandwidth) & joined)[:, None]
+        return found
+
+    def constants(self, cases: Sequence[ServingCase]) -> Any:
+        """The constants of each device and packing, shape (devices, weights, 1)."""
+        key = tuple(case.weights for case in cases)
+        if key not in self._stacked:
+            self._stacked[key] = self._stack(cases)
+        return self._stacked[key]
+
+    def _stack(self, cases: Sequence[ServingCase]) -> Any:
+        rows = [self._applied(case) for case in cases]
+        arrays: dict[str, Any] = {
+            field.name: np.array([[getattr(one, field.name) for one in row] for row in rows]).T[:, :, None]
+            for field in fields(Multipliers)
+        }
+        return Multipliers(**arrays)
+
+    def _applied(self, case: ServingCase) -> tuple[Multipliers, ...]:
+        if case.weights not in self._constants:
+            made: dict[tuple[str, ...], Multipliers] = {}
+            tags = [tags_of(replace(case, device=device)) for device in self.devices]
+            for one in dict.fromkeys(tags):
+                made[one] = shipped_constants().apply(one)
+            self._constants[case.weights] = tuple(made[one] for one in tags)
+        return self._constants[case.weights]
+
+    def loads(self, cases: Sequence[Sequence[ServingCase]], traffic: Traffic) -> Any:
+        """The loads of each device, packing and cache type."""
+        unit = replace(
+            cases[0][0].device, bandwidth_bytes_per_second=int(UNIT), link_bytes_per_second=int(UNIT),
+            usable_bytes=int(UNIT) ** 2, rates=RATES,
+        )  # fmt: skip
+        ones = [[loads_of(replace(case, device=unit), traffic) for case in row] for row in cases]
+        found: dict[str, Any] = {
+            field.name: np.array([[getattr(one, field.name) for one in row] for row in ones])[None]
+            for field in fields(Loads)
+        }
+        classes = np.stack([self.rate(row[0].weights) for row in cases], axis=1)[:, :, None]
+        found |= {name: found[name] * (UNIT / self.bandwidth[:, None, None]) for name in BANDWIDTH_BOUND}
+        found |= {name: found[name] * (UNIT / classes) for name in CLASS_BOUND}
+        found |= {name: found[name] * (UNIT / self.rate("plain")[:, None, None]) for name in PLAIN_BOUND}
+        wire = np.where(np.isfinite(self.wire), self.wire, np.inf)
+        found["wire_seconds"] = found["wire_seconds"] * (UNIT / wire[:, None, None])
+        found["running"] = self._running(cases, traffic)
+        return Loads(**found)
+
+    def _running(self, cases: Sequence[Sequence[ServingCase]], traffic: Traffic) -> Array:
+        """Requests that memory holds at once of those that are asked for (``running_limit``)."""
+        sizes = np.array([[rank_bytes(case, traffic.mean_depth) for case in row] for row in cases])
+        held, one = sizes[None, ..., 0], sizes[None, ..., 1]
+        first = cases[0][0]
+        room = self.usable[:, None, None] * MEMORY_SHARE - KEPT_BACK_BYTES - held
+        with np.errstate(divide="ignore", invalid="ignore"):
+            most = np.where(one > 0, room / one * first.parallel.data, float(UNLIMITED))
+        most = np.clip(most, 1.0, float((first.most_running or UNLIMITED) * first.parallel.data))
+        return np.maximum(1.0, np.minimum(float(traffic.concurrency), most))

@@ -1,0 +1,137 @@
+"""The solver: from a question and what is unknown to answers."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from hwledger.errors import UnknownOptionError, UsageError
+from hwledger.planner.solve.answer import Answer, Solution
+from hwledger.planner.solve.arrivals import Load
+from hwledger.planner.solve.devices import solve_devices
+from hwledger.planner.solve.numbers import solve_context, solve_load, solve_users
+from hwledger.planner.solve.offload import solve_layout
+from hwledger.planner.solve.question import UNKNOWNS, Progress, Question
+from hwledger.planner.solve.types import solve_kv_cache, solve_weights
+
+NEEDS_DEVICES: Final = frozenset({"context", "concurrency", "weights", "kv-cache"})
+
+
+def solve(question: Question, unknown: str, progress: Progress | None = None) -> Answer:
+    """Return what was asked for, each answer planned again.
+
+    Args:
+        question: what is given, and the limits.
+        unknown: one of ``UNKNOWNS``.
+        progress: is told how many sets of devices of how many are planned.
+
+    Raises:
+        UnknownOptionError: there is no such unknown.
+        UsageError: it cannot be found without a device, or it is given.
+    """
+    if unknown not in UNKNOWNS:
+        raise UnknownOptionError("thing to solve for", unknown, UNKNOWNS)
+    if unknown in question.given and unknown != "devices":
+        raise UsageError(f"{unknown} is given and cannot be solved for; leave --{unknown} out")
+    if unknown in NEEDS_DEVICES and not question.request.devices:
+        raise UsageError(
+            f"the largest or best {unknown} depends on the device; give --device, or solve for devices"
+        )
+    question, load, notes = _loaded(question, unknown)
+    answer = _solved(question, unknown, progress)
+    return replace(answer, load=load, notes=(*notes, *answer.notes))
+
+
+def _solved(question: Question, unknown: str, progress: Progress | None) -> Answer:
+    match unknown:
+        case "context":
+            return solve_context(question)
+        case "concurrency":
+            return solve_users(question)
+        case "weights":
+            return solve_weights(question)
+        case "kv-cache":
+            return solve_kv_cache(question)
+        case "devices":
+            return _devices(question, progress)
+        case _:
+            return _all(question, progress)
+
+
+def _loaded(question: Question, unknown: str) -> tuple[Question, Load | None, tuple[str, ...]]:
+    """With arrivals: the users that they make are what every plan has to hold."""
+    arrivals = question.arrivals
+    if arrivals is None or not question.request.devices:
+        return question, None, ()
+    closed = replace(question, arrivals=None, prompt=arrivals.prompt, output=arrivals.output)
+    load, why = solve_load(closed, arrivals)
+    if load is None:
+        return closed, None, (why,)
+    if unknown == "concurrency":
+        return closed, load, ()
+    users = max(1, load.p99)
+    held = question.vary(question.request, concurrency=users)
+    note = f"planned for {users:,} requests at once, the 99th percentile of the arrivals"
+    return replace(closed, request=held), load, (note,)
+
+
+def _devices(question: Question, progress: Progress | None) -> Answer:
+    """Given devices: how many of them, and how they share the model. None given: the catalogue."""
+    given = question.request.devices
+    if not given:
+        return solve_devices(question, ("devices",), progress)
+    split = solve_layout(question)
+    kinds = dict.fromkeys(given)
+    if len(kinds) > 1:
+        return split
+    counted = solve_devices(replace(question, catalogue=tuple(kinds)), ("devices",), progress)
+    return _joined(("devices",), split, counted)
+
+
+def _all(question: Question, progress: Progress | None) -> Answer:
+    """Everything that is not given: devices, types and split; then the context and the users of the best."""
+    free = [name for name in ("weights", "kv-cache") if name not in question.given]
+    given = question.request.devices
+    unknowns = free if given else ["devices", *free]
+    found = solve_devices(question, unknowns, progress)
+    answers = [found]
+    if given and not found.holds:
+        answers.insert(0, solve_layout(question))
+    best = next((one for answer in answers for one in answer.solutions), None)
+    if best is not None:
+        at = replace(question, request=best.measured.request)
+        answers += [
+            _told(solve_context(at), best) if "context" not in question.given else Answer(unknowns=())
+        ]
+        answers += [
+            _told(solve_users(at), best) if "concurrency" not in question.given else Answer(unknowns=())
+        ]
+    return _joined(("all",), *answers)
+
+
+def _told(answer: Answer, best: Solution) -> Answer:
+    """An answer for one choice says which."""
+    said = tuple(replace(one, value=f"{one.value} ({best.value})") for one in answer.solutions)
+    return replace(answer, solutions=said, searched=0, refused=())
+
+
+def _joined(unknowns: Sequence[str], *answers: Answer) -> Answer:
+    """Several answers as one; what is nearest counts where none holds."""
+    holds = any(answer.holds for answer in answers)
+    return Answer(
+        unknowns=tuple(unknowns),
+        solutions=tuple(one for answer in answers for one in answer.solutions),
+        front=max((answer.front for answer in answers), key=len, default=()),
+        refused=tuple({one.what: one for answer in answers for one in answer.refused}.values()),
+        nearest=None if holds else next((a.nearest for a in answers if a.nearest), None),
+        searched=sum(answer.searched for answer in answers),
+        refusals=tuple(_sums(answers).items()),
+        notes=tuple(dict.fromkeys(note for answer in answers for note in answer.notes)),
+    )  # fmt: skip
+
+
+def _sums(answers: Sequence[Answer]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for answer in answers:
+        for name, count in answer.refusals:
+            found[name] = found.get(name, 0) + count
+    return found

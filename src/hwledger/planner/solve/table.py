@@ -1,0 +1,165 @@
+"""Candidates as columns: memory, speed, price, power and quality, and how each misses each limit."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwledger.planner.solve.blocks import Block
+from hwledger.planner.solve.cost import cost_of
+from hwledger.planner.solve.limits import LOWER, MEMORY, Limits
+from hwledger.planner.solve.pace import Pace
+from hwledger.planner.solve.quality import KV_CACHE, WEIGHTS, evidence_of, is_plain
+
+Array = NDArray[np.float64]
+ENGINE: Final = "engine"
+"""Name under which a type that a device does not run is counted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """All candidates, one a row.
+
+    Attributes:
+        blocks: where they are from.
+        block, place: number of the block, and place in its arrays flattened.
+        count: devices.
+        total: bytes over devices and host.
+        tpot: seconds between two tokens; not a number: not known.
+        price, watts: of all devices together; not a number: not known.
+        quality: number of the pair of types, into ``types``; rank: how good it is, 0 the best.
+        types: pairs of weights and cache type.
+        excess: by limit: how far it is missed as a share of it, 0 where it holds, infinite where the
+            figure is not known.
+    """
+
+    blocks: tuple[Block, ...]
+    block: NDArray[np.int64]
+    place: NDArray[np.int64]
+    count: NDArray[np.int64]
+    total: Array
+    tpot: Array
+    price: Array
+    watts: Array
+    quality: NDArray[np.int64]
+    rank: Array
+    types: tuple[tuple[str | None, str | None], ...]
+    excess: dict[str, Array]
+
+    @property
+    def misses(self) -> NDArray[np.int64]:
+        """How many limits each candidate misses."""
+        found = np.zeros(len(self.block), dtype=np.int64)
+        for values in self.excess.values():
+            found += values > 0
+        return found
+
+    def index(self, row: int) -> tuple[Block, tuple[int, int, int]]:
+        """Return the block of a row and its place there."""
+        block = self.blocks[self.block[row]]
+        devices, weights, kv = np.unravel_index(int(self.place[row]), block.missing.shape)
+        return block, (int(devices), int(weights), int(kv))
+
+
+def table_of(pairs: Iterable[tuple[Block, Pace | None]], limits: Limits, output_tokens: float = 1.0) -> Table:
+    """Return the candidates of blocks as columns; answers are ``output_tokens`` long where arrivals count."""
+    blocks, columns = [], []
+    types: dict[tuple[str | None, str | None], int] = {}
+    for number, (block, pace) in enumerate(pairs):
+        blocks.append(block)
+        columns.append(_columns(number, block, pace, limits, types, output_tokens))
+    names = tuple(types)
+    joined = {key: np.concatenate([one[key] for one in columns]) for key in columns[0]} if columns else {}
+    ranks = _ranks(names)
+    quality = joined["quality"].astype(np.int64)
+    return Table(
+        blocks=tuple(blocks), block=joined["block"].astype(np.int64), place=joined["place"].astype(np.int64),
+        count=joined["count"].astype(np.int64), total=joined["total"], tpot=joined["tpot"],
+        price=joined["price"], watts=joined["watts"], quality=quality, rank=ranks[quality], types=names,
+        excess={key.removeprefix("over "): joined[key] for key in joined if key.startswith("over ")},
+    )  # fmt: skip
+
+
+def _columns(  # noqa: PLR0913, PLR0917 - one place builds the columns
+    number: int,
+    block: Block,
+    pace: Pace | None,
+    limits: Limits,
+    types: dict[tuple[str | None, str | None], int],
+    output_tokens: float,
+) -> dict[str, Array]:
+    shape = block.missing.shape
+    unknown = np.full(shape, np.nan)
+    ttft, tpot = (pace.ttft, pace.tpot) if pace else (unknown, unknown)
+    price, watts = _costs(block, shape)
+    kinds = np.array([
+        [types.setdefault((weights, kv), len(types)) for kv in block.kv_caches] for weights in block.weights
+    ])  # fmt: skip
+    made = {
+        "block": np.full(shape, number), "place": np.arange(block.size).reshape(shape),
+        "count": np.full(shape, len(block.sets[0])), "total": block.total, "tpot": tpot,
+        "price": price, "watts": watts, "quality": np.broadcast_to(kinds, shape),
+    }  # fmt: skip
+    served = block.request.workload.concurrency / (ttft + (output_tokens - 1) * tpot)
+    speeds = {"ttft_seconds": ttft, "tpot_seconds": tpot, "min_requests_per_second": served}
+    costs = {"max_price_per_hour": price, "max_watts": watts}
+    made |= {f"over {name}": values for name, values in _excesses(block, limits, {**speeds, **costs})}
+    return {key: np.asarray(value, dtype=float).ravel() for key, value in made.items()}
+
+
+def _costs(block: Block, shape: tuple[int, ...]) -> tuple[Array, Array]:
+    costs = (
+        [cost_of(devices[:1]) for devices in block.sets]
+        if _alike(block)
+        else [cost_of(d) for d in block.sets]
+    )
+    times = len(block.sets[0]) if _alike(block) else 1
+
+    def column(values: Sequence[float | None]) -> Array:
+        known = np.array([np.nan if value is None else value * times for value in values])
+        return np.broadcast_to(known[:, None, None], shape)
+
+    return column([one.price_per_hour for one in costs]), column([one.watts for one in costs])
+
+
+def _alike(block: Block) -> bool:
+    return all(device is block.sets[0][0] for device in block.sets[0])
+
+
+def _excesses(block: Block, limits: Limits, figures: dict[str, Array]) -> Iterable[tuple[str, Array]]:
+    held = block.missing + block.usable
+    yield MEMORY, _over(held.astype(float), np.maximum(1, block.usable).astype(float))
+    yield ENGINE, np.where(block.runs, 0.0, np.inf)
+    with np.errstate(divide="ignore"):
+        speeds = 1 / figures["tpot_seconds"]
+    more = {"ram_bytes": block.host.astype(float), "min_tokens_per_second": speeds}
+    for name, values in {**more, **figures}.items():
+        wanted = getattr(limits, name)
+        if wanted is not None:
+            yield name, _over(values, np.full_like(values, wanted), lower=name in LOWER)
+
+
+def _over(got: Array, wanted: Array, *, lower: bool = False) -> Array:
+    """How far a limit is missed as a share, 0 where it holds, infinite where the figure is not known."""
+    ratio = wanted / got if lower else got / wanted
+    return np.where(np.isnan(ratio), np.inf, np.maximum(0.0, ratio - 1))
+
+
+def _ranks(types: Sequence[tuple[str | None, str | None]]) -> Array:
+    """Rank of each pair of types, 0 the best: weights first, by published loss where one test has both."""
+    order = sorted(
+        range(len(types)), key=lambda i: (_loss(WEIGHTS, types[i][0], i), _loss(KV_CACHE, types[i][1], i))
+    )
+    ranks = np.empty(len(types))
+    ranks[order] = np.arange(len(types))
+    return ranks
+
+
+def _loss(kind: str, name: str | None, place: int) -> tuple[float, float]:
+    """Published loss, else the place in the table of types, which has the largest first."""
+    if is_plain(kind, name):
+        return 0.0, 0.0
+    known = [one.loss for one in evidence_of(kind, name) if one.metric == "kl_divergence"]
+    return (1.0, known[0]) if known else (1.0, float(place))
