@@ -142,9 +142,12 @@ def speed(made: Plan, traffic: "Traffic | None" = None, *, node: "Node | None" =
         MalformedError: the file of measured runs is broken.
     """
     from hwledger.library.benchmarks.store import load_calibration  # noqa: PLC0415 - start-up time
+    from hwledger.planner.solve.power import plan_power_share  # noqa: PLC0415 - start-up time
     from hwledger.planner.throughput import estimate  # noqa: PLC0415 - start-up time
 
-    return estimate(made, traffic, node=node, calibration=load_calibration())
+    return estimate(
+        made, traffic, node=node, calibration=load_calibration(), power_share=plan_power_share(made)
+    )
 
 
 def calibrate(

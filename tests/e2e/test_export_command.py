@@ -44,17 +44,17 @@ def test_the_engine_is_the_targets(tmp_path: Path) -> None:
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
-    """--output writes the file and prints nothing; a refusal leaves what was there."""
+    """--write writes the file and prints nothing; a refusal leaves what was there."""
     file = tmp_path / "run.sh"
-    done = run("Qwen/Qwen3-32B", "--device", "2x H100 SXM", "--export", "sglang", "--output", str(file))
+    done = run("Qwen/Qwen3-32B", "--device", "2x H100 SXM", "--export", "sglang", "--write", str(file))
     assert (done.returncode, done.stdout) == (0, "")
     text = file.read_text()
     assert text.endswith("--port 30000\n")
-    refused = run("Qwen/Qwen3-32B", "--device", "RTX 4090", "--export", "sglang", "--output", str(file))
+    refused = run("Qwen/Qwen3-32B", "--device", "RTX 4090", "--export", "sglang", "--write", str(file))
     assert refused.returncode == 3
     assert file.read_text() == text
     assert [path.name for path in tmp_path.iterdir()] == ["run.sh"]
-    nowhere = run("Qwen/Qwen3-32B", "--export", "vllm", "--output", str(tmp_path / "no" / "run.sh"))
+    nowhere = run("Qwen/Qwen3-32B", "--export", "vllm", "--write", str(tmp_path / "no" / "run.sh"))
     assert nowhere.returncode == 4
 
 
@@ -72,7 +72,7 @@ def test_force_writes_what_does_not_fit() -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("--output", "x"),
+        ("--write", "x"),
         ("--force",),
         ("--export", "vllm", "--json"),
         ("--export", "tgi"),

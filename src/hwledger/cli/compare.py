@@ -75,15 +75,16 @@ def draw(console: "Console", compared: "list[Compared]") -> None:
     """Draw the columns; where they are more than the terminal has room for, in several tables."""
     from rich.text import Text
 
-    from hwledger.cli.tables import draw_table
+    from hwledger.cli.table import write_table
+    from hwledger.screens.column import Column
     from hwledger.screens.compare import compare_rows, unknowns
 
     label, width = 20, 24
     each = max(1, (console.width - label) // width)
     for start in range(0, len(compared), each):
         part = compared[start : start + each]
-        columns = [("", False), *((one.name, False) for one in part)]
-        draw_table(console, columns, compare_rows(part))
+        columns = [Column(""), *(Column(one.name, wraps=True) for one in part)]
+        write_table(columns, list(compare_rows(part)))
     for line in dict.fromkeys(line for one in compared for line in one.quality):
         console.print(Text(line, "dim"))
     for note in unknowns(compared):

@@ -115,18 +115,14 @@ def _draw(found: "list[Fitted]", described: str, limit: int, *, every: bool) -> 
     from rich.text import Text
 
     from hwledger.cli.output import make_console
-    from hwledger.cli.solving import WIDE
-    from hwledger.cli.tables import draw_table
+    from hwledger.cli.table import write_table
     from hwledger.planner.solve.ranking import Mode
-    from hwledger.screens.fit import COLUMNS, NARROW, fit_cells, footer
+    from hwledger.screens.fit import COLUMNS, fit_cells, footer
 
     console = make_console()
     running = [one for one in found if one.mode is not Mode.NOT]
     shown = running[:limit]
-    kept = NARROW if console.width < WIDE else range(len(COLUMNS))
-    if shown:
-        rows = (fit_cells(one) for one in shown)
-        draw_table(console, [COLUMNS[i] for i in kept], ([row[i] for i in kept] for row in rows))
+    write_table(COLUMNS, [fit_cells(one) for one in shown])
     if every:
         for one in found:
             if one.mode is Mode.NOT:

@@ -9,6 +9,8 @@ from hwledger.cli.solving import solve_options
 from hwledger.cli.values import Size
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from rich.console import Console
     from rich.table import Table
 
@@ -63,9 +65,6 @@ BLOCK = "█"
     help="Print what runs the plan: vllm, sglang, llama.cpp, ollama, mlx, mistralrs, compose, k8s or json;"
     " compose:sglang names the program inside.",
 )
-@click.option(
-    "--output", type=click.Path(dir_okay=False), metavar="FILE", help="Write the export there instead."
-)
 @click.option("--force", is_flag=True, help="Export although the plan does not fit.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON (hwledger.plan/1).")
 @click.pass_context
@@ -84,7 +83,6 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     options: tuple[str, ...],
     revision: str | None,
     target: str | None,
-    output: str | None,
     *,
     offline: bool,
     refresh: bool,
@@ -100,13 +98,13 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     file, ollama:NAME, lmstudio:NAME, the address of a running engine, or a command line that runs
     a model. Exit code 3 says that it does not fit, or that nothing holds the limits of --solve.
     """
-    check_export(target, output, force=force, as_json=as_json)
+    check_export(target, asked, force=force, as_json=as_json)
     from hwledger.app import plan, speed
     from hwledger.cli.access import reading
     from hwledger.cli.solving import answer, check_asked
     from hwledger.planner.fit import Verdict
 
-    looking = check_asked(asked)
+    looking = target is None and check_asked(asked)
     with reading(revision=revision, offline=offline, refresh=refresh) as access:
         made = plan(
             one_reference(words, from_command),
@@ -121,7 +119,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
             access=access,
         )
     if target:
-        write_export(made, target, output, force=force)
+        write_export(made, target, asked["files"], force=force)
         return
     if looking:
         knobs = {"context": context, "concurrency": concurrency, "weights": weights, "kv-cache": kv_cache}
@@ -145,7 +143,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
         ctx.exit(DOES_NOT_FIT)
 
 
-def check_export(target: str | None, output: str | None, *, force: bool, as_json: bool) -> None:
+def check_export(target: str | None, asked: "Mapping[str, Any]", *, force: bool, as_json: bool) -> None:
     """Refuse options of an export without one, and two ways to print at once.
 
     Raises:
@@ -153,9 +151,16 @@ def check_export(target: str | None, output: str | None, *, force: bool, as_json
     """
     from hwledger.errors import UsageError
 
-    if target is None and (output is not None or force):
-        raise UsageError("--output and --force belong to --export TARGET; name what to export")
-    if target is not None and as_json:
+    if target is None:
+        if force:
+            raise UsageError("--force belongs to --export TARGET; name what to export")
+        return
+    other = next((name for name in ("solve", "what_if", "grid") if asked[name]), "")
+    if other:
+        raise UsageError(f"--export writes one plan and --{other.replace('_', '-')} many; give one of them")
+    if len(asked["files"]) > 1:
+        raise UsageError("an export is one file; give one --write")
+    if as_json:
         raise UsageError("--json prints the plan and --export what runs it; give one of them (--export json)")
 
 
@@ -168,7 +173,7 @@ def engine_for(target: str | None) -> str | None:
     return planned_as(target)
 
 
-def write_export(made: "Plan", target: str, output: str | None, *, force: bool) -> None:
+def write_export(made: "Plan", target: str, files: "Sequence[str]", *, force: bool) -> None:
     """Write an export to stdout or a file, and what it could not hold to stderr."""
     import sys
     from pathlib import Path
@@ -178,12 +183,12 @@ def write_export(made: "Plan", target: str, output: str | None, *, force: bool) 
     written = exported(made, target, force=force)
     for note in written.notes:
         sys.stderr.write(f"hwledger: note: {note}\n")
-    if output is None:
+    if not files:
         sys.stdout.write(written.text)
         return
     from hwledger.cli.output import write_file
 
-    write_file(Path(output), written.text)
+    write_file(Path(files[0]), written.text)
 
 
 def one_reference(words: tuple[str, ...], command_line: str | None = None) -> "str | Deployment":

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 DOES_NOT_FIT = 3
 FRONT = "No way is better than another of these in memory, speed, price and quality at once"
-WIDE = 110
-"""Columns of a terminal from which tables are drawn whole."""
 SOLVE_OPTIONS = (
     click.option("--solve", metavar="WHAT",
                  help="Look for context, concurrency, weights, kv-cache, devices or all, within the limits."),
@@ -30,7 +28,7 @@ SOLVE_OPTIONS = (
     click.option("--grid", metavar="ROWS,COLUMNS",
                  help="Two of quant, kv, context, concurrency, devices; values as context=8k:32k."),
     click.option("--write", "files", multiple=True, metavar="FILE",
-                 help="Write the grid as .csv, .json or .svg; may be repeated."),
+                 help="Write the grid as .csv, .json or .svg, which may be repeated; or the export."),
 )  # fmt: skip
 
 
@@ -59,7 +57,7 @@ def check_asked(asked: dict[str, Any]) -> bool:
     if len(named) > 1:
         raise UsageError(f"{' and '.join(named)} answer different questions; give one of them")
     if asked["files"] and not asked["grid"]:
-        raise UsageError("--write writes a grid; give --grid with it")
+        raise UsageError("--write writes a grid or an export; give --grid or --export with it")
     own = {"solve", "what_if", "grid", "files"}
     if not named and is_asked({key: value for key, value in asked.items() if key not in own}):
         raise UsageError("limits and traffic go with --solve, --what-if or --grid; say what is to be found")
@@ -123,17 +121,15 @@ def draw(console: "Console", screen: "SolveScreen") -> None:
     """Draw answers, the front, and what was refused."""
     from rich.text import Text
 
-    from hwledger.cli.tables import draw_table
-    from hwledger.screens.solve import COLUMNS, NARROW
+    from hwledger.cli.table import write_table
+    from hwledger.screens.solve import COLUMNS
 
     console.print(Text(screen.headline, "bold" if screen.good else "bold red"))
     for block in screen.blocks:
         _draw_block(console, block)
     if screen.front:
-        console.print()
-        kept = NARROW if console.width < WIDE else range(len(COLUMNS))
-        rows = ([row[i] for i in kept] for row in screen.front)
-        draw_table(console, [COLUMNS[i] for i in kept], rows, FRONT)
+        console.print(Text(f"\n{FRONT}:"))
+        write_table(COLUMNS, screen.front)
     if screen.refused:
         console.print(Text("\nWhy not:", "bold"))
         for what, why in screen.refused:
@@ -180,12 +176,10 @@ def draw_what_if(console: "Console", screen: "WhatIfScreen") -> None:
     """Draw the changes side by side, and what they do to quality below."""
     from rich.text import Text
 
-    from hwledger.cli.tables import draw_table
-    from hwledger.screens.whatif import NARROW
+    from hwledger.cli.table import write_table
 
     console.print(Text(screen.title, "bold"))
-    kept = NARROW if console.width < WIDE else range(len(screen.columns))
-    draw_table(console, [screen.columns[i] for i in kept], ([row[i] for i in kept] for row in screen.rows))
+    write_table(screen.columns, screen.rows)
     for name, lines in screen.quality:
         console.print(Text(f"{name}: quality", "bold"))
         for line in lines:

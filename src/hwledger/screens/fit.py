@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from hwledger.app import estimator, open_model
 from hwledger.errors import HwledgerError, InputError
@@ -11,6 +11,7 @@ from hwledger.library.catalogue import search
 from hwledger.planner.solve.limits import Limits
 from hwledger.planner.solve.quality import WEIGHTS, quality_words
 from hwledger.planner.solve.ranking import Fitted, Mode, fit_model
+from hwledger.screens.column import Column
 from hwledger.screens.speed import digits
 from hwledger.units import format_count, format_gib
 
@@ -20,11 +21,17 @@ if TYPE_CHECKING:
     from hwledger.model.spec import ModelSpec
     from hwledger.planner.solve.question import Estimator
 
-COLUMNS = (
-    ("model", False), ("size", True), ("active", True), ("runs", False), ("weights", False), ("GiB", True),
-    ("host GiB", True), ("tokens/s", True), ("interval", True),
+COLUMNS: Final = (
+    Column("model", wraps=True),
+    Column("size", right=True),
+    Column("active", right=True, rank=1),
+    Column("runs"),
+    Column("weights"),
+    Column("GiB", right=True, rank=2),
+    Column("host GiB", right=True, rank=3),
+    Column("tokens/s", right=True),
+    Column("interval", right=True, rank=4),
 )  # fmt: skip
-NARROW = (0, 1, 3, 4, 7)
 SHORT = {
     Mode.DEVICES: "on devices", Mode.EXPERTS: "experts in RAM", Mode.LAYERS: "layers in RAM", Mode.NOT: "no",
 }  # fmt: skip

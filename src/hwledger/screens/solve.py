@@ -2,22 +2,27 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from hwledger.planner.solve.answer import Answer, Solution
 from hwledger.planner.solve.document import per_million
 from hwledger.planner.solve.limits import LABELS, seconds
 from hwledger.planner.solve.question import Measured
 from hwledger.planner.solve.table import ENGINE
+from hwledger.screens.column import Column
 from hwledger.screens.speed import digits
 from hwledger.units import format_gib, format_tokens
 
 SHOWN_NOTES = 4
-COLUMNS = (
-    ("way", False), ("GiB", True), ("tokens/s", True), ("TTFT", True), ("USD/h", True),
-    ("USD/1M", True), ("W", True),
+COLUMNS: Final = (
+    Column("way", wraps=True),
+    Column("GiB", right=True),
+    Column("tokens/s", right=True),
+    Column("TTFT", right=True, rank=1),
+    Column("USD/h", right=True),
+    Column("USD/1M", right=True, rank=2),
+    Column("W", right=True, rank=3),
 )  # fmt: skip
-NARROW = (0, 1, 2, 4)
-"""Columns that a narrow terminal shows; the rest is in the JSON."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

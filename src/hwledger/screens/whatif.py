@@ -2,25 +2,29 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from hwledger.planner.solve.document import per_million
 from hwledger.planner.solve.limits import seconds
 from hwledger.planner.solve.question import Measured
 from hwledger.planner.solve.whatif import Effect
+from hwledger.screens.column import Column
 from hwledger.screens.speed import digits
 from hwledger.units import format_gib
 
 if TYPE_CHECKING:
     from hwledger.planner.throughput import Figure
 
-COLUMNS = (
-    ("change", False), ("GiB", True), ("spare", True), ("KV/token", True), ("tokens/s", True),
-    ("all users", True),
-    ("TTFT", True), ("USD/1M", True),
+COLUMNS: Final = (
+    Column("change", wraps=True),
+    Column("GiB", right=True),
+    Column("spare", right=True),
+    Column("KV/token", right=True, rank=1),
+    Column("tokens/s", right=True),
+    Column("all users", right=True, rank=2),
+    Column("TTFT", right=True),
+    Column("USD/1M", right=True, rank=3),
 )  # fmt: skip
-NARROW = (0, 1, 2, 4, 6)
-"""Columns that a narrow terminal shows; the rest is in the JSON."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +39,7 @@ class WhatIfScreen:
     """
 
     title: str
-    columns: tuple[tuple[str, bool], ...]
+    columns: tuple[Column, ...]
     rows: tuple[tuple[str, ...], ...]
     quality: tuple[tuple[str, tuple[str, ...]], ...]
     notes: tuple[str, ...]
