@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from hwledger.device.catalogue import parse_devices
 from hwledger.device.spec import DeviceSpec
@@ -40,6 +40,7 @@ __all__ = [
     "speed",
 ]
 
+Value = TypeVar("Value")
 CONTEXT_OPTIONS = frozenset({"max_model_len", "n_ctx", "max_kv_size", "max_length", "max_cache_len"})
 CONCURRENCY_OPTIONS = frozenset({"max_num_seqs", "n_parallel", "num_concurrent", "batch_size"})
 
@@ -85,7 +86,7 @@ def plan(  # noqa: PLR0913 - the planner's public knobs
     if told is None:
         return plan_spec(
             _model(ref, access), engine=engine, engine_version=engine_version, context=context,
-            concurrency=concurrency or 1, weights=weights, kv_cache=kv_cache,
+            concurrency=1 if concurrency is None else concurrency, weights=weights, kv_cache=kv_cache,
             devices=devices_of(device), options=options,
         )  # fmt: skip
     spec = _deployed(told, access)
@@ -99,14 +100,19 @@ def plan(  # noqa: PLR0913 - the planner's public knobs
         spec,
         engine=engine or told.engine,
         engine_version=engine_version or (told.engine_version if same else None),
-        context=context or told.context or whole,
-        concurrency=concurrency or told.concurrency or 1,
-        weights=weights or told.weights,
-        kv_cache=kv_cache or told.kv_cache,
+        context=_first(context, told.context, whole),
+        concurrency=_first(concurrency, told.concurrency, 1) or 0,
+        weights=_first(weights, told.weights),
+        kv_cache=_first(kv_cache, told.kv_cache),
         devices=devices_of(wanted),
         options=[*(kept if same else ()), *_texts(options)],
     )
     return _with_notes(made, told)
+
+
+def _first(*given: Value | None) -> Value | None:
+    """Return the first that is given; zero and nothing are different answers."""
+    return next((value for value in given if value is not None), None)
 
 
 def devices_of(text: str | None) -> tuple[DeviceSpec, ...]:
@@ -128,6 +134,17 @@ def node_of(text: str) -> "Node":
     from hwledger.device.node import parse_node  # noqa: PLC0415 - start-up time
 
     return parse_node(text, own_devices())
+
+
+def named_node(text: str | None) -> "Node | None":
+    """Return the node that a text names, one of the user's or a well-known one; ``None``: it names devices.
+
+    Raises:
+        UsageError, InputError: as ``devices_of``.
+    """
+    from hwledger.device.node import find_node  # noqa: PLC0415 - start-up time
+
+    return find_node(text, own_devices().nodes) if text else None
 
 
 def speed(made: Plan, traffic: "Traffic | None" = None, *, node: "Node | None" = None) -> "Throughput":

@@ -1,9 +1,11 @@
 """The smallest changes that make a plan fit: found by planning again, never by scaling figures."""
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
+from hwledger.device.spec import DeviceSpec
 from hwledger.errors import HwledgerError
 from hwledger.model.number_types import number_type
 from hwledger.planner.engine import EngineProfile
@@ -127,11 +129,18 @@ def _devices(attempt: _Attempt) -> Iterator[Change]:
     for count in range(len(devices) + 1, MOST_DEVICES + 1):
         more = (*devices, *(devices[-1],) * (count - len(devices)))
         request = replace(attempt.request, devices=more, options=options)
-        before, after = f"{len(devices)} x {devices[-1].name}", f"{count} x {devices[-1].name}"
+        before, after = _counted(devices), _counted(more)
         found = list(attempt.change("devices", before, after, request, 0.3 * (count - len(devices))))
         if found:
             yield from found
             return
+
+
+def _counted(devices: Sequence[DeviceSpec]) -> str:
+    """Return devices as people write them: ``2 x H100 SXM 80GB``, ``RTX 3090, 2 x RTX 3080 10GB``."""
+    counts = Counter(device.name for device in devices)
+    alone = len(counts) == 1
+    return ", ".join(f"{n} x {name}" if n > 1 or alone else name for name, n in counts.items())
 
 
 def _largest(most: int, works: Callable[[int], bool]) -> int:

@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from hwledger.planner.fit import Change, Verdict
 from hwledger.planner.memory import HOST, Basis, Component
 from hwledger.planner.plan import LayerPlan, Plan
-from hwledger.planner.throughput import Throughput, estimate
 from hwledger.screens.reading import reading_line
-from hwledger.screens.speed import SpeedBlock, speed_block
 from hwledger.units import format_bytes, format_gib, format_tokens
+
+if TYPE_CHECKING:
+    from hwledger.planner.throughput import Throughput
+    from hwledger.screens.speed import SpeedBlock
 
 VERDICTS = {
     Verdict.FITS: "Fits",
@@ -77,13 +80,13 @@ class PlanScreen:
     layers: tuple[LayerRow, ...]
     program: str
     read: str
-    speed: SpeedBlock | None = None
+    speed: "SpeedBlock | None" = None
 
 
-def plan_screen(plan: Plan, throughput: Throughput | None = None) -> PlanScreen:
-    """Return the screen of a plan; its speed as ``estimate`` says it where none is given."""
+def plan_screen(plan: Plan, throughput: "Throughput | None" = None) -> PlanScreen:
+    """Return the screen of a plan and, where it was estimated, of its speed."""
     places = _places(plan)
-    speed = (throughput or estimate(plan)) if plan.request.devices else None
+    speed = _speed(throughput) if throughput else None
     return PlanScreen(
         verdict=_verdict(plan),
         good=None if plan.fit is None else plan.fit.verdict is not Verdict.DOES_NOT_FIT,
@@ -99,8 +102,14 @@ def plan_screen(plan: Plan, throughput: Throughput | None = None) -> PlanScreen:
         layers=tuple(_layer_rows(plan.layers)),
         program=f"As run by: {plan.program}" if plan.program else "",
         read=reading_line(plan.spec),
-        speed=speed_block(speed) if speed else None,
+        speed=speed,
     )
+
+
+def _speed(throughput: "Throughput") -> "SpeedBlock":
+    from hwledger.screens.speed import speed_block  # noqa: PLC0415 - start-up time
+
+    return speed_block(throughput)
 
 
 def _verdict(plan: Plan) -> str:

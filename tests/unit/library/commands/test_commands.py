@@ -347,5 +347,5 @@ def test_what_a_server_does_untold_is_part_of_what_it_runs() -> None:
     untold, told = read_command("vllm serve a/b"), read_command("vllm serve a/b --max-model-len 8k -tp 4")
     assert (untold.options["tensor_parallel_size"], untold.whole_context) == ("1", True)
     assert (told.options["tensor_parallel_size"], told.whole_context) == ("4", False)
-    assert read_command("llama-server -m x.gguf").whole_context
-    assert not read_command("llama-server -m x.gguf -c 4096").whole_context
+    assert read_command("llama-server -m x.gguf").options["n_ctx"] == "0"
+    assert read_command("llama-server -m x.gguf -c 4096").options["n_ctx"] == "4096"

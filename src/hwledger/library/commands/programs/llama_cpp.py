@@ -111,7 +111,7 @@ def _settle_context(draft: Draft) -> None:
         options["n_ctx"] = stated
         draft.note(f"{program} is told no context (-c): this build takes {int(stated):,} tokens")
         return
-    draft.whole_context = True
+    options["n_ctx"] = "0"  # the trained context, which all slots together have
     fits = "" if draft.values.get("fit") == "off" else ", or less where that does not fit (--fit)"
     draft.note(f"{program} is told no context (-c): it takes what the model was trained with{fits}")
 

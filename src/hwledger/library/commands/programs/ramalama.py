@@ -26,7 +26,7 @@ def read(call: Call) -> Deployment:
         draft.options.clear()
         draft.note("--runtime vllm: its settings are vLLM's defaults here")
     elif "n_ctx" not in draft.options:
-        draft.whole_context = True
+        draft.options["n_ctx"] = "0"
         draft.note("RamaLama is told no context (-c): it takes what the model was trained with")
     if parsed.loose:
         draft.model = _reference(draft, parsed.loose[0])
