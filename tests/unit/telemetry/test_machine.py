@@ -39,13 +39,17 @@ def test_a_drivers_memory_wins_over_the_catalogues() -> None:
     )
 
 
+def gaming(name: str) -> bool:
+    """Whether NVIDIA's driver puts GeForce before that name."""
+    return re.match(r"[GR]TX \d", name) is not None
+
+
 def of_several_sizes() -> list[tuple[str, str, int]]:
     """Return devices as drivers call those that are sold with several sizes: name, the catalogue's, bytes."""
     sold = [(d, re.sub(r" \d+GB\b", "", d.name)) for d in devices() if d.vendor == "NVIDIA"]
     named = Counter(base for _, base in sold)
-    brand = {"geforce": "NVIDIA GeForce ", "jetson": ""}
     return [
-        (f"{brand.get(d.category, 'NVIDIA ')}{base}{' GPU' if base.endswith('Laptop') else ''}", d.name, size)
+        (f"NVIDIA {'GeForce ' * gaming(base)}{base}{' GPU' * base.endswith('Laptop')}", d.name, size)
         for d, base in sold if named[base] > 1
         for size in (d.memory_bytes, d.usable_bytes)
     ]  # fmt: skip
