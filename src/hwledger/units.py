@@ -15,6 +15,7 @@ TIB: Final = 1 << 40
 
 _LIMIT: Final = 1 << 62
 _SIZE = re.compile(r"\s*(?P<number>\d+(?:[_,]\d{3})*(?:\.\d+)?(?:[eE]\+?\d{1,3})?)\s*(?P<unit>[A-Za-z]*)\s*")
+_MOST_DIGITS: Final = 18
 _FACTORS: Final = {
     "": 1, "b": 1,
     "k": KIB, "ki": KIB, "kib": KIB, "kb": 10**3,
@@ -48,6 +49,15 @@ def cdiv(value: int, step: int) -> int:
 def round_up(value: int, step: int) -> int:
     """Return the smallest multiple of ``step`` that is at least ``value``."""
     return -(-value // step) * step
+
+
+def whole_number(text: str) -> int | None:
+    """Return the number that up to 18 digits stand for; ``None`` where the text is anything else.
+
+    ``str.isdigit`` holds for ``²`` as well, and ``int`` refuses thousands of digits: both come from outside.
+    """
+    short = len(text) <= _MOST_DIGITS
+    return int(text) if short and text.isascii() and text.isdecimal() else None
 
 
 def parse_size(text: str) -> int:

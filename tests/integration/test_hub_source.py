@@ -157,6 +157,7 @@ def test_an_adapter_is_its_base_and_its_own_bytes(hub: HubServer) -> None:
     )
     assert extra == 2 * 2 * 8 * 64 * 4
     assert len(adapter.layers) == len(base.layers)
+    assert (adapter.adapter_rank, base.adapter_rank) == (8, None)
     assert any("adapter of org/tiny" in note for note in adapter.unknowns)
     assert adapter.reading
     assert adapter.reading.files == 4

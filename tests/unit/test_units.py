@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hwledger.units import GIB, cdiv, format_bytes, format_count, format_tokens, parse_size, round_up
+from hwledger.units import (
+    GIB,
+    cdiv,
+    format_bytes,
+    format_count,
+    format_tokens,
+    parse_size,
+    round_up,
+    whole_number,
+)
 
 
 @pytest.mark.requirement("FR-PLAN-CLI")
@@ -24,6 +33,14 @@ from hwledger.units import GIB, cdiv, format_bytes, format_count, format_tokens,
 def test_sizes_are_read_as_documented(text: str, value: int) -> None:
     """Plain numbers, binary suffixes and decimal units give the documented whole number."""
     assert parse_size(text) == value
+
+
+@pytest.mark.requirement("NFR-BAD-INPUT")
+@given(st.text(max_size=30) | st.sampled_from(["²", "٣", "9" * 5000, "1_0", " 1", "-1", "+1", "007"]))
+def test_whole_numbers_are_plain_digits(text: str) -> None:
+    """Everything else is no number, and nothing is raised."""
+    plain = 0 < len(text) <= 18 and set(text) <= set("0123456789")
+    assert whole_number(text) == (int(text) if plain else None)
 
 
 @pytest.mark.requirement("NFR-BAD-INPUT")

@@ -20,9 +20,9 @@ def command(engines: tuple[str, ...], page: Path | None, *, cases: bool, as_json
     results = list(replay(engines))
     summaries = summarise(results)
     if page:
-        from hwledger.cli.output import write_file
+        from hwledger.library.files import write_whole
 
-        write_file(page, accuracy_page(summaries))
+        write_whole(page, accuracy_page(summaries).encode())
     if as_json:
         from hwledger.cli.output import write_json
 

@@ -88,14 +88,16 @@ def _without(numbers: str) -> "Calibration":
     from hwledger.errors import UsageError
     from hwledger.library.benchmarks.store import load_calibration, without
     from hwledger.planner.throughput import Calibration
+    from hwledger.units import whole_number
 
     if numbers.strip().lower() == "all":
         return Calibration()
     stored = load_calibration()
     parts = [part.strip() for part in numbers.split(",")]
-    if not all(part.isdecimal() and 1 <= int(part) <= len(stored.points) for part in parts):
+    chosen = [number for number in map(whole_number, parts) if number and number <= len(stored.points)]
+    if len(chosen) < len(parts):
         raise UsageError(f"{numbers!r} names no stored runs; {len(stored.points)} are stored: 1, 2,5 or all")
-    return without(stored, [int(part) for part in parts])
+    return without(stored, chosen)
 
 
 def _table(stored: "Calibration") -> "Table":

@@ -19,9 +19,10 @@ def draw_grid(question: "Question", text: str, files: tuple[str, ...], *, as_jso
         UsageError: an axis that does not exist, or a file of another kind.
         InputError: a file cannot be written.
     """
-    from hwledger.cli.output import make_console, write_file, write_json
+    from hwledger.cli.output import make_console, write_json
     from hwledger.cli.solving import progress
     from hwledger.errors import UsageError
+    from hwledger.library.files import write_whole
     from hwledger.planner.solve.documents import grid_document
     from hwledger.planner.solve.grid import make_grid
     from hwledger.screens.grid import grid_csv, grid_screen, grid_svg
@@ -38,7 +39,7 @@ def draw_grid(question: "Question", text: str, files: tuple[str, ...], *, as_jso
     )
     screen = grid_screen(grid, f"{request.spec.id} on {question.profile.name} {request.version}")
     for path in paths:
-        write_file(path, _content(path, document, grid_csv(grid), grid_svg(screen)))
+        write_whole(path, _content(path, document, grid_csv(grid), grid_svg(screen)).encode())
     if as_json:
         write_json(document)
         return

@@ -3,10 +3,9 @@
 import json
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hwledger.errors import InputError
+from hwledger.units import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,21 +64,7 @@ def make_console() -> "Console":
 def _width() -> int | None:
     """Return the columns to draw in; ``None``: those of the terminal."""
     stated = os.environ.get("COLUMNS", "").strip()
-    if stated.isdecimal() and 0 < int(stated) <= PIPE_COLUMNS:
-        return int(stated)
+    columns = whole_number(stated)
+    if columns and columns <= PIPE_COLUMNS:
+        return columns
     return None if sys.stdout.isatty() and not stated else PIPE_COLUMNS
-
-
-def write_file(path: Path, text: str) -> None:
-    """Write a text file whole or not at all.
-
-    Raises:
-        InputError: it cannot be written.
-    """
-    draft = path.with_name(path.name + ".part")
-    try:
-        draft.write_text(text, "utf-8")
-        draft.replace(path)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from None

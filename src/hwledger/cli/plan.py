@@ -186,9 +186,9 @@ def write_export(made: "Plan", target: str, files: "Sequence[str]", *, force: bo
     if not files:
         sys.stdout.write(written.text)
         return
-    from hwledger.cli.output import write_file
+    from hwledger.library.files import write_whole
 
-    write_file(Path(files[0]), written.text)
+    write_whole(Path(files[0]), written.text.encode())
 
 
 def one_reference(words: tuple[str, ...], command_line: str | None = None) -> "str | Deployment":

@@ -8,7 +8,7 @@ from typing import Final
 from hwledger.device.pcie import pcie_bandwidth
 from hwledger.device.spec import DeviceSpec
 from hwledger.errors import UnknownOptionError, UsageError
-from hwledger.units import MIB, TIB, format_bytes, parse_size
+from hwledger.units import MIB, TIB, format_bytes, parse_size, whole_number
 
 MOST_WATTS: Final = 100_000
 _OPTION: Final = re.compile(r"\s+(?P<key>[a-z_]+)\s*=\s*(?P<value>[^\s=]+)$", re.IGNORECASE)
@@ -49,7 +49,8 @@ def wired(device: DeviceSpec, value: str) -> DeviceSpec:
     """
     if device.vendor != "Apple":
         raise UsageError(f"{device.name} has no wired limit, Macs have; give usable= for its usable memory")
-    size = int(value) * MIB if value.isdigit() else _size("wired", value)
+    stated = whole_number(value)
+    size = _size("wired", value) if stated is None else stated * MIB
     if size == 0:
         return device
     return _usable(device, size, f"iogpu.wired_limit_mb={size // MIB}, set by the user")

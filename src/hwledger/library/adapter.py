@@ -1,5 +1,6 @@
 """Adapters (LoRA and its kin): small weights that work on top of another model, which is what is planned."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from hwledger.errors import MalformedError
@@ -52,7 +53,16 @@ def on_base(adapter: ModelSpec, base: ModelSpec) -> ModelSpec:
         revision=adapter.revision,
         reading=_both(adapter.reading, base.reading),
         adapter=adapter.origin,
+        adapter_rank=_rank(adapter.metadata),
     )
+
+
+def _rank(stated: Mapping[str, object]) -> int | None:
+    """Return the largest rank of a LoRA adapter: some of its matrices may have one of their own."""
+    pattern = stated.get("rank_pattern")
+    given = [stated.get("r"), *(pattern.values() if isinstance(pattern, Mapping) else ())]
+    ranks = [rank for rank in given if isinstance(rank, int) and not isinstance(rank, bool) and rank > 0]
+    return max(ranks, default=None)
 
 
 def _both(one: Reading | None, other: Reading | None) -> Reading | None:

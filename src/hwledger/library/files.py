@@ -1,11 +1,14 @@
 """Where the bytes of a model are: files that are read in pieces, on disk or elsewhere, as readers see them.
 
 The header readers ask a ``ByteFile`` for bytes at an offset and never learn whether a disk or a server
-answers; a ``Files`` is the folder or repository that such files lie in.
+answers; a ``Files`` is the folder or repository that such files lie in. What hwledger itself writes goes
+through ``write_whole``.
 """
 
 import contextlib
 import mmap
+import os
+import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -148,3 +151,54 @@ def read_whole(files: Files, name: str, limit: int = LARGEST_TEXT_FILE) -> bytes
         if file.size > limit:
             raise MalformedError(f"{file.where}: {file.size:,} bytes is too large (limit {limit >> 20} MiB)")
         return bytes(file.read(0, file.size, file.size)[: file.size]) if file.size else b""
+
+
+def write_whole(path: Path, raw: bytes, *, lasting: bool = True) -> None:
+    """Write a file whole or not at all, also when others write it at the same time.
+
+    A link is followed, and the file keeps its permissions. What is no file (a device, a pipe) is written to.
+
+    Args:
+        path: the file; its folder has to be there.
+        raw: all of its bytes.
+        lasting: it has to be whole also after the machine stops.
+
+    Raises:
+        InputError: it cannot be written; the one before stays.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            path.write_bytes(raw)
+        else:
+            _replace(path.resolve(), raw, lasting=lasting)
+    except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle, before Python 3.13
+        why = getattr(error, "strerror", None) or error
+        raise InputError(f"{shown(path)}: cannot be written ({why})") from None
+
+
+def _replace(path: Path, raw: bytes, *, lasting: bool) -> None:
+    draft = path.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        with draft.open("xb") as file:
+            file.write(raw)
+            if lasting:
+                file.flush()
+                os.fsync(file.fileno())
+        if path.exists():
+            draft.chmod(path.stat().st_mode)
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, where they are not there.
+
+    Raises:
+        InputError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{shown(folder)}: the folder cannot be made ({error.strerror})") from None

@@ -15,6 +15,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
+from hwledger.errors import InputError
+from hwledger.library.files import make_folder, write_whole
 from hwledger.library.paths import cache_dir
 
 SCHEMA: Final = 1
@@ -52,16 +54,11 @@ def recall(kind: str, key: str) -> Kept | None:
 def keep(kind: str, key: str, document: Mapping[str, Any]) -> None:
     """Keep ``document`` under ``key``; a cache that cannot be written is no reason to fail."""
     path = _path(kind, key)
-    draft = path.with_name(f"{path.name}.{os.getpid()}.part")
     text = json.dumps({"schema": SCHEMA, "at": time.time(), "document": document})
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(text, "utf-8")
-        draft.replace(path)
+    with contextlib.suppress(OSError, InputError):
+        make_folder(path.parent)
+        write_whole(path, text.encode(), lasting=False)
         _tidy(path.parent)
-    except OSError:
-        with contextlib.suppress(OSError):
-            draft.unlink(missing_ok=True)
 
 
 def _path(kind: str, key: str) -> Path:

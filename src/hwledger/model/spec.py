@@ -51,6 +51,7 @@ class ModelSpec:
         reading: what was read to learn this, where that is worth a line.
         origin: where the files are; ``None``: not known, as of a model made by hand.
         adapter: where the adapter is that is counted with the weights, where there is one.
+        adapter_rank: the largest rank of its matrices; ``None`` where it does not state one.
     """
 
     id: str
@@ -78,6 +79,7 @@ class ModelSpec:
     reading: Reading | None = None
     origin: Origin | None = None
     adapter: Origin | None = None
+    adapter_rank: int | None = None
 
     @property
     def weights_known(self) -> bool:

@@ -5,19 +5,22 @@ import platform
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from math import ceil
 from pathlib import Path
 from typing import Final
 
 import psutil
 
-from hwledger.device.catalogue import find_device
+from hwledger.device.catalogue import find_candidates, find_device
 from hwledger.device.options import wired
 from hwledger.device.spec import DeviceSpec
 from hwledger.errors import UsageError
-from hwledger.units import format_gib
+from hwledger.units import GIB, format_gib, whole_number
 
 AMD: Final = "0x1002"
 PATIENCE_S: Final = 5
+LEAST_SHARE: Final = 0.9
+"""What drivers report of the nominal memory, at least: of the catalogue's, usable are 0.91 and more."""
 _CGROUP: Final = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 
@@ -110,7 +113,7 @@ def _apple() -> Iterator[DeviceSpec]:
     device = _known(f"{_sysctl('machdep.cpu.brand_string')} {memory >> 30}GB", "Apple", memory, "sysctl")
     limit = _sysctl("iogpu.wired_limit_mb")  # 0: the system's own
     with contextlib.suppress(UsageError):
-        device = wired(device, limit) if limit.isdigit() else device
+        device = wired(device, limit) if whole_number(limit) is not None else device
     yield device
 
 
@@ -125,10 +128,26 @@ def _sysctl(name: str) -> str:
     return ""
 
 
+def _named(name: str, total: int) -> DeviceSpec:
+    """Return the catalogue's device of a driver's name: of those with several sizes, the one of that memory.
+
+    Drivers call an RTX 3080 of 10 GB and one of 12 GB the same.
+
+    Raises:
+        UsageError: there is none, or it is not clear which.
+    """
+    sizes = range(max(1, round(total / GIB)), ceil(total / GIB / LEAST_SHARE) + 1)
+    for reading in (name, *(f"{name} {size}GB" for size in sizes)):
+        fitting = [d for d in find_candidates(reading) if LEAST_SHARE <= total / d.memory_bytes <= 1]
+        if len(fitting) == 1:
+            return fitting[0]
+    return find_device(name)
+
+
 def _known(name: str, vendor: str, total: int, source: str) -> DeviceSpec:
     """Return the catalogue's device of that name with the driver's memory, or one of that memory alone."""
     try:
-        device = find_device(name)
+        device = _named(name, total)
     except UsageError:
         device = DeviceSpec(name=name, vendor=vendor, memory_bytes=total, usable_bytes=total)
     if vendor == "Apple":  # what the system leaves to its GPU is the catalogue's to know

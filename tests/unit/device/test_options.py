@@ -44,7 +44,9 @@ def test_power_limits_and_slots_go_to_every_device_of_a_count() -> None:
 @pytest.mark.parametrize(
     "typed",
     [
-        "RTX 4090 wired=20GiB", "RTX 4090 usable=25GiB", "RTX 4090 usable=x", "RTX 4090 reserve=24GiB",
+        "RTX 4090 wired=20GiB", "M2 Ultra 192GB wired=²",
+        "M2 Ultra 192GB wired=" + 5000 * "9",
+        "RTX 4090 usable=25GiB", "RTX 4090 usable=x", "RTX 4090 reserve=24GiB",
         "RTX 4090 power=0", "RTX 4090 power=lots", "RTX 4090 power=1e999",
         "RTX 4090 pcie=4", "M3 Max 64GB wired=65GiB",
         "RTX 4090 usable=9999TiB", "RTX 4090 reserve=-1", "RTX 4090 usable=0",

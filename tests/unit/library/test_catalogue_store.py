@@ -22,7 +22,7 @@ from hwledger.errors import (
     MissingError,
     UsageError,
 )
-from hwledger.library import catalogue
+from hwledger.library import catalogue, files
 from hwledger.library.catalogue import lock, store, writing
 from hwledger.library.catalogue.active import catalogue_folder, shipped_bytes
 from hwledger.library.catalogue.check import check_catalogue
@@ -321,7 +321,7 @@ def test_a_failed_replacement_leaves_no_draft(install: Install, monkeypatch: pyt
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(writing.os, "fsync", fail)
+        patch.setattr(files.os, "fsync", fail)
         with pytest.raises(InputError, match="No space left"):
             install(grown(row("z/Two")))
     assert everything() == before

@@ -1,11 +1,13 @@
 """This machine as far as a plan needs it."""
 
+import re
+from collections import Counter
 from pathlib import Path
 
 import psutil
 import pytest
 
-from hwledger.device.catalogue import find_device
+from hwledger.device.catalogue import devices, find_device
 from hwledger.telemetry import machine
 from hwledger.telemetry.machine import Machine, this_machine
 
@@ -37,8 +39,41 @@ def test_a_drivers_memory_wins_over_the_catalogues() -> None:
     )
 
 
+def gaming(name: str) -> bool:
+    """Whether NVIDIA's driver puts GeForce before that name."""
+    return re.match(r"[GR]TX \d", name) is not None
+
+
+def of_several_sizes() -> list[tuple[str, str, int]]:
+    """Return devices as drivers call those that are sold with several sizes: name, the catalogue's, bytes."""
+    sold = [(d, re.sub(r" \d+GB\b", "", d.name)) for d in devices() if d.vendor == "NVIDIA"]
+    named = Counter(base for _, base in sold)
+    return [
+        (f"NVIDIA {'GeForce ' * gaming(base)}{base}{' GPU' * base.endswith('Laptop')}", d.name, size)
+        for d, base in sold if named[base] > 1
+        for size in (d.memory_bytes, d.usable_bytes)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "meant", "total"), of_several_sizes())
+def test_of_several_sizes_the_drivers_memory_tells(name: str, meant: str, total: int) -> None:
+    """A name without its size is the device of that memory, and its bandwidth is known."""
+    found = machine._known(name, "NVIDIA", total, "NVML")
+    assert (found.name, found.usable_bytes) == (meant, total)
+    assert found.bandwidth_bytes_per_second
+
+
+def test_there_are_devices_of_several_sizes() -> None:
+    """The list above holds those that were nameless once."""
+    names = {name for name, _, _ in of_several_sizes()}
+    assert {"NVIDIA GeForce RTX 4060 Ti", "NVIDIA GeForce GTX 1060", "NVIDIA GeForce RTX 3080 Laptop GPU",
+            "NVIDIA GeForce RTX 3080"} <= names  # fmt: skip
+
+
 @pytest.mark.requirement("FR-DEVICES-MEMORY")
-@pytest.mark.parametrize(("limit", "mib"), [("180000", 180000), ("0", None), ("", None), ("999999999", None)])
+@pytest.mark.parametrize(
+    ("limit", "mib"), [("180000", 180000), ("0", None), ("", None), ("999999999", None), ("²", None)]
+)
 def test_macos_says_how_much_its_gpu_may_wire(
     limit: str, mib: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

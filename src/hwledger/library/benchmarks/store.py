@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hwledger.errors import MalformedError
-from hwledger.library.catalogue.writing import write_whole
+from hwledger.library.files import make_folder, write_whole
 from hwledger.library.json_file import parse_json_object
 from hwledger.library.paths import data_dir
 from hwledger.planner.throughput import FIGURES, Calibration, Point
@@ -48,6 +48,7 @@ def save_calibration(calibration: Calibration) -> None:
         InputError: the file cannot be written; the one before stays.
     """
     points = [asdict(point) for point in calibration.points[-MOST_POINTS:]]
+    make_folder(store_path().parent)
     write_whole(store_path(), (json.dumps({"schema": SCHEMA, "points": points}, indent=1) + "\n").encode())
 
 

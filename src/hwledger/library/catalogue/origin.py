@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Callable
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from hwledger.errors import InputError, MalformedError, MissingError, UsageError
+from hwledger.library.net.address import is_local
 
 LIMIT: Final = 32 << 20
 """The catalogue in the package is 170 kB; 32 MiB leaves room for two hundred times as many models."""
@@ -92,18 +92,9 @@ def _checked_address(source: str) -> SplitResult:
         ) from None
     if not host or address.scheme not in {"http", "https"}:
         raise UsageError(f"{source[:200]!r} is no path and no https:// address")
-    if address.scheme == "http" and not _is_this_machine(host):
+    if address.scheme == "http" and not is_local(source):
         raise UsageError(f"http://{host} can be tampered with on the way; use https:// or a file")
     return address
-
-
-def _is_this_machine(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _read_file(path: Path) -> tuple[bytes, str]:

@@ -15,7 +15,8 @@ from hwledger.library.catalogue.lock import Say, one_at_a_time, unheard
 from hwledger.library.catalogue.origin import Fetch, check_digest, check_wanted, read_source
 from hwledger.library.catalogue.rows import Entry, read_rows
 from hwledger.library.catalogue.state import SHIPPED, Change, Installed, State, read_installed, read_state
-from hwledger.library.catalogue.writing import write_state, write_whole
+from hwledger.library.catalogue.writing import write_state
+from hwledger.library.files import make_folder, write_whole
 
 DAMAGED: Final = "state.damaged.json"
 
@@ -234,6 +235,7 @@ def _check_size(one: Installed, before: int) -> None:
 
 def _install(one: Installed, raw: bytes, state: State, action: str) -> None:
     """Write a catalogue beside the others; only when it is there it is put in force."""
+    make_folder(catalogue_folder())
     write_whole(catalogue_folder() / one.file, raw)
     others = tuple(other for other in state.installed if other.version != one.version)
     _activate(state._replace(installed=(*others, one)), one.version, action)

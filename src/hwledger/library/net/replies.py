@@ -8,8 +8,8 @@ from typing import Final
 import httpx2
 
 from hwledger.errors import DeniedError, HwledgerError, MissingError, UnreachableError
+from hwledger.units import whole_number
 
-LONGEST_NUMBER: Final = 18
 BEYOND_THE_END: Final = 416
 Explain = Callable[[httpx2.Response], HwledgerError | None]
 
@@ -107,8 +107,7 @@ def _content_range(response: httpx2.Response, where: str) -> tuple[int, int, int
 
 def number(text: str) -> int | None:
     """Return the whole number that a header states, or ``None``."""
-    text = text.strip()
-    return int(text) if text.isascii() and text.isdecimal() and len(text) <= LONGEST_NUMBER else None
+    return whole_number(text.strip())
 
 
 def busy_words(status: int) -> str:

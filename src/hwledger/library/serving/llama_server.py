@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from hwledger.errors import AmbiguousError, MissingError, UnreachableError
 from hwledger.library.deployment import Deployment
+from hwledger.library.llama_cpp_defaults import llama_cpp_default
 from hwledger.library.serving.reference import best_reference
 from hwledger.library.serving.replies import (
     Server,
@@ -23,10 +24,6 @@ from hwledger.planner.engines.llama_cpp.settings import OLDEST
 NAME: Final = "llama-server"
 _BUILD: Final = re.compile(r"b([1-9]\d{0,7})(?:-|$)")
 _LOADED: Final = frozenset({"loaded", "sleeping"})
-SLOTS_BY_ITSELF: Final = 4
-"""Slots without ``-np``; they share one cache (llama.cpp ``tools/server/server.cpp``, pull 16736)."""
-SHARED_SINCE: Final = 6920
-"""First build that does so: pull 16736 was merged at the beginning of November 2025."""
 
 
 def is_llama_server(server: Server) -> bool:
@@ -104,7 +101,7 @@ def _enter_context(settings: Settings, props: Mapping[str, Any], build: str | No
     settings.take("n_parallel", slots)
     if tokens is None:
         settings.note("the server does not state its context: give --option n_ctx=N")
-    elif slots == SLOTS_BY_ITSELF and _may_share(build):
+    elif slots > 1 and slots == _slots_by_itself(build):
         settings.take("n_ctx", tokens)
         settings.take("kv_unified", "on")
         settings.note(
@@ -132,9 +129,11 @@ def _version(build: str | None) -> str | None:
     return f"b{number}" if number is not None and number >= OLDEST else None
 
 
-def _may_share(build: str | None) -> bool:
+def _slots_by_itself(build: str | None) -> int:
+    """Return the slots without ``-np``: more than one share one cache (llama.cpp pull 16736)."""
     number = _number(build)
-    return number is None or number < OLDEST or number >= SHARED_SINCE
+    own = number is None or number < OLDEST  # a build of one's own: taken for a new one
+    return int(llama_cpp_default("server", "n_parallel", None if own else number))
 
 
 def _note_file(settings: Settings, meta: Mapping[str, Any]) -> None:

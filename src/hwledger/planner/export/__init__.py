@@ -1,7 +1,7 @@
 """Exports: a plan as the command or the file that an engine accepts as it is, with the numbers behind it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Final
 
@@ -73,7 +73,8 @@ def exported(plan: Plan, target: str, *, force: bool = False) -> Exported:
     builder = TARGETS[inner].builder if inner else TARGETS[outer].builder
     if not builder:
         builder = TARGETS[_inside(plan, outer)].builder
-    recipe: Recipe = import_module(f"{__name__}.{builder}").build(plan)
+    built: Recipe = import_module(f"{__name__}.{builder}").build(plan)
+    recipe = replace(built, notes=tuple(dict.fromkeys((*built.notes, *plan.memory.warnings))))
     written: Exported = import_module(f"{__name__}.{TARGETS[outer].writer}").write(recipe, plan)
     return written
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from hwledger.planner.export import figures
-from hwledger.planner.export.container import MODELS, Container, container_of, probe_words
+from hwledger.planner.export.container import Container, Mount, container_of, probe_words
 from hwledger.planner.export.recipe import Exported, Recipe
 from hwledger.planner.export.script import comments, title
 from hwledger.planner.export.yaml import Noted, dump
@@ -34,7 +34,8 @@ def _service(recipe: Recipe, container: Container) -> dict[str, object]:
     service["command"] = list(container.args)
     service["ports"] = [Noted(f"127.0.0.1:{recipe.port}:{recipe.port}", "published on this machine alone")]
     service["environment"] = ["HF_TOKEN"]
-    service["volumes"] = [_mounted(recipe, container) if container.mount else _Raw(hub)]
+    mounts = [_mounted(mount) for mount in (container.mount, container.adapter) if mount]
+    service["volumes"] = mounts if container.mount else [_Raw(hub), *mounts]
     if recipe.target != "llama.cpp":
         service["ipc"] = Noted("host", "ranks share memory: the 64 MiB of /dev/shm are too few")
     return {
@@ -49,10 +50,9 @@ def _service(recipe: Recipe, container: Container) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _mounted(recipe: Recipe, container: Container) -> dict[str, object]:
+def _mounted(mount: Mount) -> dict[str, object]:
     """Return the mount of a folder of this machine, in the form that takes any letter in a path."""
-    inside = f"{MODELS}/{container.mount.rpartition('/')[2]}" if recipe.target != "llama.cpp" else MODELS
-    return {"type": "bind", "source": container.mount, "target": inside, "read_only": True}
+    return {"type": "bind", "source": mount.source, "target": mount.inside, "read_only": True}
 
 
 class _Raw(str):

@@ -4,7 +4,7 @@ from math import ceil
 from typing import Final
 
 from hwledger.planner.export import figures
-from hwledger.planner.export.container import MODELS, Container, container_of
+from hwledger.planner.export.container import Container, Mount, container_of
 from hwledger.planner.export.recipe import Exported, Recipe
 from hwledger.planner.export.script import comments, title
 from hwledger.planner.export.yaml import Noted, dump
@@ -25,8 +25,8 @@ def write(recipe: Recipe, plan: Plan) -> Exported:
     """
     container = container_of(recipe, plan)
     name = name_of(plan)
-    local = ("the model is read from a folder of the node: it has to be there on every node",)
-    notes = (*container.notes, *(local if container.mount else ()))
+    local = ("what is read from a folder of the node has to be there on every node",)
+    notes = (*container.notes, *(local if container.mount or container.adapter else ()))
     head = comments(
         title(recipe, plan), figures.need(plan), figures.room(plan),
         f"Gated models: kubectl create secret generic {SECRET} --from-literal=token=YOUR_TOKEN",
@@ -125,7 +125,7 @@ def _container(recipe: Recipe, container: Container, plan: Plan) -> dict[str, ob
         ),
         "readinessProbe": probe,
         "livenessProbe": {**probe, "timeoutSeconds": 10, "failureThreshold": 6},
-        "volumeMounts": _mounts(recipe, container),
+        "volumeMounts": _mounts(container),
     }
 
 
@@ -148,20 +148,29 @@ def _resources(container: Container, plan: Plan) -> dict[str, object]:
     return found
 
 
-def _mounts(recipe: Recipe, container: Container) -> list[dict[str, object]]:
-    path = f"{MODELS}/{container.mount.rpartition('/')[2]}" if recipe.target != "llama.cpp" else MODELS
-    models: dict[str, object] = {"name": "models", "mountPath": path if container.mount else container.cache}
+def _mounts(container: Container) -> list[dict[str, object]]:
+    models: dict[str, object] = {"name": "models", "mountPath": container.cache}
     if container.mount:
-        models["readOnly"] = True
-    return [models, {"name": "shm", "mountPath": "/dev/shm"}]  # noqa: S108 - of the container
+        models = _mount("models", container.mount)
+    adapter = [_mount("adapter", container.adapter)] if container.adapter else []
+    return [models, *adapter, {"name": "shm", "mountPath": "/dev/shm"}]  # noqa: S108 - of the container
+
+
+def _mount(name: str, mount: Mount) -> dict[str, object]:
+    return {"name": name, "mountPath": mount.inside, "readOnly": True}
 
 
 def _volumes(name: str, container: Container) -> list[object]:
     """Return the model's volume, and shared memory for the ranks."""
     models: dict[str, object] = {"name": "models"}
     if container.mount:
-        models["hostPath"] = {"path": container.mount, "type": "Directory"}
+        models["hostPath"] = {"path": container.mount.source, "type": "Directory"}
     else:
         models["persistentVolumeClaim"] = {"claimName": f"{name}-models"}
+    adapter = (
+        [{"name": "adapter", "hostPath": {"path": container.adapter.source, "type": "Directory"}}]
+        if container.adapter
+        else []
+    )
     shared = {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "8Gi"}}
-    return [models, Noted(shared, "ranks share memory: the 64 MiB of /dev/shm are too few")]
+    return [models, *adapter, Noted(shared, "ranks share memory: the 64 MiB of /dev/shm are too few")]

@@ -9,7 +9,7 @@ from hwledger.planner.engines.llama_cpp.placement import Places, place
 from hwledger.planner.engines.llama_cpp.settings import build_number, settle
 from hwledger.planner.export import figures
 from hwledger.planner.export.recipe import Draft, Recipe
-from hwledger.planner.export.reference import check_readable, origin_of
+from hwledger.planner.export.reference import adapter_of, check_readable, origin_of
 from hwledger.planner.export.spelling import spell
 from hwledger.planner.export.target import draft_for, finish
 from hwledger.planner.plan import Plan
@@ -33,8 +33,7 @@ def build(plan: Plan) -> Recipe:
     _experts(draft)
     _split(draft)
     _switches(draft)
-    if plan.spec.adapter:
-        draft.put("adapter", plan.spec.adapter.name, "the adapter's weights are in the plan")
+    _adapter(draft)
     if spell("llama.cpp", "fit", False, draft.version):
         draft.put("fit", False, "nothing is shrunk to fit: these are the planned numbers")
     draft.rest()
@@ -42,6 +41,23 @@ def build(plan: Plan) -> Recipe:
     return finish(
         draft, ("llama-server",), origin.name, local=local if origin.place in LOCAL else "",
     )  # fmt: skip
+
+
+def _adapter(draft: Draft) -> None:
+    """Load an adapter, which has to be a GGUF file.
+
+    Raises:
+        UsageError: it is another, with the program that makes one.
+    """
+    adapter = adapter_of(draft)
+    if adapter is None:
+        return
+    if not adapter.local.lower().endswith(".gguf"):
+        raise UsageError(
+            f"llama.cpp takes an adapter as a GGUF file, and {adapter.text} is none: convert it with"
+            " convert_lora_to_gguf.py, plan its base, and add --lora FILE.gguf to that command"
+        )
+    draft.put("adapter", adapter.local, "the adapter's weights are in the plan")
 
 
 LOCAL: Final = frozenset({Place.FILE, Place.OLLAMA})

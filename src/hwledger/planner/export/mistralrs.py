@@ -8,6 +8,7 @@ from hwledger.planner.export.llama_cpp import check_as_stored, places_of
 from hwledger.planner.export.recipe import Draft, Recipe
 from hwledger.planner.export.reference import (
     GGUF,
+    adapter_of,
     check_readable,
     hub_or_folder,
     origin_of,
@@ -49,7 +50,14 @@ def _model(draft: Draft) -> tuple[str, str]:
             draft.note(f"mistral.rs takes the newest commit; the plan is of {model.revision[:12]}")
         draft.put("model", model.text, "the model that was planned")
         _packing(draft)
+        if adapter := adapter_of(draft):
+            draft.put("adapter", adapter.text, "the adapter's weights are in the plan")
         return model.text, model.local
+    if draft.plan.spec.adapter:
+        raise UsageError(
+            "mistral.rs takes this adapter with the safetensors of its base, not with a GGUF: plan that,"
+            " or merge the two and plan the result"
+        )
     check_as_stored(draft)
     origin = origin_of(draft.plan.spec)
     folder, _, file = (origin.name if origin.place is Place.FILE else origin.path).rpartition("/")

@@ -7,13 +7,13 @@ from hwledger.planner.export import figures
 from hwledger.planner.export.recipe import Draft, Recipe, Step
 from hwledger.planner.export.reference import (
     Reference,
+    adapter_of,
     check_readable,
     hub_or_folder,
     packed_as,
 )
 from hwledger.planner.export.spelling import spell
 from hwledger.planner.export.target import draft_for, finish
-from hwledger.planner.export.vllm import adapter_path
 from hwledger.planner.plan import Plan
 
 PREFILL_STEP: Final = DEFAULTS["prefill_step_size"]
@@ -38,8 +38,8 @@ def build(plan: Plan) -> Recipe:
     draft.put("model", path, "the model that was planned")
     _settings(draft)
     _prompts(draft)
-    if plan.spec.adapter:
-        draft.put("adapter", adapter_path(plan.spec.adapter), "the adapter's weights are in the plan")
+    if adapter := adapter_of(draft):
+        draft.put("adapter", adapter.text, "the adapter's weights are in the plan")
     draft.rest()
     return finish(draft, ("mlx_lm.server",), path, local=model.local, before=before)
 

@@ -3,7 +3,8 @@
 import shlex
 
 from hwledger.planner.export.ollama import quantised
-from hwledger.planner.export.recipe import Exported, Recipe
+from hwledger.planner.export.recipe import Exported, Recipe, Setting
+from hwledger.planner.export.reference import ADAPTER
 from hwledger.planner.export.script import comments, head
 from hwledger.planner.plan import Plan
 
@@ -24,8 +25,14 @@ def write(recipe: Recipe, plan: Plan) -> Exported:
         *comments(f"Start the server with its variables: {serve}"),
         *comments(f"Make the model and run it: {create} && {run}"),
         f"FROM {recipe.model}",
-        *(f"PARAMETER {setting.option} {setting.value}" for setting in recipe.settings),
+        *(_line(setting) for setting in recipe.settings),
     ]
     server = f"the server has to be started with its variables, which no Modelfile holds: {serve}"
     more = (f"the model has to be made so: {create}",) if packed else ()
     return Exported("\n".join(lines) + "\n", (*recipe.notes, server, *more))
+
+
+def _line(setting: Setting) -> str:
+    if setting.option == ADAPTER:
+        return f"ADAPTER {setting.value}"
+    return f"PARAMETER {setting.option} {setting.value}"

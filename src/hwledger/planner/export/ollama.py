@@ -7,7 +7,14 @@ from hwledger.model.origin import Origin, Place
 from hwledger.planner.export import figures
 from hwledger.planner.export.llama_cpp import check_as_stored
 from hwledger.planner.export.recipe import Draft, Recipe, Setting
-from hwledger.planner.export.reference import GGUF, no_such_packing, origin_of, weights_name
+from hwledger.planner.export.reference import (
+    ADAPTER,
+    GGUF,
+    adapter_of,
+    no_such_packing,
+    origin_of,
+    weights_name,
+)
 from hwledger.planner.export.spelling import word_of, words_of
 from hwledger.planner.export.target import draft_for, program
 from hwledger.planner.plan import Plan
@@ -122,7 +129,26 @@ def _parameters(draft: Draft) -> tuple[Setting, ...]:
         values["main_gpu"] = (given["main_gpu"], "as given")
     if given.get("mmap") is False:
         values["use_mmap"] = ("false", "as given: weights are read, not mapped")
-    return tuple(Setting(option=name, words=(), value=str(v), why=why) for name, (v, why) in values.items())
+    made_of = [Setting(option=name, words=(), value=str(v), why=why) for name, (v, why) in values.items()]
+    return (*_adapter(draft), *made_of)
+
+
+def _adapter(draft: Draft) -> tuple[Setting, ...]:
+    """Return the adapter that the model is made with.
+
+    Raises:
+        UsageError: it does not lie on this machine.
+    """
+    adapter = adapter_of(draft)
+    if adapter is None:
+        return ()
+    if not adapter.local:
+        raise UsageError(
+            f"Ollama takes an adapter from this machine alone, and {adapter.text} is on the hub: fetch it"
+            f" with 'hf download {adapter.text} --local-dir DIR' and plan the folder"
+        )
+    why = "the adapter's weights are in the plan"
+    return (Setting(option=ADAPTER, words=(), value=adapter.local, why=why),)
 
 
 def _variables(draft: Draft) -> dict[str, Setting]:

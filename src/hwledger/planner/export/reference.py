@@ -13,6 +13,8 @@ from hwledger.planner.export.recipe import Draft
 from hwledger.planner.export.spelling import unreadable, word_of, words_of
 
 GGUF: Final = "gguf"
+ADAPTER: Final = "adapter"
+"""What requests call the adapter, and the setting that holds it."""
 PACKED_ALREADY: Final = frozenset({"gguf", "mlx"})
 
 
@@ -42,6 +44,10 @@ def origin_of(spec: ModelSpec) -> Origin:
         raise UsageError(
             f"where {spec.id!r} is found is not known: plan it by its name on the hub, a path or an address"
         )
+    return _writable(origin)
+
+
+def _writable(origin: Origin) -> Origin:
     if origin.name.startswith("-") or not (origin.name + origin.path).isprintable():
         raise UsageError(
             f"{origin.name!r} cannot be written into a command: rename the model's file or folder"
@@ -95,6 +101,28 @@ def hub_or_folder(draft: Draft) -> Reference:
     raise UsageError(
         f"{draft.title} cannot be told {origin.name}: plan the folder of its safetensors or its repository"
     )
+
+
+def adapter_of(draft: Draft) -> Reference | None:
+    """Return the adapter of the plan; ``None`` where it has none.
+
+    Raises:
+        UsageError: it is in a folder of a repository, or could be taken for a flag.
+    """
+    origin = draft.plan.spec.adapter
+    if origin is None:
+        return None
+    _writable(origin)
+    if origin.place is not Place.HUB:
+        return Reference(origin.name, local=origin.name)
+    if origin.path:
+        raise UsageError(
+            f"{draft.title} reads the root of a repository, and the adapter is {origin.path} in"
+            f' {origin.name}: fetch it with \'hf download {origin.name} --include "{origin.path}/*"'
+            " --local-dir DIR' and plan the folder"
+        )
+    draft.note(f"the newest commit of the adapter {origin.name} is what will run: none is pinned")
+    return Reference(origin.name)
 
 
 def weights_name(name: str) -> str:

@@ -5,9 +5,9 @@ from math import ceil, floor
 from hwledger.model.channel import MixtureOfExperts
 from hwledger.planner.export import figures
 from hwledger.planner.export.recipe import Draft, Recipe
-from hwledger.planner.export.reference import check_readable, hub_or_folder
+from hwledger.planner.export.reference import ADAPTER, adapter_of, check_readable, hub_or_folder
 from hwledger.planner.export.target import draft_for, finish
-from hwledger.planner.export.vllm import adapter_path, cache, check_length, packing, sequences
+from hwledger.planner.export.vllm import cache, check_length, packing, sequences
 from hwledger.planner.memory import Category
 from hwledger.planner.plan import DevicePlan, Plan
 
@@ -123,8 +123,6 @@ def _speculation(draft: Draft) -> None:
 
 
 def _adapter(draft: Draft) -> None:
-    if adapter := draft.plan.spec.adapter:
+    if adapter := adapter_of(draft):
         draft.put("enable_lora", True, "the adapter's weights are in the plan")
-        draft.put(
-            "lora_modules", f"adapter={adapter_path(adapter)}", "requests name it as the model 'adapter'"
-        )
+        draft.put("lora_modules", f"{ADAPTER}={adapter.text}", "requests name it as the model 'adapter'")

@@ -4,12 +4,12 @@ import json
 from typing import Final
 
 from hwledger.errors import UsageError
-from hwledger.model.origin import Origin, Place
-from hwledger.model.spec import ModelSpec
 from hwledger.planner.engines.vllm.cache_types import cache_type
 from hwledger.planner.export import figures
 from hwledger.planner.export.recipe import Draft, Recipe
 from hwledger.planner.export.reference import (
+    ADAPTER,
+    adapter_of,
     check_readable,
     hub_or_folder,
     packed_as,
@@ -48,7 +48,7 @@ def build(plan: Plan) -> Recipe:
     cache(draft)
     packing(draft)
     _speculation(draft)
-    _adapter(draft, plan.spec)
+    _adapter(draft)
     draft.rest()
     return finish(draft, ("vllm", "serve", model.text), model.text, local=model.local)
 
@@ -154,18 +154,26 @@ def _speculation(draft: Draft) -> None:
     )  # fmt: skip
 
 
-def _adapter(draft: Draft, spec: ModelSpec) -> None:
-    if spec.adapter is None:
+def _adapter(draft: Draft) -> None:
+    adapter = adapter_of(draft)
+    if adapter is None:
         return
-    rank = spec.metadata.get("r")
     draft.put("enable_lora", True, "the adapter's weights are in the plan")
-    draft.put(
-        "lora_modules", f"adapter={adapter_path(spec.adapter)}", "requests name it as the model 'adapter'"
-    )
-    if isinstance(rank, int):
-        draft.put("max_lora_rank", rank, "the adapter's rank")
+    draft.put("lora_modules", f"{ADAPTER}={adapter.text}", "requests name it as the model 'adapter'")
+    _rank(draft)
 
 
-def adapter_path(origin: Origin) -> str:
-    """Return an adapter as engines take it: a repository or a path."""
-    return origin.name if origin.place is not Place.HUB or not origin.path else f"{origin.name}/{origin.path}"
+def _rank(draft: Draft) -> None:
+    """Set the largest rank: the engine takes a few values, and refuses adapters above its usual 16."""
+    rank = draft.plan.spec.adapter_rank
+    if rank is None:
+        draft.note("the adapter states no rank: --max-lora-rank has to be set where it is above 16")
+        return
+    taken = [int(value) for value in words_of("vllm", "max_lora_rank", draft.version)]
+    enough = min((value for value in taken if value >= rank), default=None)
+    if enough is None:
+        raise UsageError(
+            f"{draft.named} takes adapters up to rank {max(taken)}, and this one has {rank}: merge it into"
+            " the base and plan that"
+        )
+    draft.put("max_lora_rank", enough, f"the adapter's rank is {rank}")

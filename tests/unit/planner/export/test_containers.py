@@ -28,6 +28,20 @@ PLANS = {
         "H100 SXM",
         engine="vllm",
     ),
+    "adapter": lambda: make(
+        replace(hub_model(LLAMA), adapter=Origin(place=Place.FOLDER, name="/m/a $b")),
+        "H100 SXM",
+        engine="vllm",
+    ),
+    "folder and adapter": lambda: make(
+        replace(
+            hub_model(LLAMA),
+            origin=Origin(place=Place.FOLDER, name="/m/same"),
+            adapter=Origin(place=Place.FOLDER, name="/a/same"),
+        ),
+        "H100 SXM",
+        engine="vllm",
+    ),
 }
 
 
@@ -172,3 +186,24 @@ def test_accelerators_without_an_image_are_refused() -> None:
         export(make(gguf_model(LLAMA), "RTX 4090", options={"backend": "Vulkan"}), "k8s")
     assumed = exported(make(hub_model(LLAMA), engine="vllm"), "compose")
     assert any("NVIDIA" in note for note in assumed.notes)
+
+
+@pytest.mark.parametrize("name", ["adapter", "folder and adapter"])
+def test_an_adapter_of_this_machine_is_mounted(name: str) -> None:
+    """The container sees it under the path that its words name, beside its base, read only."""
+    made = PLANS[name]()
+    assert made.spec.adapter
+    source = made.spec.adapter.name
+    inside = f"/adapters/{source.rpartition('/')[2]}"
+    for target in ("compose", "k8s"):
+        words = container_words(export(made, target))
+        assert words[words.index("--lora-modules") + 1] == f"adapter={inside}"
+    volumes = yaml.safe_load(export(made, "compose"))["services"]["model"]["volumes"]
+    bind = {"type": "bind", "source": source.replace("$", "$$"), "target": inside.replace("$", "$$")}
+    assert volumes[-1] == {**bind, "read_only": True}
+    assert len(volumes) == 2
+    deployment = next(d for d in yaml.safe_load_all(export(made, "k8s")) if d["kind"] == "Deployment")
+    pod = deployment["spec"]["template"]["spec"]
+    mounts = {mount["mountPath"]: mount["name"] for mount in pod["containers"][0]["volumeMounts"]}
+    paths = {volume["name"]: volume.get("hostPath", {}).get("path") for volume in pod["volumes"]}
+    assert paths[mounts[inside]] == source

@@ -23,6 +23,9 @@ from support.exports import COMMIT, command_of, gguf_model, hub_model, make
 LLAMA = "meta-llama/Meta-Llama-3.1-8B"
 
 
+LOCAL = Origin(place=Place.FOLDER, name="/m/my lora")
+
+
 def at(place: Place, name: str, path: str = "", *, gguf: bool = True) -> ModelSpec:
     """Return a model at a place."""
     spec = gguf_model(LLAMA) if gguf else hub_model(LLAMA)
@@ -125,12 +128,63 @@ def test_speculation_by_the_models_own_heads() -> None:
 def test_an_adapter_is_served_beside_its_base() -> None:
     """The base is the model, the adapter is loaded into it under a name."""
     adapter = Origin(place=Place.HUB, name="someone/lora")
-    spec = replace(hub_model(LLAMA), adapter=adapter, metadata={**hub_model(LLAMA).metadata, "r": 32})
+    spec = replace(hub_model(LLAMA), adapter=adapter, adapter_rank=24)
     vllm = command_of(export(make(spec, engine="vllm"), "vllm"))
     assert vllm[vllm.index("--lora-modules") + 1] == "adapter=someone/lora"
     assert vllm[vllm.index("--max-lora-rank") + 1] == "32"
     assert "--lora-paths" in command_of(export(make(spec, engine="vllm"), "sglang"))
     assert "--adapter-path" in command_of(export(make(spec, engine="mlx"), "mlx"))
+    mistralrs = command_of(export(make(spec, engine="vllm"), "mistralrs"))
+    assert mistralrs[mistralrs.index("--lora") + 1] == "someone/lora"
+    here = replace(at(Place.FOLDER, "/m/base", gguf=False), adapter=LOCAL)
+    assert f"ADAPTER {LOCAL.name}" in export(make(here, engine="llama.cpp"), "ollama").splitlines()
+    quantised = replace(gguf_model(LLAMA), adapter=Origin(place=Place.FILE, name="/a/lora.gguf"))
+    server = command_of(export(make(quantised), "llama.cpp"))
+    assert server[server.index("--lora") + 1] == "/a/lora.gguf"
+
+
+@pytest.mark.requirement("FR-EXPORT-TARGETS")
+@pytest.mark.parametrize(
+    ("rank", "version", "taken"), [(1, "0.33.0", "8"), (64, "0.6.6", "64"), (65, "0.33.0", "128")]
+)
+def test_the_rank_is_one_that_the_engine_takes(rank: int, version: str, taken: str) -> None:
+    """VLLM knows a few largest ranks: the smallest that is enough is told."""
+    spec = replace(hub_model(LLAMA), adapter=LOCAL, adapter_rank=rank)
+    words = command_of(export(make(spec, engine="vllm", engine_version=version), "vllm"))
+    assert words[words.index("--max-lora-rank") + 1] == taken
+
+
+@pytest.mark.requirement("FR-EXPORT-REFUSE")
+@pytest.mark.parametrize(
+    ("spec", "target", "said"),
+    [
+        (replace(gguf_model(LLAMA), adapter=LOCAL), "llama.cpp", "convert_lora_to_gguf.py"),
+        (replace(gguf_model(LLAMA), adapter=LOCAL), "mistralrs", "merge the two"),
+        (
+            replace(gguf_model(LLAMA), adapter=Origin(place=Place.HUB, name="o/l")),
+            "ollama",
+            "hf download o/l",
+        ),
+        (replace(hub_model(LLAMA), adapter=LOCAL, adapter_rank=513), "vllm", "up to rank 512"),
+        (replace(hub_model(LLAMA), adapter=Origin(place=Place.HUB, name="o/l", path="x")), "vllm", "root of"),
+        (replace(hub_model(LLAMA), adapter=Origin(place=Place.FOLDER, name="-x")), "sglang", "rename"),
+    ],
+)
+def test_adapters_that_cannot_be_told_are_refused(spec: ModelSpec, target: str, said: str) -> None:
+    """No adapter is lost: what cannot load it says what to do."""
+    with pytest.raises(UsageError, match=re.escape(said)):
+        export(make(spec, engine=None if spec.format == "gguf" else "vllm"), target)
+
+
+@pytest.mark.requirement("FR-EXPORT-REFUSE")
+@pytest.mark.parametrize("target", ["vllm", "compose", "k8s", "json", "sglang"])
+def test_what_the_plan_warns_of_is_noted(target: str) -> None:
+    """A version that is newer than the rules is said beside the command and in its comments."""
+    made = make(hub_model(LLAMA), "H100 SXM", engine="vllm", engine_version="99.0")
+    assert made.memory.warnings
+    written = exported(made, target)
+    assert set(made.memory.warnings) <= set(written.notes)
+    assert all(warning in written.text for warning in made.memory.warnings)
 
 
 @pytest.mark.requirement("FR-EXPORT-TARGETS")

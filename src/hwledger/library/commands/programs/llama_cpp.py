@@ -1,8 +1,5 @@
 """The programs of llama.cpp that share one table of flags."""
 
-import csv
-from functools import cache
-from importlib.resources import files
 from typing import Final
 
 from hwledger.errors import UsageError
@@ -10,6 +7,7 @@ from hwledger.library.commands.draft import Call, Draft, whole
 from hwledger.library.commands.programs.placed import hosted_layers
 from hwledger.library.commands.table import Item, table
 from hwledger.library.deployment import Deployment
+from hwledger.library.llama_cpp_defaults import llama_cpp_default
 
 _LOADED: Final = {"mmap": "on", "mmap+mlock": "on", "none": "off", "mlock": "off", "dio": "off"}
 _ENV: Final = "LLAMA_ARG_"
@@ -71,17 +69,10 @@ def read_old(call: Call) -> Deployment:
     return draft.deployment()
 
 
-@cache
-def _defaults() -> list[dict[str, str]]:
-    text = files("hwledger.library.commands").joinpath("data/llama_cpp_defaults.csv").read_text("utf-8")
-    return list(csv.DictReader(text.splitlines()))
-
-
 def _default(call: Call, program: str, option: str) -> str:
     """What a build takes where it is told nothing; the newest where no build is known."""
     build = whole(call.version.removeprefix("b")) if call.version else None
-    rows = [row for row in _defaults() if row["program"] == program and row["option"] == option]
-    return [row["value"] for row in rows if build is None or int(row["since"]) <= build][-1]
+    return llama_cpp_default(program, option, build)
 
 
 def read_flags(call: Call, *, old: bool = False) -> Draft:
