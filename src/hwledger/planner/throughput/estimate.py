@@ -1,16 +1,21 @@
 """One estimator: from a plan and its traffic to figures of speed."""
 
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 from hwledger.device.node import Node, node_of
 from hwledger.errors import UsageError
+from hwledger.planner.fit import Verdict
+from hwledger.planner.memory import Basis
 from hwledger.planner.plan import Plan
 from hwledger.planner.throughput.calibration import Calibration
-from hwledger.planner.throughput.figure import Throughput, Traffic, traffic_of
+from hwledger.planner.throughput.figure import FIGURES, Throughput, Traffic, traffic_of
 from hwledger.planner.throughput.serving import estimate_serving, serves
 from hwledger.planner.throughput.single import estimate_single
 from hwledger.planner.throughput.speculation import Speculation
 from hwledger.planner.throughput.traps import traps
+from hwledger.units import format_bytes
 
 SINGLE = frozenset({"llama.cpp", "mlx"})
 """Engines whose speed is that of single requests."""
@@ -47,10 +52,39 @@ def estimate(  # noqa: PLR0913 - what speed depends on
     if not plan.request.devices:
         return Throughput(traffic=wanted, unknown=("No figure of speed: no device was given.",))
     host = node or node_of(plan.request.devices)
-    answer = _estimated(plan, wanted, host, power_share, speculation)
+    alone = replace(wanted, requests_per_second=None) if plan.engine in SINGLE else wanted
+    answer = _estimated(plan, alone, host, power_share, speculation)
     if calibration is not None:
         answer = calibration.corrected(answer, plan)
-    return replace(answer, warnings=(*traps(plan, host), *answer.warnings))
+    doubts = tuple(_doubts(plan, wanted))
+    if doubts:
+        answer = weakened(answer, doubts)
+    return replace(answer, traffic=wanted, warnings=(*doubts, *traps(plan, host), *answer.warnings))
+
+
+def _doubts(plan: Plan, traffic: Traffic) -> Iterator[str]:
+    """Yield why the figures are of something else than the plan under its traffic, whatever the engine."""
+    if plan.fit is not None and plan.fit.verdict is Verdict.DOES_NOT_FIT:
+        missing = format_bytes(-plan.fit.headroom_bytes)
+        yield f"it does not fit: {missing} are missing on the fullest device; the speed is as if it did"
+    elif plan.memory.capacity is not None and plan.memory.capacity.max_concurrency < 1:
+        yield "the KV pool does not hold one request of full length; the speed is as if it did"
+    if plan.engine in SINGLE and traffic.requests_per_second is not None:
+        yield (
+            f"arrivals at a rate are not modelled on {plan.engine}: the speed is that of "
+            f"{traffic.concurrency} at once who ask again when they are answered"
+        )
+
+
+def weakened(answer: Throughput, doubts: tuple[str, ...]) -> Throughput:
+    """Return an answer whose figures are assumed, with the reasons in their source."""
+    changed: dict[str, Any] = {}
+    for name in FIGURES:
+        figure = getattr(answer, name)
+        if figure is not None:
+            source = "; ".join((figure.source, *doubts))
+            changed[name] = replace(figure, basis=Basis.ASSUMED, source=source)
+    return replace(answer, **changed)
 
 
 def _estimated(
