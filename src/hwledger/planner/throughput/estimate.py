@@ -13,7 +13,6 @@ from hwledger.planner.throughput.calibration import Calibration
 from hwledger.planner.throughput.figure import FIGURES, Throughput, Traffic, traffic_of
 from hwledger.planner.throughput.serving import estimate_serving, serves
 from hwledger.planner.throughput.single import estimate_single
-from hwledger.planner.throughput.speculation import Speculation
 from hwledger.planner.throughput.traps import traps
 from hwledger.units import format_bytes
 
@@ -21,14 +20,13 @@ SINGLE = frozenset({"llama.cpp", "mlx"})
 """Engines whose speed is that of single requests."""
 
 
-def estimate(  # noqa: PLR0913 - what speed depends on
+def estimate(
     plan: Plan,
     traffic: Traffic | None = None,
     *,
     node: Node | None = None,
     calibration: Calibration | None = None,
     power_share: float = 1.0,
-    speculation: Speculation | None = None,
 ) -> Throughput:
     """Return the speed of a plan; a figure that is not known is ``None`` and ``unknown`` says why.
 
@@ -38,11 +36,9 @@ def estimate(  # noqa: PLR0913 - what speed depends on
         node: the host and the links; what is known of the devices alone where ``None``.
         calibration: measured runs of the user's own, which correct the figures; none where ``None``.
         power_share: power limit of the devices as a share of the board power that they ship with.
-        speculation: drafting on an engine of single requests; none where ``None``. Serving engines say in
-            their options how many tokens they draft, and ``traffic`` has the acceptance.
 
     Raises:
-        UsageError: a power limit outside 20 to 150 %, or speculation for an engine with options for it.
+        UsageError: a power limit outside 20 to 150 %, or speculation that is not what the engine drafts.
     """
     if not 0.2 <= power_share <= 1.5:  # noqa: PLR2004 - drivers offer no more
         raise UsageError(
@@ -53,7 +49,7 @@ def estimate(  # noqa: PLR0913 - what speed depends on
         return Throughput(traffic=wanted, unknown=("No figure of speed: no device was given.",))
     host = node or node_of(plan.request.devices)
     alone = replace(wanted, requests_per_second=None) if plan.engine in SINGLE else wanted
-    answer = _estimated(plan, alone, host, power_share, speculation)
+    answer = _estimated(plan, alone, host, power_share)
     if calibration is not None:
         answer = calibration.corrected(answer, plan)
     doubts = tuple(_doubts(plan, wanted))
@@ -87,15 +83,9 @@ def weakened(answer: Throughput, doubts: tuple[str, ...]) -> Throughput:
     return replace(answer, **changed)
 
 
-def _estimated(
-    plan: Plan, wanted: Traffic, node: Node, power_share: float, speculation: Speculation | None
-) -> Throughput:
+def _estimated(plan: Plan, wanted: Traffic, node: Node, power_share: float) -> Throughput:
     if plan.engine in SINGLE:
-        return estimate_single(plan, wanted, node, power_share, speculation)
+        return estimate_single(plan, wanted, node, power_share, wanted.speculation)
     if serves(plan.engine):
-        if speculation is not None:
-            raise UsageError(
-                f"{plan.engine} drafts by its own options; give those, and the acceptance with the traffic"
-            )
         return estimate_serving(plan, wanted, node, power_share)
     return Throughput(traffic=wanted, unknown=(f"No figure of speed: {plan.engine} is not measured.",))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from hwledger.device.node import Node
+from hwledger.errors import UsageError
 from hwledger.planner.memory import Basis
 from hwledger.planner.plan import Plan
 from hwledger.planner.throughput.figure import Figure, Throughput, Traffic
@@ -73,15 +74,28 @@ def estimate_serving(
         engine: another engine than the plan's on the same devices: ``sglang``, ``tensorrt-llm``.
 
     On devices whose bandwidth or rates are not known there are no figures, and ``unknown`` says so.
+
+    Raises:
+        UsageError: other tokens are stated to be drafted than the plan's options say.
     """
+    drafts, stated = drafted_tokens(plan), traffic.speculation
+    if stated is not None and stated.drafted != drafts:
+        raise UsageError(
+            f"{stated.drafted} drafted tokens are stated, and {plan.engine} drafts {drafts}; set "
+            f"num_speculative_tokens={stated.drafted}"
+        )
     case = case_of_plan(
-        plan, engine=engine, node=node, power_share=power_share, acceptance=traffic.acceptance
+        plan,
+        engine=engine,
+        node=node,
+        power_share=power_share,
+        acceptance=stated.acceptance if stated else None,
     )
     speed = estimate_case(case, traffic)
     lost = tuple(f"{each} is not in the speed" for each in case.untimed)
     speed = replace(speed, warnings=(*speed.warnings, *lost))
-    if drafted_tokens(plan) and traffic.acceptance is None:
-        drafted = f"{drafted_tokens(plan)} tokens are drafted per step"
+    if drafts and stated is None:
+        drafted = f"{drafts} tokens are drafted per step"
         note = f"{drafted}, but no acceptance is stated: the speed is that without speculation"
         return replace(speed, warnings=(*speed.warnings, note))
     return speed
