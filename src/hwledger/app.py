@@ -200,30 +200,67 @@ def calibrate(
 
 def _points(run: "BenchmarkRun", spec: ModelSpec, weights: str | None, device: str) -> "list[Point]":
     """Return one run's measured figures beside the predicted ones."""
-    from hwledger.planner.throughput import Traffic, estimate  # noqa: PLC0415 - start-up time
-    from hwledger.planner.throughput.calibration import point_of  # noqa: PLC0415 - start-up time
+    from hwledger.planner.throughput.calibration import (  # noqa: PLC0415 - start-up time
+        point_of,
+        requests_at_once,
+    )
 
-    traffic = Traffic(
-        prompt_tokens=run.prompt_tokens, output_tokens=max(1, run.output_tokens),
-        cached_tokens=run.cached_tokens, concurrency=run.concurrency,
-    )  # fmt: skip
+    rates = {"decode_tokens_per_second": run.decode, "prefill_tokens_per_second": run.prefill}
+    if run.decode is None and run.prefill is None:
+        raise UsageError(
+            f"{run.source}: no speed of prompts or answers in it, and a time to the first token alone is not "
+            "used: it holds waiting too; give prefill_tokens_per_second or decode_tokens_per_second"
+        )
     context = run.prompt_tokens + run.cached_tokens + max(1, run.output_tokens)
     options = [*run.options, *([("backend", run.backend)] if run.backend else [])]
     made = plan(
         spec, engine=run.engine, weights=weights, device=device, context=context, concurrency=run.concurrency,
         options=[f"{key}={value}" for key, value in options],
     )  # fmt: skip
-    answer, found = estimate(made, traffic), []
-    rates = {"decode_tokens_per_second": run.decode, "prefill_tokens_per_second": run.prefill}
+    answer, found = _predicted(run, made), []
     for quantity, rate in rates.items():
         if rate is None:
             continue
         figure = getattr(answer, quantity)
         if figure is None:
             raise UsageError(f"{run.source}: nothing to correct. {' '.join(answer.unknown)}")
-        point = point_of(made, quantity, rate, figure.value, run.source)
-        found += [point] if point else []
+        point = point_of(made, quantity, rate, figure.value, run.source, requests_at_once(answer))
+        if point is None:
+            raise UsageError(f"{run.source}: nothing to correct. The device's memory bandwidth is not known.")
+        found.append(_plausible(point))
     return found
+
+
+def _predicted(run: "BenchmarkRun", made: Plan) -> "Throughput":
+    """Return what the model says of a run: at its rate of arrivals where it states one.
+
+    A benchmark may state both a rate and a limit of requests at once; the limit is what holds where more
+    arrives than is served.
+    """
+    from hwledger.planner.throughput import Traffic, estimate  # noqa: PLC0415 - start-up time
+
+    traffic = Traffic(
+        prompt_tokens=run.prompt_tokens, output_tokens=max(1, run.output_tokens),
+        cached_tokens=run.cached_tokens, concurrency=run.concurrency,
+        requests_per_second=run.requests_per_second,
+    )  # fmt: skip
+    answer = estimate(made, traffic)
+    limited = run.requests_per_second is not None and run.concurrency > 1
+    if limited and answer.decode_tokens_per_second is None:
+        return estimate(made, replace(traffic, requests_per_second=None))
+    return answer
+
+
+def _plausible(point: "Point") -> "Point":
+    """Return a point whose two speeds can be of one thing."""
+    if not point.plausible:
+        what = point.quantity.partition("_")[0]
+        raise UsageError(
+            f"{point.source}: {what} of {point.measured:,.4g} tokens per second where {point.predicted:,.4g} "
+            f"are predicted of {point.model} on {point.device}; too far off to be a correction: check "
+            "the model, its weights, the device and the number of users"
+        )
+    return point
 
 
 def show(ref: str, *, access: Access | None = None) -> ModelSpec:

@@ -85,3 +85,49 @@ def test_a_broken_store_is_said(text: str, tmp_path: Path) -> None:
     result = run("plan", *MODEL, "--engine", "llama.cpp")
     assert isinstance(result.exception, MalformedError)
     assert str(path) in str(result.exception)
+
+
+OWN = {"engine": "llama.cpp", "prompt_tokens": 512, "output_tokens": 128}
+
+
+@pytest.mark.requirement("FR-SPEED-CALIBRATION", "NFR-BAD-INPUT")
+@pytest.mark.parametrize(
+    ("figures", "said"),
+    [
+        ({"ttft_seconds": 0.5}, "time to the first token alone"),
+        ({"decode_tokens_per_second": 975.0}, "far off"),
+    ],
+)
+def test_a_run_that_corrects_nothing_is_refused(figures: dict[str, float], said: str, tmp_path: Path) -> None:
+    """A first token alone, and a speed far from what is predicted: a sentence, and nothing is stored."""
+    from hwledger.errors import UsageError  # noqa: PLC0415 - the command raises what main prints
+
+    path = tmp_path / "own.json"
+    path.write_text(json.dumps({"schema": "hwledger.runs/1", "runs": [{**OWN, **figures}]}), "utf-8")
+    result = run("calibrate", "--from", str(path), "--model", *MODEL)
+    assert isinstance(result.exception, UsageError)
+    assert said in str(result.exception)
+    assert json.loads(run("calibrate", "--list", "--json").output)["points"] == []
+
+
+@pytest.mark.requirement("FR-SPEED-CALIBRATION", "NFR-BAD-INPUT")
+def test_an_impossible_stored_rate_is_said(tmp_path: Path) -> None:
+    """A store that was edited by hand never ends in an arithmetic error."""
+    from hwledger.errors import MalformedError  # noqa: PLC0415 - the command raises what main prints
+
+    path = tmp_path / "data" / "calibration.json"
+    path.parent.mkdir()
+    point = {"quantity": "decode_tokens_per_second", "measured": 1e-322, "predicted": 100.0}
+    path.write_text(json.dumps({"schema": "hwledger.calibration/1", "points": [point]}), "utf-8")
+    result = run("plan", *MODEL, "--engine", "llama.cpp")
+    assert isinstance(result.exception, MalformedError)
+    assert "1e-322" in str(result.exception)
+
+
+@pytest.mark.requirement("FR-SPEED-CALIBRATION")
+def test_the_same_file_is_stored_once(tmp_path: Path) -> None:
+    """Calibrating twice from one file is one run."""
+    (tmp_path / "bench.md").write_text(BENCH, "utf-8")
+    for _ in range(2):
+        assert run("calibrate", "--from", str(tmp_path / "bench.md"), "--model", *MODEL).exit_code == 0
+    assert len(json.loads(run("calibrate", "--list", "--json").output)["points"]) == 1

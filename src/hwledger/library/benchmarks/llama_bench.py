@@ -4,10 +4,9 @@ import csv
 import io
 import re
 from collections.abc import Mapping
-from math import isfinite
 from typing import Any, Final
 
-from hwledger.library.benchmarks.run import BenchmarkRun
+from hwledger.library.benchmarks.run import BenchmarkRun, possible
 
 MOST_TOKENS: Final = 1 << 30
 _INSERT: Final = re.compile(r"INSERT INTO \w+ \(([^)]*)\) VALUES \(((?:'(?:[^']|'')*'|[^)'])*)\);?")
@@ -114,7 +113,7 @@ def _number(value: object) -> float | None:
         number = float(str(value))
     except ValueError:
         return None
-    return number if isfinite(number) and number > 0 else None
+    return number if possible(number) else None
 
 
 def _whole(value: object) -> int | None:

@@ -1,11 +1,10 @@
 """``hwledger.runs/1``: measured runs in our own JSON, for programs that nothing else here reads."""
 
 from collections.abc import Iterable, Mapping
-from math import isfinite
 from typing import Any, Final
 
 from hwledger.errors import MalformedError
-from hwledger.library.benchmarks.run import BenchmarkRun
+from hwledger.library.benchmarks.run import LEAST_RATE, MOST_RATE, BenchmarkRun, possible
 
 SCHEMA: Final = "hwledger.runs/1"
 _TEXTS: Final = ("engine", "version", "model", "device", "backend")
@@ -14,6 +13,7 @@ _RATES: Final = {
     "prefill_tokens_per_second": "prefill",
     "decode_tokens_per_second": "decode",
     "ttft_seconds": "ttft_seconds",
+    "requests_per_second": "requests_per_second",
 }
 
 
@@ -62,6 +62,8 @@ def _rate(run: Mapping[str, Any], key: str, where: str) -> Any:
     value = run.get(key)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or value <= 0:
-        raise MalformedError(f"{where}: {key} is {value!r} where a positive number is needed")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not possible(value):
+        raise MalformedError(
+            f"{where}: {key} is {value!r} where a number from {LEAST_RATE:g} to {MOST_RATE:g} is needed"
+        )
     return float(value)

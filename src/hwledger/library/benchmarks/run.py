@@ -1,6 +1,17 @@
 """One measured run, whatever program printed it."""
 
 from dataclasses import dataclass
+from math import isfinite
+from typing import Final
+
+LEAST_RATE: Final = 1e-3
+MOST_RATE: Final = 1e7
+"""Tokens per second between which a measured speed can lie; beyond them a file is wrong."""
+
+
+def possible(rate: float) -> bool:
+    """Return whether a rate of tokens, or a number of seconds, can have been measured."""
+    return isfinite(rate) and LEAST_RATE <= rate <= MOST_RATE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +27,7 @@ class BenchmarkRun:
         options: options of the run, by the engine's own names.
         prompt_tokens, output_tokens, cached_tokens: of one request; 0 where the run had none.
         concurrency: requests at once.
+        requests_per_second: arrival rate; ``None`` where ``concurrency`` users asked again at once.
         prefill, decode: tokens per second of one request; ``None`` where not measured.
         ttft_seconds: mean time to the first token; ``None`` where not measured.
         source: file and row, for people.
@@ -31,6 +43,7 @@ class BenchmarkRun:
     output_tokens: int = 0
     cached_tokens: int = 0
     concurrency: int = 1
+    requests_per_second: float | None = None
     prefill: float | None = None
     decode: float | None = None
     ttft_seconds: float | None = None

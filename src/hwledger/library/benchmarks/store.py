@@ -3,15 +3,16 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, fields
-from math import isfinite
 from pathlib import Path
 from typing import Any, Final
 
 from hwledger.errors import MalformedError
+from hwledger.library.benchmarks.run import LEAST_RATE, MOST_RATE, possible
 from hwledger.library.files import make_folder, write_whole
 from hwledger.library.json_file import parse_json_object
 from hwledger.library.paths import data_dir
 from hwledger.planner.throughput import FIGURES, Calibration, Point
+from hwledger.planner.throughput.calibration import distinct
 
 SCHEMA: Final = "hwledger.calibration/1"
 MOST_POINTS: Final = 10_000
@@ -42,12 +43,12 @@ def load_calibration() -> Calibration:
 
 
 def save_calibration(calibration: Calibration) -> None:
-    """Replace the stored runs, the oldest dropped beyond 10,000.
+    """Replace the stored runs: repeats of one run once, the oldest dropped beyond 10,000.
 
     Raises:
         InputError: the file cannot be written; the one before stays.
     """
-    points = [asdict(point) for point in calibration.points[-MOST_POINTS:]]
+    points = [asdict(point) for point in distinct(calibration.points)[-MOST_POINTS:]]
     make_folder(store_path().parent)
     write_whole(store_path(), (json.dumps({"schema": SCHEMA, "points": points}, indent=1) + "\n").encode())
 
@@ -68,12 +69,19 @@ def _point(value: object, where: str) -> Point:
             known[field.name] = _positive(part, field.name, where)
         elif field.name == "devices":
             known[field.name] = part if isinstance(part, int) and part > 0 else 1
+        elif field.name == "host":
+            known[field.name] = part is True
+        elif field.name == "users":
+            known[field.name] = str(part or "one")
         else:
             known[field.name] = str(part or "")
     return Point(**known)
 
 
 def _positive(value: object, name: str, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or value <= 0:
-        raise MalformedError(f"{where}: {name} is {value!r} where a positive number is needed")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not possible(value):
+        raise MalformedError(
+            f"{where}: {name} is {value!r} where a number from {LEAST_RATE:g} to {MOST_RATE:g} is needed; "
+            "forget all runs with --forget all"
+        )
     return float(value)

@@ -6,6 +6,7 @@ against ``estimate`` of the plan made alone; what is reported is estimated again
 """
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +16,10 @@ from hwledger.planner.solve.blocks import Block
 from hwledger.planner.solve.pace_serving import Servers
 from hwledger.planner.solve.pace_single import SINGLE, Singles
 from hwledger.planner.solve.question import Question
+from hwledger.planner.throughput import Traffic
 from hwledger.planner.throughput.serving import serves
 
+OWN_POOL: Final = frozenset({"kv_cache_memory_bytes", "num_gpu_blocks_override", "cpu_offload_gb"})
 Array = NDArray[np.float64]
 
 
@@ -45,7 +48,7 @@ class Paces:
         alike = all(device is block.sets[0][0] for device in block.sets[0])
         if alike and plans[0].engine in SINGLE:
             self._singles.fill(block, plans, traffic, ttft, tpot)
-        elif alike and serves(plans[0].engine) and traffic.requests_per_second is None:
+        elif alike and serves(plans[0].engine) and _plain(plans[0], traffic):
             self._servers.fill(block, plans, traffic, ttft, tpot)
         else:
             self._one_by_one(block, ttft, tpot)
@@ -66,6 +69,11 @@ class Paces:
             found = question.estimator(plan, question.traffic(plan))
             ttft[index] = found.ttft_seconds.value if found.ttft_seconds else np.nan
             tpot[index] = found.tpot_seconds.value if found.tpot_seconds else np.nan
+
+
+def _plain(plan: Plan, traffic: Traffic) -> bool:
+    """Whether the arrays know all that the estimator does: no arrivals, pool or offload by hand."""
+    return traffic.requests_per_second is None and not OWN_POOL & plan.request.options.keys()
 
 
 def _plans(question: Question, block: Block) -> list[Plan]:

@@ -15,13 +15,9 @@ from hwledger.planner.throughput import Traffic
 from hwledger.planner.throughput.serving_case import case_of_plan
 from hwledger.planner.throughput.serving_constants import shipped_constants, tags_of
 from hwledger.planner.throughput.serving_loads import (
-    KEPT_BACK_BYTES,
-    MEMORY_SHARE,
-    UNLIMITED,
     Loads,
     ServingCase,
     loads_of,
-    rank_bytes,
     rate_of,
     wire_of,
 )
@@ -43,7 +39,10 @@ class Servers:
         self._chips: dict[tuple[int, ...], _Chips] = {}
 
     def fill(self, block: Block, plans: Sequence[Plan], traffic: Traffic, ttft: Array, tpot: Array) -> None:
-        """Write TTFT and TPOT of a block, shape (sets, weights, kv_caches)."""
+        """Write TTFT and TPOT of a block, shape (sets, weights, kv_caches).
+
+        What fits holds all requests that are asked for; what does not fit has no speed here.
+        """
         devices = tuple(members[0] for members in block.sets)
         chips = self._chips.setdefault(tuple(map(id, devices)), _Chips(devices))
         cases = [
@@ -57,7 +56,7 @@ class Servers:
         constants = chips.constants([row[0] for row in cases])
         with np.errstate(all="ignore"):  # what is not known is not a number
             served = serve(loads, constants)
-        known = chips.known([row[0] for row in cases])[:, :, None]
+        known = chips.known([row[0] for row in cases])[:, :, None] & (block.missing <= 0)
         ttft[...] = np.where(known, served.ttft, np.nan)
         tpot[...] = np.where(known, served.tpot, np.nan)
 
@@ -70,7 +69,6 @@ class _Chips:
         self.slowed = np.array([min(1.0, power_share(d)) for d in devices])
         self.bandwidth = np.array([d.bandwidth_bytes_per_second or np.nan for d in devices], dtype=float)
         self.wire = np.array([wire_of(d) or np.nan for d in devices], dtype=float)
-        self.usable = np.array([d.usable_bytes for d in devices], dtype=float)
         self._rates: dict[str, Array] = {}
         self._constants: dict[str, tuple[Multipliers, ...]] = {}
         self._stacked: dict[tuple[str, ...], Any] = {}
@@ -121,7 +119,7 @@ class _Chips:
             cases[0][0].device, bandwidth_bytes_per_second=int(UNIT), link_bytes_per_second=int(UNIT),
             usable_bytes=int(UNIT) ** 2, rates=RATES,
         )  # fmt: skip
-        ones = [[loads_of(replace(case, device=unit), traffic) for case in row] for row in cases]
+        ones = [[loads_of(replace(case, device=unit, pool=None), traffic) for case in row] for row in cases]
         found: dict[str, Any] = {
             field.name: np.array([[getattr(one, field.name) for one in row] for row in ones])[None]
             for field in fields(Loads)
@@ -132,16 +130,4 @@ class _Chips:
         found |= {name: found[name] * (UNIT / self.rate("plain")[:, None, None]) for name in PLAIN_BOUND}
         wire = np.where(np.isfinite(self.wire), self.wire, np.inf)
         found["wire_seconds"] = found["wire_seconds"] * (UNIT / wire[:, None, None])
-        found["running"] = self._running(cases, traffic)
         return Loads(**found)
-
-    def _running(self, cases: Sequence[Sequence[ServingCase]], traffic: Traffic) -> Array:
-        """Requests that memory holds at once of those that are asked for (``running_limit``)."""
-        sizes = np.array([[rank_bytes(case, traffic.mean_depth) for case in row] for row in cases])
-        held, one = sizes[None, ..., 0], sizes[None, ..., 1]
-        first = cases[0][0]
-        room = self.usable[:, None, None] * MEMORY_SHARE - KEPT_BACK_BYTES - held
-        with np.errstate(divide="ignore", invalid="ignore"):
-            most = np.where(one > 0, room / one * first.parallel.data, float(UNLIMITED))
-        most = np.clip(most, 1.0, float((first.most_running or UNLIMITED) * first.parallel.data))
-        return np.maximum(1.0, np.minimum(float(traffic.concurrency), most))

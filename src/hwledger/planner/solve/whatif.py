@@ -10,7 +10,7 @@ from hwledger.planner.request import OptionValue, Request
 from hwledger.planner.solve.choices import rows
 from hwledger.planner.solve.quality import KV_CACHE, WEIGHTS, canonical, evidence_of, is_plain
 from hwledger.planner.solve.question import Measured, Question, measure
-from hwledger.planner.throughput import Traffic
+from hwledger.planner.throughput import Speculation, Traffic
 from hwledger.planner.weights import weigh
 from hwledger.units import format_tokens, parse_size
 
@@ -49,7 +49,7 @@ class _Change:
 
     request: Request
     cached: float = 0.0
-    acceptance: float | None = None
+    speculation: Speculation | None = None
     quality: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -94,7 +94,7 @@ def _changed(traffic: Traffic, change: _Change) -> Traffic:
     cached = round(traffic.prompt_tokens * change.cached)
     return replace(
         traffic, prompt_tokens=traffic.prompt_tokens - cached, cached_tokens=traffic.cached_tokens + cached,
-        acceptance=change.acceptance,
+        speculation=change.speculation,
     )  # fmt: skip
 
 
@@ -181,7 +181,8 @@ def _speculation(question: Question, change: _Change, value: str) -> _Change:
     made = _options(question, change, {**change.request.options, **options}, (EXACT,))
     chance, why = _acceptance(method, stated)
     note = f"drafted tokens a step: {drafted}; an acceptance of {chance:.2f} is taken: {why}"
-    return replace(made, acceptance=chance, notes=(*made.notes, note))
+    stating = Speculation(acceptance=chance, drafted=int(str(options["num_speculative_tokens"])), source=why)
+    return replace(made, speculation=stating, notes=(*made.notes, note))
 
 
 def _acceptance(method: str, stated: str) -> tuple[float, str]:

@@ -15,6 +15,7 @@ from typing import Any, Final
 from hwledger.planner.memory import Basis
 from hwledger.planner.plan import Plan
 from hwledger.planner.throughput.figure import Figure, Throughput
+from hwledger.planner.throughput.layout import uses_host
 from hwledger.planner.throughput.silicon import silicon_of
 
 QUANTITIES: Final = {
@@ -30,6 +31,12 @@ SAME_FAMILY: Final = 0.5
 SAME_KIND: Final = 0.2
 OTHER_MODEL: Final = 0.85
 """How far errors go together on relatives, as held-out errors of the shipped measurements do."""
+OTHER_LOAD: Final = 0.4
+"""How far errors go together across numbers of users, and with and without host memory: an assumption."""
+FEW: Final = 32
+"""Requests at once up to which there are few: weights are read once for all, prompts seldom meet."""
+MOST_OFF: Final = 3.0
+"""Measured over predicted, either way, beyond which the run is of something else than it says."""
 MOST_POINTS: Final = 64
 
 
@@ -44,6 +51,8 @@ class Point:
         model: name of the model and its packing.
         quantity: figure of ``Throughput`` that was measured.
         measured, predicted: the two, in the same unit.
+        users: requests at once: ``one``, ``few`` or ``many``.
+        host: a part of the model ran in or came from host memory.
         source: where the run is from.
     """
 
@@ -56,12 +65,19 @@ class Point:
     measured: float
     predicted: float
     devices: int = 1
+    users: str = "one"
+    host: bool = False
     source: str = ""
 
     @property
     def log(self) -> float:
         """Log of measured over predicted."""
-        return log(self.measured / self.predicted)
+        return log(self.measured) - log(self.predicted)
+
+    @property
+    def plausible(self) -> bool:
+        """Whether the two are close enough to be of the same thing."""
+        return abs(self.log) <= log(MOST_OFF)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,38 +91,63 @@ class Calibration:
         changed: dict[str, Any] = {}
         for quantity, names in QUANTITIES.items():
             figure = getattr(answer, quantity)
-            here = _target(plan, quantity)
+            here = _target(plan, quantity, requests_at_once(answer))
             if figure is None or here is None:
                 continue
-            mean, spread, count = self._correction(here, _spread(figure))
-            if count:
-                changed |= {name: _moved(answer, name, mean, spread, count) for name in names}
+            found = self._correction(here, _spread(figure))
+            if found:
+                changed |= {name: _moved(answer, name, found) for name in names if _moves(answer, name)}
         return replace(answer, **changed)
 
-    def _correction(self, here: Point, spread: float) -> tuple[float, float, int]:
-        """Return mean and spread of the log correction, and how many runs bear on it."""
-        near = sorted(self.points, key=lambda point: -likeness(here, point))[:MOST_POINTS]
-        near = [point for point in near if likeness(here, point) > 0]
+    def _correction(self, here: Point, spread: float) -> "_Correction | None":
+        """Return the log correction; ``None`` where no run bears on it."""
+        near = sorted(self.points, key=lambda point: -likeness(here, point))
+        near = [point for point in near if point.plausible and likeness(here, point) > 0][:MOST_POINTS]
         if not near:
-            return 0.0, spread, 0
+            return None
         variance = spread**2
-        matrix = [[variance * likeness(a, b) + (REPEAT**2 if a is b else 0.0) for b in near] for a in near]
+        matrix = [
+            [variance * likeness(a, b) + (REPEAT**2 if i == j else 0.0) for j, b in enumerate(near)]
+            for i, a in enumerate(near)
+        ]
         column = [variance * likeness(here, point) for point in near]
         weights = solve(matrix, column)
         mean = sum(weight * point.log for weight, point in zip(weights, near, strict=True))
         left = variance - sum(weight * value for weight, value in zip(weights, column, strict=True))
-        return mean, sqrt(max(left, REPEAT**2)), len(near)
+        alike = max(likeness(here, point) for point in near)
+        return _Correction(mean, sqrt(max(left, REPEAT**2)), len(near), close=alike >= SAME_FAMILY)
 
 
-def point_of(plan: Plan, quantity: str, measured: float, predicted: float, source: str) -> Point | None:
+@dataclass(frozen=True, slots=True)
+class _Correction:
+    """Mean and spread of a log correction of speeds, the runs that bear on it, and whether any is close."""
+
+    mean: float
+    spread: float
+    count: int
+    close: bool
+
+
+def requests_at_once(answer: Throughput) -> float:
+    """Return the requests at once of an answer: as asked, or by Little's law where they come at a rate."""
+    traffic = answer.traffic
+    if traffic.requests_per_second is None or not (answer.ttft_seconds and answer.tpot_seconds):
+        return float(traffic.concurrency)
+    life = answer.ttft_seconds.value + traffic.output_tokens * answer.tpot_seconds.value
+    return max(1.0, traffic.requests_per_second * life)
+
+
+def point_of(  # noqa: PLR0913, PLR0917 - what a run is
+    plan: Plan, quantity: str, measured: float, predicted: float, source: str, requests: float = 1.0
+) -> Point | None:
     """Return a measured run of a plan as a point; ``None`` where the device's bandwidth is not known."""
-    here = _target(plan, quantity)
+    here = _target(plan, quantity, requests)
     if here is None:
         return None
     return replace(here, measured=measured, predicted=predicted, source=source)
 
 
-def _target(plan: Plan, quantity: str) -> Point | None:
+def _target(plan: Plan, quantity: str, requests: float) -> Point | None:
     """Return the plan's own place among the points."""
     device = plan.request.devices[0]
     silicon = silicon_of(device)
@@ -115,8 +156,15 @@ def _target(plan: Plan, quantity: str) -> Point | None:
     return Point(
         engine=plan.engine, device=device.name, family=silicon.family, kind=silicon.kind,
         model=f"{plan.spec.id} {plan.request.weights or ''}".strip(), quantity=quantity, measured=1.0,
-        predicted=1.0, devices=len(plan.request.devices),
+        predicted=1.0, devices=len(plan.request.devices), users=_class_of(requests),
+        host=uses_host(plan),
     )  # fmt: skip
+
+
+def _class_of(requests: float) -> str:
+    if requests < 2:  # noqa: PLR2004 - one user, with the little that Little's law adds
+        return "one"
+    return "few" if requests <= FEW else "many"
 
 
 def likeness(here: Point, there: Point) -> float:
@@ -129,7 +177,15 @@ def likeness(here: Point, there: Point) -> float:
         alike = SAME_FAMILY
     else:
         alike = SAME_KIND if here.kind == there.kind else 0.0
+    alike *= 1.0 if here.users == there.users else OTHER_LOAD
+    alike *= 1.0 if here.host == there.host else OTHER_LOAD
     return alike * (1.0 if here.model == there.model else OTHER_MODEL)
+
+
+def distinct(points: Iterable[Point]) -> tuple[Point, ...]:
+    """Return the points without repeats: the same run read again, whatever its file is called by then."""
+    found = {replace(point, source="", predicted=1.0): point for point in points}
+    return tuple(found.values())
 
 
 def solve(matrix: Sequence[Sequence[float]], column: Iterable[float]) -> list[float]:
@@ -152,12 +208,21 @@ def _spread(figure: Figure) -> float:
     return max(REPEAT, log(figure.high / figure.low) / (2 * NORMAL_TAIL))
 
 
-def _moved(answer: Throughput, name: str, mean: float, spread: float, count: int) -> Figure | None:
-    """Return a figure moved by a correction of speeds; times move the other way."""
+def _moves(answer: Throughput, name: str) -> bool:
+    """Whether a correction of speed moves a figure: what all users get at a stated rate is what arrives."""
+    return name != "aggregate_tokens_per_second" or answer.traffic.requests_per_second is None
+
+
+def _moved(answer: Throughput, name: str, found: _Correction) -> Figure | None:
+    """Return a figure moved by a correction of speeds; times move the other way.
+
+    Runs of mere relatives move a figure and do not make it surer than it is: its basis stays.
+    """
     figure: Figure | None = getattr(answer, name)
     if figure is None:
         return None
-    best = figure.value * exp(-mean if name.endswith("_seconds") else mean)
-    margin = exp(NORMAL_TAIL * spread)
-    source = f"{figure.source}; corrected by {count} measured run{'s' if count > 1 else ''} of your own"
-    return Figure(best, best / margin, best * margin, Basis.CALIBRATED, source)
+    best = figure.value * exp(-found.mean if name.endswith("_seconds") else found.mean)
+    margin = exp(NORMAL_TAIL * found.spread)
+    runs = f"{found.count} measured run{'s' if found.count > 1 else ''} of your own"
+    basis = Basis.CALIBRATED if found.close else figure.basis
+    return Figure(best, best / margin, best * margin, basis, f"{figure.source}; corrected by {runs}")

@@ -1,29 +1,32 @@
 """One estimator: from a plan and its traffic to figures of speed."""
 
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 from hwledger.device.node import Node, node_of
 from hwledger.errors import UsageError
+from hwledger.planner.fit import Verdict
+from hwledger.planner.memory import Basis
 from hwledger.planner.plan import Plan
 from hwledger.planner.throughput.calibration import Calibration
-from hwledger.planner.throughput.figure import Throughput, Traffic, traffic_of
+from hwledger.planner.throughput.figure import FIGURES, Throughput, Traffic, traffic_of
 from hwledger.planner.throughput.serving import estimate_serving, serves
 from hwledger.planner.throughput.single import estimate_single
-from hwledger.planner.throughput.speculation import Speculation
 from hwledger.planner.throughput.traps import traps
+from hwledger.units import format_bytes
 
 SINGLE = frozenset({"llama.cpp", "mlx"})
 """Engines whose speed is that of single requests."""
 
 
-def estimate(  # noqa: PLR0913 - what speed depends on
+def estimate(
     plan: Plan,
     traffic: Traffic | None = None,
     *,
     node: Node | None = None,
     calibration: Calibration | None = None,
     power_share: float = 1.0,
-    speculation: Speculation | None = None,
 ) -> Throughput:
     """Return the speed of a plan; a figure that is not known is ``None`` and ``unknown`` says why.
 
@@ -33,11 +36,9 @@ def estimate(  # noqa: PLR0913 - what speed depends on
         node: the host and the links; what is known of the devices alone where ``None``.
         calibration: measured runs of the user's own, which correct the figures; none where ``None``.
         power_share: power limit of the devices as a share of the board power that they ship with.
-        speculation: drafting on an engine of single requests; none where ``None``. Serving engines say in
-            their options how many tokens they draft, and ``traffic`` has the acceptance.
 
     Raises:
-        UsageError: a power limit outside 20 to 150 %, or speculation for an engine with options for it.
+        UsageError: a power limit outside 20 to 150 %, or speculation that is not what the engine drafts.
     """
     if not 0.2 <= power_share <= 1.5:  # noqa: PLR2004 - drivers offer no more
         raise UsageError(
@@ -47,21 +48,44 @@ def estimate(  # noqa: PLR0913 - what speed depends on
     if not plan.request.devices:
         return Throughput(traffic=wanted, unknown=("No figure of speed: no device was given.",))
     host = node or node_of(plan.request.devices)
-    answer = _estimated(plan, wanted, host, power_share, speculation)
+    alone = replace(wanted, requests_per_second=None) if plan.engine in SINGLE else wanted
+    answer = _estimated(plan, alone, host, power_share)
     if calibration is not None:
         answer = calibration.corrected(answer, plan)
-    return replace(answer, warnings=(*traps(plan, host), *answer.warnings))
+    doubts = tuple(_doubts(plan, wanted))
+    if doubts:
+        answer = weakened(answer, doubts)
+    return replace(answer, traffic=wanted, warnings=(*doubts, *traps(plan, host), *answer.warnings))
 
 
-def _estimated(
-    plan: Plan, wanted: Traffic, node: Node, power_share: float, speculation: Speculation | None
-) -> Throughput:
+def _doubts(plan: Plan, traffic: Traffic) -> Iterator[str]:
+    """Yield why the figures are of something else than the plan under its traffic, whatever the engine."""
+    if plan.fit is not None and plan.fit.verdict is Verdict.DOES_NOT_FIT:
+        missing = format_bytes(-plan.fit.headroom_bytes)
+        yield f"it does not fit: {missing} are missing on the fullest device; the speed is as if it did"
+    elif plan.memory.capacity is not None and plan.memory.capacity.max_concurrency < 1:
+        yield "the KV pool does not hold one request of full length; the speed is as if it did"
+    if plan.engine in SINGLE and traffic.requests_per_second is not None:
+        yield (
+            f"arrivals at a rate are not modelled on {plan.engine}: the speed is that of "
+            f"{traffic.concurrency} at once who ask again when they are answered"
+        )
+
+
+def weakened(answer: Throughput, doubts: tuple[str, ...]) -> Throughput:
+    """Return an answer whose figures are assumed, with the reasons in their source."""
+    changed: dict[str, Any] = {}
+    for name in FIGURES:
+        figure = getattr(answer, name)
+        if figure is not None:
+            source = "; ".join((figure.source, *doubts))
+            changed[name] = replace(figure, basis=Basis.ASSUMED, source=source)
+    return replace(answer, **changed)
+
+
+def _estimated(plan: Plan, wanted: Traffic, node: Node, power_share: float) -> Throughput:
     if plan.engine in SINGLE:
-        return estimate_single(plan, wanted, node, power_share, speculation)
+        return estimate_single(plan, wanted, node, power_share, wanted.speculation)
     if serves(plan.engine):
-        if speculation is not None:
-            raise UsageError(
-                f"{plan.engine} drafts by its own options; give those, and the acceptance with the traffic"
-            )
         return estimate_serving(plan, wanted, node, power_share)
     return Throughput(traffic=wanted, unknown=(f"No figure of speed: {plan.engine} is not measured.",))

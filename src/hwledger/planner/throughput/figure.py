@@ -5,6 +5,7 @@ from typing import Final
 
 from hwledger.errors import UsageError
 from hwledger.planner.memory import Basis
+from hwledger.planner.throughput.speculation import Speculation
 
 MOST_TOKENS: Final = 1 << 40
 MOST_REQUESTS: Final = 1 << 20
@@ -25,8 +26,8 @@ class Traffic:
         requests_per_second: arrival rate; ``None``: ``concurrency`` users who ask again at once.
         cached_tokens: tokens of a request that are in the cache before its prompt: earlier turns,
             a shared prefix.
-        acceptance: chance that a drafted token is accepted, given that those before it are; ``None``: not
-            stated, and what is drafted does not count.
+        speculation: how many tokens are drafted, and how many of them are taken on such texts; ``None``: not
+            stated, and what an engine drafts does not count.
     """
 
     prompt_tokens: int
@@ -34,7 +35,7 @@ class Traffic:
     concurrency: int = 1
     requests_per_second: float | None = None
     cached_tokens: int = 0
-    acceptance: float | None = None
+    speculation: Speculation | None = None
 
     def __post_init__(self) -> None:
         within = (
@@ -52,9 +53,6 @@ class Traffic:
             raise UsageError(
                 "the arrival rate is no positive number of requests per second; give one like 2.5"
             )
-
-        if self.acceptance is not None and not 0 <= self.acceptance <= 1:
-            raise UsageError(f"an acceptance of {self.acceptance} is no chance; give one like 0.7")
 
     @property
     def mean_depth(self) -> float:

@@ -6,7 +6,7 @@ from functools import lru_cache
 from hwledger.planner.engines.llama_cpp.dialect import dialect_of
 from hwledger.planner.engines.llama_cpp.placement import place
 from hwledger.planner.engines.llama_cpp.settings import build_number, settle
-from hwledger.planner.memory import HOST
+from hwledger.planner.memory import HOST, Category
 from hwledger.planner.plan import Plan
 from hwledger.planner.throughput.terms import WHOLE, Share
 
@@ -38,6 +38,13 @@ def layout_of(plan: Plan) -> Layout:
         places.layers[:count], places.output, places.experts_on_host,
         cached=settings.context.offload_kqv, copied=settings.op_offload,
     )  # fmt: skip
+
+
+def uses_host(plan: Plan) -> bool:
+    """Return whether decoding reads layers from host memory, or runs them there; embeddings do not count."""
+    if plan.engine == "llama.cpp":
+        return layout_of(plan).host is not None
+    return any(c.place == HOST and c.category is Category.WEIGHTS for c in plan.memory.components)
 
 
 @lru_cache(maxsize=1024)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from hwledger.device.node import Node
+from hwledger.errors import UsageError
 from hwledger.planner.memory import Basis
 from hwledger.planner.plan import Plan
 from hwledger.planner.throughput.figure import Figure, Throughput, Traffic
@@ -73,13 +74,28 @@ def estimate_serving(
         engine: another engine than the plan's on the same devices: ``sglang``, ``tensorrt-llm``.
 
     On devices whose bandwidth or rates are not known there are no figures, and ``unknown`` says so.
+
+    Raises:
+        UsageError: other tokens are stated to be drafted than the plan's options say.
     """
+    drafts, stated = drafted_tokens(plan), traffic.speculation
+    if stated is not None and stated.drafted != drafts:
+        raise UsageError(
+            f"{stated.drafted} drafted tokens are stated, and {plan.engine} drafts {drafts}; set "
+            f"num_speculative_tokens={stated.drafted}"
+        )
     case = case_of_plan(
-        plan, engine=engine, node=node, power_share=power_share, acceptance=traffic.acceptance
+        plan,
+        engine=engine,
+        node=node,
+        power_share=power_share,
+        acceptance=stated.acceptance if stated else None,
     )
     speed = estimate_case(case, traffic)
-    if drafted_tokens(plan) and traffic.acceptance is None:
-        drafted = f"{drafted_tokens(plan)} tokens are drafted per step"
+    lost = tuple(f"{each} is not in the speed" for each in case.untimed)
+    speed = replace(speed, warnings=(*speed.warnings, *lost))
+    if drafts and stated is None:
+        drafted = f"{drafts} tokens are drafted per step"
         note = f"{drafted}, but no acceptance is stated: the speed is that without speculation"
         return replace(speed, warnings=(*speed.warnings, note))
     return speed
@@ -107,6 +123,8 @@ def _missing(case: ServingCase) -> str:
         return f"the compute rates of {device.name} are not known"
     if case.parallel.tensor > 1 and not wire_of(device):
         return f"how {device.name} is connected to its peers is not known"
+    if case.offloaded_bytes and not device.pcie_bytes_per_second:
+        return f"weights are read from host memory, and the slot of {device.name} is not known"
     return ""
 
 
@@ -197,6 +215,7 @@ def _bound(step: Step) -> str:
         (step.compute, "compute"),
         (step.links, "links"),
         (step.launches, "launches"),
+        (step.copies, "PCIe"),
     )
     return max(names)[1]
 
@@ -208,7 +227,7 @@ def _warnings(served: Served) -> tuple[str, ...]:
 
 
 def _trust(case: ServingCase, traffic: Traffic, requests: float) -> _Trust:
-    device, ranks = case.device, case.parallel
+    device = case.device
     family = device.architecture or device.vendor
     server = device.category == "datacentre"
     new = family not in shipped_constants().architectures or not server
@@ -218,23 +237,25 @@ def _trust(case: ServingCase, traffic: Traffic, requests: float) -> _Trust:
             f"serving on {family} {device.category or 'devices'} was never measured: wider interval"
         )
         factor *= 1.0 if server else WIDER_CONSUMER
-    if ranks.pipeline > 1:
-        reasons.append("pipeline parallelism was never measured: wider interval")
-        factor *= WIDER_BEYOND
-    if ranks.tensor > 1 and not device.link_bytes_per_second:
-        reasons.append("collectives over PCIe were never measured: wider interval")
-        factor *= WIDER_BEYOND
-    if requests > MOST_MEASURED:
-        reasons.append(f"more than {MOST_MEASURED} requests at once were never measured: wider interval")
-        factor *= WIDER_BEYOND
-    if traffic.cached_tokens:
-        reasons.append("serving with cached prefixes was never measured: wider interval")
-        factor *= WIDER_BEYOND
-    if case.drafted:
-        kept = f"{case.tokens_per_step:.3g} tokens per step"
-        reasons.append(f"speculation with the stated acceptance ({kept}) was never measured: wider interval")
-        factor *= WIDER_BEYOND
-    if case.power_share < 1.0:
-        reasons.append("serving under a power limit was never measured: wider interval")
-        factor *= WIDER_BEYOND
+    for known, reason in _beyond(case, traffic, requests):
+        if known:
+            reasons.append(f"{reason}: wider interval")
+            factor *= WIDER_BEYOND
     return _Trust(factor, new, tuple(reasons))
+
+
+def _beyond(case: ServingCase, traffic: Traffic, requests: float) -> tuple[tuple[bool, str], ...]:
+    """Return what no measurement has: whether the case does, and what it is."""
+    ranks, kept = case.parallel, f"{case.tokens_per_step:.3g} tokens per step"
+    slot = ranks.tensor > 1 and not case.device.link_bytes_per_second
+    return (
+        (ranks.pipeline > 1, "pipeline parallelism was never measured"),
+        (slot, "collectives over PCIe were never measured"),
+        (requests > MOST_MEASURED, f"more than {MOST_MEASURED} requests at once were never measured"),
+        (bool(traffic.cached_tokens), "serving with cached prefixes was never measured"),
+        (case.drafted > 0, f"speculation with the stated acceptance ({kept}) was never measured"),
+        (case.offloaded_bytes > 0, "serving with weights in host memory was never measured"),
+        (case.eager, "serving without CUDA graphs was never measured"),
+        (bool(case.untimed), f"{' and '.join(case.untimed)} is not modelled"),
+        (case.power_share < 1.0, "serving under a power limit was never measured"),
+    )

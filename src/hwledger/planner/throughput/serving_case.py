@@ -7,6 +7,7 @@ from hwledger.device.node import Node
 from hwledger.device.spec import DeviceSpec
 from hwledger.model.mixers import LatentAttention
 from hwledger.model.spec import ModelSpec
+from hwledger.planner.memory import HOST, Category
 from hwledger.planner.plan import Plan
 from hwledger.planner.throughput.parallel import Parallel, cache_heads, parallel_of
 from hwledger.planner.throughput.serving_loads import ServingCase
@@ -20,6 +21,14 @@ CLASSES: Final = (
     ("int4", ("int4", "4bit", "nf4", "awq", "gptq", "q4", "iq4")),
 )
 """Classes of packing that engines have kernels of their own for, by how the packing's name starts."""
+
+UNTIMED: Final = (
+    ("decode_context_parallel_size", 1),
+    ("async_scheduling", True),
+    ("max_num_batched_tokens", None),
+    ("swap_space", None),
+)
+"""Options that change the speed and are not modelled, and the value at which they do not."""
 
 
 def serving_case(  # noqa: PLR0913 - what the speed of serving depends on
@@ -74,12 +83,40 @@ def case_of_plan(
             pcie_bytes_per_second=node.pcie_bytes_per_second or slowest.pcie_bytes_per_second,
         )  # fmt: skip
     seqs = plan.memory.options.get("max_num_seqs")
-    return serving_case(
+    made = serving_case(
         plan.spec, slowest, engine=engine or plan.engine, parallel=parallel_of(plan),
         weights=plan.request.weights, cache_bytes=sum(cached_element_bytes(plan)) / 2,
         most_running=seqs if isinstance(seqs, int) else None, power_share=power_share,
         drafted=drafted_tokens(plan) if acceptance is not None else 0, acceptance=acceptance or 0.0,
     )  # fmt: skip
+    return replace(
+        made, pool=pool_of(plan), offloaded_bytes=_offloaded(plan),
+        batched_tokens=_whole(plan, "max_num_batched_tokens"),
+        eager=bool(plan.memory.options.get("enforce_eager")), untimed=_untimed(plan),
+    )  # fmt: skip
+
+
+def pool_of(plan: Plan) -> tuple[float, int] | None:
+    """Return how many requests of full length one replica's pool holds, and that length."""
+    capacity = plan.memory.capacity
+    return None if capacity is None else (capacity.max_concurrency, plan.memory.context_tokens)
+
+
+def _offloaded(plan: Plan) -> float:
+    """Return the mean bytes of weights that one rank keeps in host memory."""
+    parts = [c for c in plan.memory.components if c.place == HOST and c.category is Category.WEIGHTS]
+    return sum(part.size_bytes for part in parts) / max(1, parallel_of(plan).devices)
+
+
+def _untimed(plan: Plan) -> tuple[str, ...]:
+    """Return the settings that were asked for and that the serving model does not know."""
+    given = plan.request.options
+    return tuple(f"{name}={given[name]}" for name, plain in UNTIMED if given.get(name, plain) != plain)
+
+
+def _whole(plan: Plan, name: str) -> int | None:
+    value = plan.memory.options.get(name)
+    return value if isinstance(value, int) else None
 
 
 def weight_class(spec: ModelSpec, override: str | None = None) -> str:

@@ -1,10 +1,11 @@
 """What serving costs at the device's peaks: bytes over bandwidth, operations over rate, counts."""
 
 from dataclasses import dataclass
-from math import log, log2, sqrt
+from math import ceil, log, log2, sqrt
 from typing import Final
 
 from hwledger.device.spec import DeviceSpec
+from hwledger.planner.throughput.constants import assumed
 from hwledger.planner.throughput.figure import Traffic
 from hwledger.planner.throughput.parallel import Parallel
 from hwledger.planner.throughput.work import Work
@@ -37,6 +38,13 @@ class ServingCase:
         most_running: requests in one batch at most, per replica; ``None``: as many as memory holds.
         drafted: tokens that a draft head proposes per step (MTP, EAGLE): one layer each.
         acceptance: chance that a drafted token is accepted, given that those before it are.
+        pool: requests of a length that one replica's cache holds at once, and that length, as the engine
+            itself would have it; ``None``: not known, and taken from the device's memory.
+        offloaded_bytes: weights of one rank that stay in host memory and are read over PCIe in each step.
+        batched_tokens: tokens of a prompt that one step takes at most; counts where weights are read over
+            PCIe for each.
+        eager: no CUDA graphs: every kernel of a decoding step is launched by the host.
+        untimed: settings that change the speed in a way that is not modelled, in words.
         power_share: power limit as a share of the board power; compute is taken to fall with it.
     """
 
@@ -49,6 +57,11 @@ class ServingCase:
     cache_heads: int = 1
     latent: bool = False
     most_running: int | None = None
+    pool: tuple[float, int] | None = None
+    offloaded_bytes: float = 0.0
+    batched_tokens: int | None = None
+    eager: bool = False
+    untimed: tuple[str, ...] = ()
     power_share: float = 1.0
     drafted: int = 0
     acceptance: float = 0.0
@@ -81,6 +94,9 @@ class Loads:
             the square root of the rounds that a tree takes.
         layers, moe_layers, state_layers, indexer_layers: counts.
         verified: tokens of one request in a step, drafted ones included; yielded: those that are kept.
+        copy_seconds: reading the weights in host memory over PCIe in a decoding step;
+            prompt_copy_seconds: the same for one prompt, once per part of it.
+        eager: 1 without CUDA graphs, else 0.
         draft_share: share of the layers that the drafts of a step add; draft_seconds: reading the output
             matrix for them.
     """
@@ -114,6 +130,9 @@ class Loads:
     yielded: float = 1.0
     draft_share: float = 0.0
     draft_seconds: float = 0.0
+    copy_seconds: float = 0.0
+    prompt_copy_seconds: float = 0.0
+    eager: float = 0.0
 
 
 def rate_of(device: DeviceSpec, weights: str) -> tuple[float | None, bool]:
@@ -135,12 +154,29 @@ def wire_of(device: DeviceSpec) -> float | None:
 def running_limit(case: ServingCase, depth: float) -> float:
     """Return how many requests of ``depth`` tokens all replicas hold at once; at least 1.
 
-    From the device's usable memory; where a plan knows the engine's own pool, that is the exact figure.
+    By the engine's own pool where the plan knows it, at the depth that the traffic reaches; else from the
+    device's usable memory.
     """
     held, one = rank_bytes(case, depth)
-    room = case.device.usable_bytes * MEMORY_SHARE - KEPT_BACK_BYTES - held
-    most = room / one * case.parallel.data if one else float(UNLIMITED)
-    return max(1.0, min(most, float((case.most_running or UNLIMITED) * case.parallel.data)))
+    if not one:
+        most = float(UNLIMITED)
+    elif case.pool is not None:
+        most = case.pool[0] * rank_bytes(case, case.pool[1])[1] / one
+    else:
+        most = (case.device.usable_bytes * MEMORY_SHARE - KEPT_BACK_BYTES - held) / one
+    most = min(most, float(case.most_running or UNLIMITED))
+    return max(1.0, most * case.parallel.data)
+
+
+def copied(case: ServingCase, tokens: float) -> float:
+    """Return the bytes of one rank's weights in host memory that ``tokens`` tokens together read.
+
+    They are taken to be a like share of all weights, of routed experts those that are touched (vLLM 0.33.0
+    ``cpu_offload_gb`` keeps them mapped, and kernels read them in place).
+    """
+    work = case.work
+    whole = work.layer_bytes + work.head_bytes + work.all_expert_bytes
+    return case.offloaded_bytes * work.weight_bytes(tokens) / whole if whole else 0.0
 
 
 def rank_bytes(case: ServingCase, depth: float) -> tuple[float, float]:
@@ -169,12 +205,13 @@ def loads_of(case: ServingCase, traffic: Traffic, requests: float | None = None)
     rate, plain = rate * slowed, plain * slowed
     group = work.experts[0] if work.experts else None
     depth, asked = traffic.mean_depth, requests if requests is not None else traffic.concurrency
+    running = max(1.0, min(float(asked), running_limit(case, depth)))
     prompt, before = float(traffic.prompt_tokens), float(traffic.cached_tokens)
     cache = work.cache_bytes(depth, case.cache_bytes, case.cache_bytes) / min(ranks.tensor, case.cache_heads)
     wire = wire_of(case.device) or 0.0
     ring = REDUCTIONS * work.layers * 2.0 * (ranks.tensor - 1) / ranks.tensor
     return Loads(
-        requests=max(1.0, float(asked)), running=max(1.0, min(float(asked), running_limit(case, depth))),
+        requests=max(1.0, float(asked)), running=running,
         replicas=float(ranks.data), ranks=float(ranks.tensor), devices=float(ranks.tensor * ranks.data),
         stages=float(ranks.pipeline), prompt_tokens=prompt, output_tokens=float(traffic.output_tokens),
         dense_seconds=(work.layer_bytes + work.head_bytes) / ranks.tensor / bandwidth,
@@ -192,6 +229,20 @@ def loads_of(case: ServingCase, traffic: Traffic, requests: float | None = None)
         layers=float(work.layers), moe_layers=float(work.moe_layers), state_layers=float(work.state_layers),
         indexer_layers=float(sum(n for one, n in work.attention if one.index_elements)),
         verified=1.0 + case.drafted, yielded=case.tokens_per_step,
+        **_copies(case, running * (1.0 + case.drafted), prompt), eager=float(case.eager),
         draft_share=case.drafted / work.layers,
         draft_seconds=case.drafted * work.head_bytes / ranks.tensor / bandwidth,
     )  # fmt: skip
+
+
+def _copies(case: ServingCase, tokens: float, prompt: float) -> dict[str, float]:
+    """Return the seconds that weights in host memory take over PCIe; none where the slot is not known."""
+    lane = case.device.pcie_bytes_per_second
+    if not case.offloaded_bytes or not lane:
+        return {}
+    rate = lane * assumed("pcie_share").value
+    part = min(prompt, float(case.batched_tokens or prompt))
+    return {
+        "copy_seconds": copied(case, tokens) / rate,
+        "prompt_copy_seconds": ceil(prompt / part) * copied(case, part) / rate if part else 0.0,
+    }

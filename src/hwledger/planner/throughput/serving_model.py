@@ -65,18 +65,22 @@ class Multipliers:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The parts of a decoding step in seconds; ``memory`` and ``compute`` overlap, the rest adds."""
+    """The parts of a decoding step in seconds; ``memory`` and ``compute`` overlap, the rest adds.
+
+    ``copies`` are weights that are read from host memory.
+    """
 
     memory: float
     compute: float
     overlapped: float
     links: float
     launches: float
+    copies: float = 0.0
 
     @property
     def seconds(self) -> float:
         """The whole step."""
-        return self.overlapped + self.links + self.launches
+        return self.overlapped + self.links + self.launches + self.copies
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +119,15 @@ class Served:
 def decode_step(x: Loads, k: Multipliers, running: float) -> Step:
     """Return one decoding step of ``running`` requests over all replicas.
 
-    With p pipeline stages each carries 1/p of the layers and a p-th of the requests at a time; a token
-    passes all of them, so the sizes are those of one stage's devices with that share of the batch.
+    With p pipeline stages each carries 1/p of the layers and a p-th of the requests at a time, but never less
+    than one; a token passes all of them, so the sizes are those of one stage's devices with that share of
+    the batch.
     With speculation a step verifies the drafted tokens beside the sure one, and each draft passes one layer.
     """
-    batch = running / x.replicas / x.stages
+    staged = 1.0 + _excess(running / x.stages, 1.0)
+    batch = staged / x.replicas
     drafts = 1.0 + x.draft_share
-    covered = 1.0 - (1.0 - x.active_share) ** (running / x.stages * x.verified * k.routing)
+    covered = 1.0 - (1.0 - x.active_share) ** (staged * x.verified * k.routing)
     touched = x.experts_per_rank * covered + 1.0
     uneven = 1.0 + k.imbalance * (x.spread / touched) ** 0.5
     memory = (
@@ -130,7 +136,7 @@ def decode_step(x: Loads, k: Multipliers, running: float) -> Step:
         + batch * (x.cache_seconds + x.state_seconds * k.state_share) / k.cache_share
     ) * drafts + x.draft_seconds / k.dense_share
     compute = (
-        running / x.stages * x.matrix_seconds / x.devices**k.decode_scaling
+        staged * x.matrix_seconds / x.devices**k.decode_scaling
         + batch * x.attention_seconds / x.ranks**k.decode_scaling
     ) * (x.verified * drafts / k.decode_rate_share)
     norm = 1.0 + k.overlap
@@ -141,14 +147,20 @@ def decode_step(x: Loads, k: Multipliers, running: float) -> Step:
         links=(x.hops * k.hop_seconds + batch * x.verified * x.wire_seconds / k.link_share) * drafts,
         launches=drafts
         * (
-            x.layers * k.layer_seconds
+            x.layers * (k.layer_seconds + x.eager * _excess(k.prefill_layer_seconds, k.layer_seconds))
             + x.moe_layers * k.moe_layer_seconds
             + x.state_layers * k.state_layer_seconds
             + x.indexer_layers * k.indexer_layer_seconds
         )
         + k.step_seconds * x.stages
         + batch * k.request_seconds,
+        copies=x.copy_seconds,
     )
+
+
+def _excess(value: float, over: float) -> float:
+    """Return by how much a value is larger, at least 0; of arrays too."""
+    return (value - over + abs(value - over)) / 2.0
 
 
 def prefill_prompt(x: Loads, k: Multipliers) -> Prompt:
@@ -163,7 +175,7 @@ def prefill_prompt(x: Loads, k: Multipliers) -> Prompt:
     launches = x.layers * k.prefill_layer_seconds + x.hops * k.hop_seconds
     alone = (operations**2 + reading**2) ** 0.5 + wire + launches
     own = operations + wire
-    return Prompt(seconds=alone, marginal=(own + k.joint * (alone - own)) / x.stages)
+    return Prompt(seconds=alone + x.prompt_copy_seconds, marginal=(own + k.joint * (alone - own)) / x.stages)
 
 
 def serve(x: Loads, k: Multipliers) -> Served:
@@ -178,7 +190,7 @@ def serve(x: Loads, k: Multipliers) -> Served:
     tpot = step.seconds / x.yielded + others / x.output_tokens * k.interleave * prompt.marginal
     life = x.output_tokens * tpot + prompt.seconds
     waiting = (x.requests - x.running) / x.running * life
-    behind = (x.running / x.replicas - 1.0 + abs(x.running / x.replicas - 1.0)) / 2.0
+    behind = _excess(x.running / x.replicas, 1.0)
     queued = k.queue * behind * prompt.marginal * (x.output_tokens / 1024.0) ** (-k.queue_decay)
     first = k.answer_seconds + k.prompt_passes * prompt.seconds + k.answer_steps * step.seconds
     return Served(

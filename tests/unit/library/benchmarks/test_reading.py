@@ -101,6 +101,33 @@ def test_a_result_of_vllm_is_read_in_both_forms() -> None:
 
 
 @pytest.mark.requirement("FR-SPEED-CALIBRATION")
+def test_a_rate_of_arrivals_is_no_concurrency() -> None:
+    """A finite rate is carried as such in both forms; with neither it is asked for."""
+    document = {
+        "completed": 1000, "request_rate": 2.0, "total_input_tokens": 1024000,
+        "total_output_tokens": 256000, "mean_ttft_ms": 90.0, "mean_tpot_ms": 8.0,
+    }  # fmt: skip
+    limit = "Maximum request concurrency:             16\n"
+    (filed,) = read_runs(json.dumps(document), "result.json")
+    (printed,) = read_runs(PRINTED.replace(limit, "Request rate configured (RPS):  2.00\n"), "serve.txt")
+    assert [(run.requests_per_second, run.concurrency) for run in (filed, printed)] == [(2.0, 1)] * 2
+    for text in (json.dumps({**document, "request_rate": "inf"}), PRINTED.replace(limit, "")):
+        with pytest.raises(MalformedError, match="--max-concurrency"):
+            read_runs(text, "thing")
+    (both,) = read_runs(json.dumps({**document, "max_concurrency": 64}), "result.json")
+    assert (both.requests_per_second, both.concurrency) == (2.0, 64)
+
+
+@pytest.mark.requirement("FR-SPEED-CALIBRATION", "NFR-BAD-INPUT")
+@pytest.mark.parametrize("rate", [1e-322, 1e-300, 1e300])
+def test_impossible_speeds_are_refused(rate: float) -> None:
+    """One sentence with the bounds."""
+    run = {"engine": "mlx", "decode_tokens_per_second": rate}
+    with pytest.raises(MalformedError, match="0\\.001 to 1e"):
+        read_runs(json.dumps({"schema": "hwledger.runs/1", "runs": [run]}), "thing")
+
+
+@pytest.mark.requirement("FR-SPEED-CALIBRATION")
 def test_our_own_form_is_read() -> None:
     """Any program may write ``hwledger.runs/1``."""
     run = {"engine": "mlx", "model": "Qwen/Qwen3-8B", "device": "M4 Max 64GB", "prompt_tokens": 2048,

@@ -10,12 +10,11 @@ from hypothesis import strategies as st
 
 from hwledger.device.catalogue import find_device, parse_devices
 from hwledger.device.node import Node
-from hwledger.errors import UsageError
 from hwledger.library.sources.catalogue import shipped_model
 from hwledger.model.spec import ModelSpec
 from hwledger.planner.memory import Basis
 from hwledger.planner.plan import Plan, plan
-from hwledger.planner.throughput import Figure, Throughput, Traffic, estimate
+from hwledger.planner.throughput import Figure, Speculation, Throughput, Traffic, estimate
 from hwledger.planner.throughput.parallel import Parallel, cache_heads, parallel_of
 from hwledger.planner.throughput.serving import estimate_case, estimate_serving
 from hwledger.planner.throughput.serving_case import case_of_plan, serving_case, weight_class
@@ -264,7 +263,8 @@ def test_drafted_tokens_count_with_a_stated_acceptance(models: dict[str, ModelSp
     plain = made(models[MIXTURE], "8x B200")
     times = {}
     for name, acceptance in (("all", 1.0), ("some", 0.7), ("none", 0.0)):
-        speed = estimate(drafting, Traffic(prompt_tokens=1000, output_tokens=500, acceptance=acceptance))
+        stated = Speculation(acceptance=acceptance, drafted=3)
+        speed = estimate(drafting, Traffic(prompt_tokens=1000, output_tokens=500, speculation=stated))
         times[name] = value_of(speed.tpot_seconds)
         assert speed.tpot_seconds is not None
         assert "acceptance" in speed.tpot_seconds.source
@@ -274,8 +274,6 @@ def test_drafted_tokens_count_with_a_stated_acceptance(models: dict[str, ModelSp
     assert times["all"] < times["some"] < value_of(without.tpot_seconds)
     assert value_of(unstated.tpot_seconds) == value_of(without.tpot_seconds)
     assert any("no acceptance is stated" in each for each in unstated.warnings)
-    with pytest.raises(UsageError, match="acceptance"):
-        Traffic(prompt_tokens=1, acceptance=1.5)
 
 
 @pytest.mark.requirement("FR-SPEED-SERVING")

@@ -1,5 +1,7 @@
 """Speculative decoding at a stated acceptance."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,7 +24,7 @@ def dense() -> Plan:
 
 def decode(speculation: Speculation | None) -> Figure:
     """Return the decoding speed."""
-    figure = estimate(dense(), TRAFFIC, speculation=speculation).decode_tokens_per_second
+    figure = estimate(dense(), replace(TRAFFIC, speculation=speculation)).decode_tokens_per_second
     assert figure is not None
     return figure
 
@@ -63,3 +65,22 @@ def test_impossible_drafting_is_refused(wrong: dict[str, float]) -> None:
     """One sentence."""
     with pytest.raises(UsageError):
         Speculation(**{"acceptance": 0.5, "drafted": 4, **wrong})  # type: ignore[arg-type]
+
+
+@pytest.mark.requirement("FR-SPEED-MODEL", "NFR-BAD-INPUT")
+def test_a_serving_engine_drafts_what_its_options_say() -> None:
+    """One statement for every engine; where the options disagree, one sentence says how to set them."""
+    served = plan(
+        shipped_model("Qwen/Qwen3-8B"), engine="vllm", devices=parse_devices("H100 SXM"),
+        options={"num_speculative_tokens": 3, "num_draft_layers": 1},
+    )  # fmt: skip
+    drafting = [
+        estimate(served, replace(TRAFFIC, speculation=Speculation(acceptance=chance, drafted=3)))
+        for chance in (0.2, 0.8)
+    ]
+    slow, fast = (one.decode_tokens_per_second for one in drafting)
+    assert slow
+    assert fast
+    assert fast.value > 1.5 * slow.value
+    with pytest.raises(UsageError, match="num_speculative_tokens=4"):
+        estimate(served, replace(TRAFFIC, speculation=Speculation(acceptance=0.5, drafted=4)))
