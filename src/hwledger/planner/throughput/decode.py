@@ -110,6 +110,7 @@ def cache_effects(work: Work, silicon: Silicon, setting: Setting) -> Effects:
         ("k", 1.0),
         (f"k.on:{where}", 1.0),
         ("k.sharing", work.sharing),
+        (f"k.sharing_on:{where}", work.sharing),
         (f"k.wide_on:{where}", log2(max(1.0, work.head_width / USUAL_WIDTH))),
         ("k.plain", plain),
         (f"k.plain_on:{where}", plain),

@@ -29,8 +29,8 @@ from hwledger.planner.throughput.work import Work
 ROWS_PER_EXPERT: Final = 32.0
 USUAL_SIZE: Final = 4096
 PIPELINED: Final = frozenset({"CUDA"})
-"""Backends on which devices that share the layers work at once (events, ggml-backend.cpp of llama.cpp b7423): on two
-Radeon AI PRO R9700 neither ROCm nor Vulkan prefills faster than on one (kyuz0/amd-r9700-ai-toolboxes)."""
+"""Backends on which devices that share the layers work at once. On two Radeon AI PRO R9700 neither ROCm nor
+Vulkan prefills 2048 tokens faster than on one (llama.cpp b7423, kyuz0/amd-r9700-ai-toolboxes)."""
 CACHED_DEPTH: Final = 8192.0
 SCORE_BYTES: Final = 16.0
 """One score in fp32: written, read and written by the softmax, read again for the values."""
@@ -112,8 +112,8 @@ def _expert_effects(work: Work, silicon: Silicon, setting: Setting, tokens: floa
 def attention_effects(work: Work, silicon: Silicon, setting: Setting, depth: float) -> Effects:
     """Return what scales flash attention.
 
-    From ``CACHED_DEPTH`` on keys come from memory, not from a cache. A score costs an exponential whatever the
-    width of the head, so narrow heads reach less of the peak (FlashAttention-3, arXiv 2407.08608, figure 5).
+    From ``CACHED_DEPTH`` on keys come from memory, not from a cache. A score costs an exponential whatever
+    the width of the head, so narrow heads reach less of the peak (FlashAttention-3, arXiv 2407.08608).
     """
     where, beyond = on(silicon, setting), log2(max(1.0, depth / CACHED_DEPTH))
     width = work.head_width / USUAL_WIDTH if work.head_width else 1.0
