@@ -15,7 +15,8 @@ from hwledger.accuracy.speed.fitting import Floats
 TAIL: Final = 0.1
 SPARSE: Final = 0.6
 """Ends from n devices or models are widened by 1 + this over n: rows of one device err together, so that few
-devices show less than the spread of a further one. The value makes the held-out rows lie within as often as said."""
+devices show less than the spread of a further one. With this value held-out rows lie within as often as
+stated."""
 FEWEST: Final = 8
 """A regime with fewer rows takes the interval of families that were never measured."""
 

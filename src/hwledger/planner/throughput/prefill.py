@@ -27,6 +27,8 @@ from hwledger.planner.throughput.terms import (
 from hwledger.planner.throughput.work import Work
 
 ROWS_PER_EXPERT: Final = 32.0
+TILE_ROWS: Final = 64.0
+"""An expert with fewer tokens does not fill a tile of the kernels (64 to 128 rows in llama.cpp's mmq.cuh)."""
 USUAL_SIZE: Final = 4096
 PIPELINED: Final = frozenset({"CUDA"})
 """Backends on which devices that share the layers work at once. On two Radeon AI PRO R9700 neither ROCm nor
@@ -106,7 +108,11 @@ def matrix_effects(work: Work, silicon: Silicon, setting: Setting) -> Effects:
 
 def _expert_effects(work: Work, silicon: Silicon, setting: Setting, tokens: float) -> Effects:
     rows = max(1.0, tokens) * work.experts[0].active / work.experts[0].experts
-    return (("y", 1.0), (f"y.on:{on(silicon, setting)}", 1.0), ("y.rows", log2(rows / ROWS_PER_EXPERT)))
+    return (
+        ("y", 1.0),
+        (f"y.on:{on(silicon, setting)}", 1.0),
+        ("y.rows", log2(min(rows, TILE_ROWS) / ROWS_PER_EXPERT)),
+    )
 
 
 def attention_effects(work: Work, silicon: Silicon, setting: Setting, depth: float) -> Effects:
