@@ -43,7 +43,8 @@ class Errors:
         if chosen.sum() < FEWEST:
             return None
         logs, weights = self.logs[chosen], self.weights[chosen]
-        wider = 1.0 + SPARSE / _fewest_groups([self.keys[row] for row in np.flatnonzero(chosen)])
+        keys = [key for key, used in zip(self.keys, chosen, strict=True) if used]
+        wider = 1.0 + SPARSE / _fewest_groups(keys)
         return wider * quantile(logs, weights, TAIL), wider * quantile(logs, weights, 1 - TAIL)
 
 
