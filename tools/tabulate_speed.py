@@ -23,6 +23,7 @@ HEADS = (
 COUNTS = {"single": "1", "dual": "2"}
 RATES = ("prefill_tokens_per_second", "decode_tokens_per_second")
 OLLAMA_DEPTH = 50
+EARLY_CHIP = re.compile(r"Apple M[123]\b")
 # pages whose commands state -ub 2048 (ggml-org/llama.cpp pull 16894 prints it); llama-bench's default is 512
 MICRO_BATCHES = {"discussions/15396": "2048", "dgx-spark.md": "2048", "mac-m2-ultra.md": "2048"}
 
@@ -36,6 +37,12 @@ def names(file: str) -> dict[str, dict[str, str]]:
 def source(url: str) -> str:
     """Return an address without its scheme and branch."""
     return re.sub(r"^https://|/blob/[^/]+", "", url.partition(" ")[0])
+
+
+def is_of_2023(row: dict[str, str]) -> bool:
+    """Whether a row is one of the table of Apple chips that was made with one build of November 2023."""
+    chip = EARLY_CHIP.match(row["gpu"])
+    return "8e672ef" in row["build"] and bool(chip) and "M3 Ultra" not in row["gpu"]
 
 
 def llama_cpp(folder: Path) -> Iterator[dict[str, str]]:
@@ -55,7 +62,7 @@ def llama_cpp(folder: Path) -> Iterator[dict[str, str]]:
             "weights": models[row["quant"]]["catalogue"],
             "file_gib": row["size_GiB"],
             "flash": "" if wrapped else {"1": "on", "0": "off"}[row["fa"]],
-            "early": "yes" if row["date"] == "2024-05" else "",
+            "early": "yes" if row["date"] == "2024-05" or is_of_2023(row) else "",
             "wrapped": "ollama" if wrapped else "",
             "micro_batch": next((size for page, size in MICRO_BATCHES.items() if page in row["url"]), "512"),
             "depth": row["depth"] or (str(OLLAMA_DEPTH) if wrapped else "0"),

@@ -62,7 +62,10 @@ class Problem:
 
 
 def problem(steps: Sequence[Sequence[Term]], priors: Mapping[str, Prior]) -> Problem:
-    """Return the matrices of steps, each given as its terms; ``priors`` goes by a constant's stem."""
+    """Return the matrices of steps, each given as its terms.
+
+    ``priors`` goes by a constant's own name where that is stated, else by its stem.
+    """
     kinds = sorted({term.name for step in steps for term in step})
     names = sorted({name for step in steps for term in step for name, _ in term.effects})
     index = {name: number for number, name in enumerate(names)}
@@ -80,7 +83,7 @@ def problem(steps: Sequence[Sequence[Term]], priors: Mapping[str, Prior]) -> Pro
         sizes.append(size)
         columns.append(np.array([index[name] for name in own], dtype=np.int64))
         designs.append(design)
-    prior = [priors[stem(name)] for name in names]
+    prior = [priors.get(name) or priors[stem(name)] for name in names]
     return Problem(
         names=tuple(names), sizes=tuple(sizes), columns=tuple(columns), designs=tuple(designs),
         means=np.array([one.mean for one in prior]), widths=np.array([one.width for one in prior]),

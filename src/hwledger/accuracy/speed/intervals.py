@@ -13,6 +13,10 @@ import numpy as np
 from hwledger.accuracy.speed.fitting import Floats
 
 TAIL: Final = 0.1
+SPARSE: Final = 0.6
+"""Ends from n devices or models are widened by 1 + this over n: rows of one device err together, so that few
+devices show less than the spread of a further one. With this value held-out rows lie within as often as
+stated."""
 FEWEST: Final = 8
 """A regime with fewer rows takes the interval of families that were never measured."""
 
@@ -39,7 +43,17 @@ class Errors:
         if chosen.sum() < FEWEST:
             return None
         logs, weights = self.logs[chosen], self.weights[chosen]
-        return quantile(logs, weights, TAIL), quantile(logs, weights, 1 - TAIL)
+        keys = [key for key, used in zip(self.keys, chosen, strict=True) if used]
+        wider = 1.0 + SPARSE / _fewest_groups(keys)
+        return wider * quantile(logs, weights, TAIL), wider * quantile(logs, weights, 1 - TAIL)
+
+
+def _fewest_groups(keys: Sequence[str]) -> int:
+    """Return how many devices, or models, were left out: the fewer of the two, by a key's first word."""
+    groups: dict[str, set[str]] = {}
+    for key in keys:
+        groups.setdefault(key.partition(" ")[0], set()).add(key)
+    return min(map(len, groups.values()))
 
 
 def quantile(values: Floats, weights: Floats, share: float) -> float:

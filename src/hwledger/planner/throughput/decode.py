@@ -4,11 +4,14 @@
 Stacked memory (HBM) is not filled by the small kernels of a single stream, which its own constants say.
 """
 
+from math import log2
+
 from hwledger.planner.throughput.setting import Setting
 from hwledger.planner.throughput.silicon import Silicon
 from hwledger.planner.throughput.terms import (
     MATRICES_PER_LAYER,
     MICROSECOND,
+    USUAL_WIDTH,
     WHOLE,
     Effects,
     Share,
@@ -107,6 +110,8 @@ def cache_effects(work: Work, silicon: Silicon, setting: Setting) -> Effects:
         ("k", 1.0),
         (f"k.on:{where}", 1.0),
         ("k.sharing", work.sharing),
+        (f"k.sharing_on:{where}", work.sharing),
+        (f"k.wide_on:{where}", log2(max(1.0, work.head_width / USUAL_WIDTH))),
         ("k.plain", plain),
         (f"k.plain_on:{where}", plain),
         ("k.plain_sharing", plain * work.sharing),

@@ -15,6 +15,7 @@ from hwledger.planner.throughput.silicon import Silicon
 from hwledger.planner.throughput.terms import (
     MATRICES_PER_LAYER,
     MICROSECOND,
+    USUAL_WIDTH,
     WHOLE,
     Effects,
     Share,
@@ -26,6 +27,13 @@ from hwledger.planner.throughput.terms import (
 from hwledger.planner.throughput.work import Work
 
 ROWS_PER_EXPERT: Final = 32.0
+TILE_ROWS: Final = 64.0
+"""An expert with fewer tokens does not fill a tile of the kernels (64 to 128 rows in llama.cpp's mmq.cuh)."""
+USUAL_SIZE: Final = 4096
+PIPELINED: Final = frozenset({"CUDA"})
+"""Backends on which devices that share the layers work at once. On two Radeon AI PRO R9700 neither ROCm nor
+Vulkan prefills 2048 tokens faster than on one (llama.cpp b7423, kyuz0/amd-r9700-ai-toolboxes)."""
+CACHED_DEPTH: Final = 8192.0
 SCORE_BYTES: Final = 16.0
 """One score in fp32: written, read and written by the softmax, read again for the values."""
 
@@ -48,17 +56,18 @@ def prefill_terms(  # noqa: PLR0913 - what a prompt depends on
         setting: how the engine runs.
         tokens: tokens of the prompt.
         depth: tokens in the cache before it.
-        stages: devices that share the layers; micro-batches of one batch overlap on them, which takes
-            (m + s - 1) / (m s) of the time of everything on one.
+        stages: devices that share the layers; micro-batches of one batch overlap on them where the backend
+            has events to wait for, which takes (m + s - 1) / (m s) of the time of everything on one.
         share: the part of the model that is on this device.
     """
     rate = silicon.multiplying
     if rate is None:
         return None
     rounds = ceil(max(1.0, tokens) / setting.micro_batch)
-    overlap = _overlap(min(rounds, max(1, setting.batch // setting.micro_batch)), stages)
-    effects = matrix_effects(silicon, setting)
-    pipe = present(("q", float(stages > 1)), ("q.stages", log2(stages)))
+    piped = stages > 1 and setting.backend in PIPELINED
+    overlap = _overlap(min(rounds, max(1, setting.batch // setting.micro_batch)), stages) if piped else 1.0
+    effects = matrix_effects(work, silicon, setting)
+    pipe = present(("q", float(piped)), ("q.stages", log2(stages) if piped else 0.0))
     dense = 2.0 * tokens * work.layer_parameters * share.layers
     terms = [
         Term("matrices", overlap * dense / rate, (*effects, *pipe)),
@@ -76,8 +85,8 @@ def _overlap(rounds: int, stages: int) -> float:
     return (rounds + stages - 1) / (rounds * stages)
 
 
-def matrix_effects(silicon: Silicon, setting: Setting) -> Effects:
-    """Return what scales the multiplication of a prompt by the weights."""
+def matrix_effects(work: Work, silicon: Silicon, setting: Setting) -> Effects:
+    """Return what scales the multiplication of a prompt by the weights; wide models fill more of a chip."""
     where = on(silicon, setting)
     return present(
         ("p", 1.0),
@@ -86,6 +95,7 @@ def matrix_effects(silicon: Silicon, setting: Setting) -> Effects:
         (f"p.family:{silicon.family}", 1.0),
         (f"p.family_on:{silicon.family} {setting.backend}", 1.0),
         (f"p.on:{where}", 1.0),
+        ("p.width", is_hbm(silicon) * log2(work.hidden_size / USUAL_SIZE)),
         ("p.power", silicon.power),
         (f"p.power_of:{silicon.vendor}", silicon.power),
         (f"p.scalar:{silicon.vendor}", float(silicon.scalar)),
@@ -98,7 +108,30 @@ def matrix_effects(silicon: Silicon, setting: Setting) -> Effects:
 
 def _expert_effects(work: Work, silicon: Silicon, setting: Setting, tokens: float) -> Effects:
     rows = max(1.0, tokens) * work.experts[0].active / work.experts[0].experts
-    return (("y", 1.0), (f"y.on:{on(silicon, setting)}", 1.0), ("y.rows", log2(rows / ROWS_PER_EXPERT)))
+    return (
+        ("y", 1.0),
+        (f"y.on:{on(silicon, setting)}", 1.0),
+        ("y.rows", log2(min(rows, TILE_ROWS) / ROWS_PER_EXPERT)),
+    )
+
+
+def attention_effects(work: Work, silicon: Silicon, setting: Setting, depth: float) -> Effects:
+    """Return what scales flash attention.
+
+    From ``CACHED_DEPTH`` on keys come from memory, not from a cache. A score costs an exponential whatever
+    the width of the head, so narrow heads reach less of the peak (FlashAttention-3, arXiv 2407.08608).
+    """
+    where, beyond = on(silicon, setting), log2(max(1.0, depth / CACHED_DEPTH))
+    width = work.head_width / USUAL_WIDTH if work.head_width else 1.0
+    return present(
+        ("a", 1.0),
+        (f"a.on:{where}", 1.0),
+        (f"a.family:{silicon.family}", 1.0),
+        ("a.narrow", log2(max(1.0, 1 / width))),
+        ("a.wide", log2(max(1.0, width))),
+        ("a.depth", beyond),
+        (f"a.depth_on:{where}", beyond),
+    )
 
 
 def _attention(  # noqa: PLR0913, PLR0917 - one place builds the term
@@ -117,7 +150,7 @@ def _attention(  # noqa: PLR0913, PLR0917 - one place builds the term
         return Term(
             "attention",
             size,
-            (("a", 1.0), (f"a.on:{where}", 1.0), (f"a.family:{silicon.family}", 1.0), *pipe),
+            (*attention_effects(work, silicon, setting, sum(prompt)), *pipe),
         )
     size = factor * work.prefill_scores(*prompt) * SCORE_BYTES / silicon.bandwidth
     return Term("scores", size, (("z", 1.0), (f"z.on:{where}", 1.0), *pipe))

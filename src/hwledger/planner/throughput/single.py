@@ -187,6 +187,9 @@ class Single:
     def _ends(self, quantity: str, depth: float) -> tuple[float, float, str]:
         """Return the ends of measured over predicted speed, and where they are from."""
         regime = regime_of(quantity, self.chips[0].silicon, self.work, devices=self.stages, depth=depth)
+        program = f"{quantity}, run by ollama or others"
+        if self.chips[0].setting.wrapped and program in self.constants.ends:
+            regime = program
         low, high = self.constants.ends[regime]
         letter = FAMILY_CONSTANTS[quantity]
         measured = all(f"{letter}:{one.silicon.family}" in self.constants.values for one in self.chips)

@@ -15,6 +15,8 @@ from hwledger.planner.throughput.silicon import Silicon
 MICROSECOND: Final = 1e-6
 MATRICES_PER_LAYER: Final = 7.0
 """Matrices of a plain decoder layer: q, k, v, o, gate, up, down; the unit in which launches are counted."""
+USUAL_WIDTH: Final = 128.0
+"""Width of a head that attention kernels are made for."""
 
 Effects = tuple[tuple[str, float], ...]
 

@@ -123,6 +123,13 @@ class Work:
         elements = sum(n * (one.key_elements + one.value_elements) for one, n in self.attention)
         return log2(max(1.0, flops / (2.0 * elements))) if elements else 0.0
 
+    @property
+    def head_width(self) -> float:
+        """Mean width of a key and a value of one query head, over all attention layers; 0: there are none."""
+        heads = sum(n * one.heads for one, n in self.attention)
+        flops = sum(n * one.prefill_flops_per_token for one, n in self.attention)
+        return flops / (4.0 * heads) if heads else 0.0
+
     def state_traffic_bytes(self) -> float:
         """Bytes of recurrent state that one token of one request reads and writes."""
         return 2.0 * self.state_bytes

@@ -218,3 +218,26 @@ def test_without_a_prompt_there_is_no_prefill() -> None:
     assert answer.prefill_tokens_per_second is None
     assert answer.ttft_seconds is None
     assert decode(answer) > 0
+
+
+@pytest.mark.requirement("FR-SPEED-MODEL")
+def test_devices_overlap_on_a_prompt_only_where_the_backend_lets_them() -> None:
+    """Two cards prefill 2048 tokens faster than one with CUDA, and no faster with ROCm and Vulkan."""
+    gain = {
+        name: prefill(estimate(made(device=f"2x {name}"), PROMPT))
+        / prefill(estimate(made(device=name), PROMPT))
+        for name in ("RTX 4090", "Radeon AI PRO R9700")
+    }
+    assert gain["RTX 4090"] > 1.2
+    assert gain["Radeon AI PRO R9700"] <= 1.0 + 1e-9
+
+
+@pytest.mark.requirement("FR-SPEED-FIGURES")
+def test_a_program_around_the_engine_has_its_own_interval() -> None:
+    """What ollama runs was measured apart, with a wider spread."""
+    direct = estimate(made(), PROMPT).decode_tokens_per_second
+    wrapped = estimate(replace(made(), program="ollama"), PROMPT).decode_tokens_per_second
+    assert direct is not None
+    assert wrapped is not None
+    assert wrapped.high / wrapped.low > direct.high / direct.low
+    assert "ollama" in wrapped.source

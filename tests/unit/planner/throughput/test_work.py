@@ -106,3 +106,14 @@ def test_the_cache_type_is_the_plans() -> None:
     options = {"cache_type_k": "q8_0", "cache_type_v": "q4_0"}
     made = plan(spec, engine="llama.cpp", options=options)
     assert cached_element_bytes(made) == (34 / 32, 18 / 32)
+
+
+@pytest.mark.requirement("FR-SPEED-MODEL")
+def test_heads_are_as_wide_as_their_keys_and_values() -> None:
+    """128 in Llama 3, 64 in gpt-oss, 256 in Gemma 3; 0 where nothing attends."""
+    widths = {name: work_of(shipped_model(name)).head_width for name in (
+        "meta-llama/Meta-Llama-3-8B-Instruct", "openai/gpt-oss-20b", "google/gemma-3-4b-it",
+    )}  # fmt: skip
+    assert list(widths.values()) == [128.0, 64.0, 256.0]
+    bare = replace(work_of(shipped_model("openai/gpt-oss-20b")), attention=())
+    assert bare.head_width == 0.0
