@@ -43,12 +43,12 @@ class Block:
         host: bytes in host memory, same shape.
         runs: whether the devices run the types, same shape.
         memory: the first plan of the block, contexts left out.
-        kv_types: the cache types as the engine names them.
+        kv_types: the cache types as the engine names them, and what one more token adds to each in bytes.
     """
 
     request: Request
     memory: EngineMemory
-    kv_types: tuple[str, ...]
+    kv_types: tuple[tuple[str, int], ...]
     sets: tuple[Devices, ...]
     layout: Layout
     weights: tuple[str | None, ...]
@@ -111,7 +111,7 @@ class _Made:
     places: Bytes
     host: Bytes
     first: EngineMemory
-    kv_types: tuple[str, ...]
+    kv_types: tuple[tuple[str, int], ...]
 
 
 class _Maker:
@@ -170,7 +170,7 @@ class _Maker:
             )
         return _Made(
             tuple(w for w, _ in by_weights), tuple(types), places[..., 1:], places[..., 0], first,
-            tuple(by_cache[name, kv].kv_type for kv in types),
+            tuple((m.kv_type, m.kv_cache_bytes_per_token) for m in (by_cache[name, kv] for kv in types)),
         )  # fmt: skip
 
     def _plans(self, bare: Request, pairs: Sequence[_Pair]) -> dict[_Pair, EngineMemory]:

@@ -81,7 +81,7 @@ def _plans(question: Question, block: Block) -> list[Plan]:
     return [
         Plan(
             request=block.request_of(question, (0, 0, kv)), engine=question.profile.name,
-            memory=replace(block.memory, kv_type=name),
+            memory=replace(block.memory, kv_type=name, kv_cache_bytes_per_token=grown),
         )
-        for kv, name in enumerate(block.kv_types)
+        for kv, (name, grown) in enumerate(block.kv_types)
     ]  # fmt: skip

@@ -297,14 +297,25 @@ def _per_token(step: Time, prompt: Time, traffic: Traffic) -> Time:
 
 
 def _first(step: Time, prompt: Time, traffic: Traffic) -> Time:
-    """Return the time to the first token: the prompt, what is left of another's prompt, and one step.
+    """Return the time to the first token: the prompt, and what is left of another's prompt.
 
+    The first token is sampled from what the prompt's last token gives, so no step is added; a prompt takes
+    at least as long as a step, for its weights are read once, too.
     With n users who ask again at once, one of the other n - 1 is being prefilled with the probability that
     its prompt takes of a cycle; half of it is left on the average.
     """
     cycle = traffic.concurrency * prompt.value + traffic.output_tokens * step.value
     waiting = (traffic.concurrency - 1) * prompt.value / cycle / 2
-    return _sum(step, prompt, 1.0 + waiting)
+    least = Time(
+        _larger(prompt.value, step.value), _larger(prompt.low, step.low), _larger(prompt.high, step.high),
+        prompt.parts, prompt.source,
+    )  # fmt: skip
+    return _sum(least, prompt, waiting)
+
+
+def _larger(one: float, other: float) -> float:
+    """Return the larger number; of arrays that of each place, so that the solver can use it."""
+    return one + (other - one) * (other > one)
 
 
 def _sum(step: Time, prompt: Time, prompts: float) -> Time:

@@ -200,19 +200,28 @@ def plan_work(plan: Plan) -> Work:
 def cached_element_bytes(plan: Plan) -> tuple[float, float]:
     """Return the bytes of one cached element of a key and of a value, by the plan's cache type.
 
-    A type that is no number type (an engine's own layout) counts as the model's number type.
+    A type that is no number type (an engine's own packing, with its scales) counts as the plan counts it:
+    the bytes by which one more token grows the cache, over the elements by which it does.
     """
-    key, _, value = plan.memory.kv_type.partition(" (K), ")
-    plain = number_type(plan.spec.number_type).bits / 8
-    first = _element_bytes(key, plain)
-    return first, _element_bytes(value.removesuffix(" (V)"), plain) if value else first
+    kept = plan.memory.kv_type
+    kept = kept.removeprefix("auto (").removesuffix(")") if kept.startswith("auto (") else kept
+    key, _, value = kept.partition(" (K), ")
+    first = _element_bytes(key, plan)
+    return first, _element_bytes(value.removesuffix(" (V)"), plan) if value else first
 
 
-def _element_bytes(name: str, plain: float) -> float:
+def _element_bytes(name: str, plan: Plan) -> float:
     try:
         return number_type(name).bits / 8
     except UnknownOptionError:
-        return 1.0 if name.startswith("fp8") else plain
+        return 1.0 if name.startswith("fp8") else _planned_element_bytes(plan)
+
+
+def _planned_element_bytes(plan: Plan) -> float:
+    work, depth = plan_work(plan), float(plan.memory.context_tokens)
+    grown = work.cache_bytes(depth + 1, 1.0, 1.0) - work.cache_bytes(depth, 1.0, 1.0)
+    plain = number_type(plan.spec.number_type).bits / 8
+    return plan.memory.kv_cache_bytes_per_token / grown if grown > 0 else plain
 
 
 def _work(spec: ModelSpec, weights: str | None) -> Work:

@@ -62,13 +62,22 @@ def test_every_figure_has_an_interval_a_basis_and_a_source() -> None:
 
 @pytest.mark.requirement("FR-SPEED-FIGURES")
 def test_the_figures_agree_with_each_other() -> None:
-    """TPOT is 1 / decode; TTFT is the prompt and one step; one user's aggregate is the user's."""
+    """TPOT is 1 / decode; TTFT is the prompt, whose last token gives the first; one user's aggregate is the user's."""
     answer = estimate(made(), PROMPT)
     assert answer.tpot_seconds is not None
     assert answer.ttft_seconds is not None
     assert answer.aggregate_tokens_per_second == answer.decode_tokens_per_second
     assert answer.tpot_seconds.value == pytest.approx(1 / decode(answer))
-    assert answer.ttft_seconds.value == pytest.approx(2048 / prefill(answer) + 1 / decode(answer))
+    assert answer.ttft_seconds.value == pytest.approx(2048 / prefill(answer))
+
+
+@pytest.mark.requirement("FR-SPEED-FIGURES")
+def test_a_prompt_of_one_token_is_a_step() -> None:
+    """The first token of the shortest prompt takes what one step takes, and not two."""
+    answer = estimate(made(), Traffic(prompt_tokens=1, output_tokens=8))
+    assert answer.ttft_seconds is not None
+    assert answer.tpot_seconds is not None
+    assert answer.ttft_seconds.value == pytest.approx(answer.tpot_seconds.value, rel=0.2)
 
 
 @pytest.mark.requirement("FR-SPEED-MODEL")
