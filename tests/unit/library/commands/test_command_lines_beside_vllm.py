@@ -71,12 +71,17 @@ CASES: dict[str, tuple[str, str, str | None, dict[str, str]]] = {
         "llama.cpp",
         {"n_ctx": "0", "n_parallel": "1", "cpu_moe": "on"},
     ),
-    "llama app": ("llama serve -hf a/b:Q8_0 -np 1", "hf:a/b:Q8_0", "llama.cpp", {"n_parallel": "1"}),
+    "llama app": (
+        "llama serve -hf a/b:Q8_0 -np 1",
+        "hf:a/b:Q8_0",
+        "llama.cpp",
+        {"n_ctx": "0", "n_parallel": "1"},
+    ),
     "llama-run": (
         "llama-run -ngl 99 hf://a/b/c.gguf",
         "hf:a/b/c.gguf",
         "llama.cpp",
-        {"n_ctx": "0", "n_ctx": "0", "n_gpu_layers": "99", "n_parallel": "1"},
+        {"n_ctx": "0", "n_gpu_layers": "99", "n_parallel": "1"},
     ),
     "llama bare fa": (
         "llama-server -m x.gguf -fa -ngl 10 -np 1",
