@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hwledger.device.catalogue import parse_devices
 from hwledger.device.spec import DeviceSpec
@@ -165,6 +165,13 @@ def speed(made: Plan, traffic: "Traffic | None" = None, *, node: "Node | None" =
     return estimate(
         made, traffic, node=node, calibration=load_calibration(), power_share=plan_power_share(made)
     )
+
+
+def cost(made: Plan, fast: "Throughput") -> dict[str, Any] | None:
+    """Return the cost of a plan's devices, and of a million tokens at that speed, as the JSON contract has it."""
+    from hwledger.planner.solve.document import plan_cost_document  # noqa: PLC0415 - start-up time
+
+    return plan_cost_document(made, fast)
 
 
 def calibrate(

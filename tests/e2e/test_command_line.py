@@ -35,7 +35,8 @@ def test_a_config_is_planned_from_its_file_and_its_folder(tmp_path: Path) -> Non
 def test_a_plain_plan_loads_nothing_that_it_does_not_need(engine: str) -> None:
     """A name of the catalogue is planned without arrays, HTTP, the hub or the readers of servers."""
     heavy = ("numpy", "httpx2", "huggingface_hub", "psutil", "pynvml", "hwledger.library.serving.detect",
-             "hwledger.library.commands.reading", "hwledger.library.net.http")  # fmt: skip
+             "hwledger.library.commands.reading", "hwledger.library.net.http", "hwledger.planner.throughput",
+             "hwledger.planner.solve")  # fmt: skip
     script = (
         "import sys; from hwledger.cli import run; "
         f"code = run(['plan', 'Qwen/Qwen3-32B', '--engine', {engine!r}, '--json']); "

@@ -99,7 +99,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     a model. Exit code 3 says that it does not fit, or that nothing holds the limits of --solve.
     """
     check_export(target, asked, force=force, as_json=as_json)
-    from hwledger.app import named_node, plan, speed
+    from hwledger.app import cost, named_node, plan, speed
     from hwledger.cli.access import reading
     from hwledger.cli.solving import answer, check_asked
     from hwledger.planner.fit import Verdict
@@ -131,9 +131,8 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     if as_json:
         from hwledger.cli.output import write_json
         from hwledger.planner.document import plan_document
-        from hwledger.planner.solve.document import plan_cost_document
 
-        write_json({**plan_document(made, fast), "cost": plan_cost_document(made, fast)})
+        write_json({**plan_document(made, fast), "cost": cost(made, fast) if fast else None})
     else:
         from hwledger.cli.output import make_console
         from hwledger.screens.plan import plan_screen

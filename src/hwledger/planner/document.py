@@ -7,15 +7,16 @@ import json
 from collections import Counter
 from dataclasses import asdict
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hwledger.model.spec import ModelSpec
 from hwledger.planner.fit import Change
 from hwledger.planner.memory import HOST, Category, Component
 from hwledger.planner.plan import DevicePlan, LayerPlan, Plan
-from hwledger.planner.throughput import Throughput, estimate
-from hwledger.planner.throughput.document import throughput_document
 from hwledger.planner.weights import weigh
+
+if TYPE_CHECKING:
+    from hwledger.planner.throughput import Throughput
 
 PLAN_SCHEMA = "hwledger.plan/1"
 SHOW_SCHEMA = "hwledger.show/1"
@@ -29,7 +30,7 @@ def schema(name: str) -> dict[str, Any]:
     return parsed
 
 
-def plan_document(plan: Plan, throughput: Throughput | None = None) -> dict[str, Any]:
+def plan_document(plan: Plan, throughput: "Throughput | None" = None) -> dict[str, Any]:
     """Return a plan as ``hwledger.plan/1``; all sizes in bytes.
 
     Args:
@@ -37,7 +38,6 @@ def plan_document(plan: Plan, throughput: Throughput | None = None) -> dict[str,
         throughput: its speed; as ``estimate`` says it where ``None``. Without a device there is none.
     """
     memory = plan.memory
-    speed = (throughput or estimate(plan)) if plan.request.devices else None
     return {
         "schema": PLAN_SCHEMA,
         "model": model_document(plan.spec),
@@ -54,8 +54,15 @@ def plan_document(plan: Plan, throughput: Throughput | None = None) -> dict[str,
         "fit": _fit(plan),
         "warnings": list(memory.warnings),
         "program": plan.program or None,
-        "throughput": throughput_document(speed) if speed else None,
+        "throughput": _throughput(plan, throughput) if plan.request.devices else None,
     }
+
+
+def _throughput(plan: Plan, known: "Throughput | None") -> dict[str, Any]:
+    from hwledger.planner.throughput import estimate  # noqa: PLC0415 - start-up time
+    from hwledger.planner.throughput.document import throughput_document  # noqa: PLC0415
+
+    return throughput_document(known or estimate(plan))
 
 
 def show_document(spec: ModelSpec) -> dict[str, Any]:
