@@ -31,7 +31,10 @@ def solve_layout(question: Question) -> Answer:
     if not holding:
         nearest = least_missed([way for _, way in ways])
         words = next((w for w, way in ways if way is nearest), "")
-        solution = Solution(kind="layout", value=words, measured=nearest) if nearest else None
+        solution = (
+            Solution(kind="layout", value=words, measured=nearest, limited_by=(why_not(nearest),))
+            if nearest else None
+        )  # fmt: skip
         return Answer(
             unknowns=("devices",), nearest=solution, refused=refused, searched=len(ways), refusals=counts
         )

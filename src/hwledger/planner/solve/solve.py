@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import ceil
 from typing import Final
 
 from hwledger.errors import UnknownOptionError, UsageError
-from hwledger.planner.solve.answer import Answer, Solution
-from hwledger.planner.solve.arrivals import Load
+from hwledger.planner.solve.answer import Answer, Solution, nearest_of
+from hwledger.planner.solve.arrivals import Arrivals
 from hwledger.planner.solve.devices import solve_devices
 from hwledger.planner.solve.numbers import solve_context, solve_load, solve_users
 from hwledger.planner.solve.offload import solve_layout
+from hwledger.planner.solve.overload import keep_up
 from hwledger.planner.solve.question import UNKNOWNS, Progress, Question
 from hwledger.planner.solve.types import solve_kv_cache, solve_weights
 
@@ -36,9 +38,10 @@ def solve(question: Question, unknown: str, progress: Progress | None = None) ->
         raise UsageError(
             f"the largest or best {unknown} depends on the device; give --device, or solve for devices"
         )
-    question, load, notes = _loaded(question, unknown)
-    answer = _solved(question, unknown, progress)
-    return replace(answer, load=load, notes=(*notes, *answer.notes))
+    arrivals = question.arrivals
+    if arrivals is None or not question.request.devices:
+        return _solved(question, unknown, progress)
+    return _loaded(question, arrivals, unknown, progress)
 
 
 def _solved(question: Question, unknown: str, progress: Progress | None) -> Answer:
@@ -57,21 +60,21 @@ def _solved(question: Question, unknown: str, progress: Progress | None) -> Answ
             return _all(question, progress)
 
 
-def _loaded(question: Question, unknown: str) -> tuple[Question, Load | None, tuple[str, ...]]:
-    """With arrivals: the users that they make are what every plan has to hold."""
-    arrivals = question.arrivals
-    if arrivals is None or not question.request.devices:
-        return question, None, ()
+def _loaded(question: Question, arrivals: Arrivals, unknown: str, progress: Progress | None) -> Answer:
+    """With arrivals: every plan has to hold the users that they make, and answer as fast as they arrive."""
     closed = replace(question, arrivals=None, prompt=arrivals.prompt, output=arrivals.output)
+    rate = replace(question.limits, min_requests_per_second=arrivals.requests_per_second)
+    kept = replace(closed, limits=rate)
     load, why = solve_load(closed, arrivals)
     if load is None:
-        return closed, None, (why,)
+        return keep_up(kept, unknown, why, lambda asked: _solved(asked, unknown, progress))
     if unknown == "concurrency":
-        return closed, load, ()
-    users = max(1, load.p99)
-    held = question.vary(question.request, concurrency=users)
+        return replace(_solved(closed, unknown, progress), load=load)
+    users = max(1, load.p99, ceil(load.little))
+    held = replace(kept, request=question.vary(question.request, concurrency=users))
     note = f"planned for {users:,} requests at once, the 99th percentile of the arrivals"
-    return replace(closed, request=held), load, (note,)
+    answer = _solved(held, unknown, progress)
+    return replace(answer, load=load, notes=(note, *answer.notes))
 
 
 def _devices(question: Question, progress: Progress | None) -> Answer:
@@ -122,7 +125,7 @@ def _joined(unknowns: Sequence[str], *answers: Answer) -> Answer:
         solutions=tuple(one for answer in answers for one in answer.solutions),
         front=max((answer.front for answer in answers), key=len, default=()),
         refused=tuple({one.what: one for answer in answers for one in answer.refused}.values()),
-        nearest=None if holds else next((a.nearest for a in answers if a.nearest), None),
+        nearest=None if holds else nearest_of([answer.nearest for answer in answers if answer.nearest]),
         searched=sum(answer.searched for answer in answers),
         refusals=tuple(_sums(answers).items()),
         notes=tuple(dict.fromkeys(note for answer in answers for note in answer.notes)),

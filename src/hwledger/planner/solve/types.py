@@ -92,5 +92,5 @@ def _answer(
 def _solution(unknown: str, kind: str, name: str | None, measured: Measured) -> Solution:
     return Solution(
         kind=unknown, value=type_words(kind, name, measured), measured=measured,
-        notes=evidence_notes(kind, name),
+        notes=evidence_notes(kind, name), limited_by=() if measured.holds else (why_not(measured),),
     )  # fmt: skip
