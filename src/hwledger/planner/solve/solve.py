@@ -1,6 +1,6 @@
 """The solver: from a question and what is unknown to answers."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from math import ceil
 from typing import Final
@@ -8,12 +8,15 @@ from typing import Final
 from hwledger.errors import UnknownOptionError, UsageError
 from hwledger.planner.solve.answer import Answer, Solution, nearest_of
 from hwledger.planner.solve.arrivals import Arrivals
-from hwledger.planner.solve.devices import solve_devices
+from hwledger.planner.solve.choices import types_on
+from hwledger.planner.solve.devices import devices_words, solve_devices
 from hwledger.planner.solve.numbers import solve_context, solve_load, solve_users
-from hwledger.planner.solve.offload import solve_layout
+from hwledger.planner.solve.offload import host_words, solve_layout
 from hwledger.planner.solve.overload import keep_up
+from hwledger.planner.solve.quality import WEIGHTS
 from hwledger.planner.solve.question import UNKNOWNS, Progress, Question
-from hwledger.planner.solve.types import solve_kv_cache, solve_weights
+from hwledger.planner.solve.types import best_type, solve_kv_cache, solve_weights
+from hwledger.units import format_tokens
 
 NEEDS_DEVICES: Final = frozenset({"context", "concurrency", "weights", "kv-cache"})
 
@@ -40,8 +43,20 @@ def solve(question: Question, unknown: str, progress: Progress | None = None) ->
         )
     arrivals = question.arrivals
     if arrivals is None or not question.request.devices:
-        return _solved(question, unknown, progress)
-    return _loaded(question, arrivals, unknown, progress)
+        answer = _solved(question, unknown, progress)
+    else:
+        answer = _loaded(question, arrivals, unknown, progress)
+    return replace(answer, notes=(*_too_long(question, unknown), *answer.notes))
+
+
+def _too_long(question: Question, unknown: str) -> Iterator[str]:
+    """That the context is more than the model was made for, where it is not what is looked for."""
+    made, wanted = question.request.spec.context_length, question.request.workload.context_tokens
+    if made and wanted > made and unknown != "context":
+        yield (
+            f"a context of {format_tokens(wanted)} tokens is over the {format_tokens(made)} that the model "
+            "was made for"
+        )
 
 
 def _solved(question: Question, unknown: str, progress: Progress | None) -> Answer:
@@ -96,7 +111,7 @@ def _all(question: Question, progress: Progress | None) -> Answer:
     given = question.request.devices
     unknowns = free if given else ["devices", *free]
     found = solve_devices(question, unknowns, progress)
-    answers = [found]
+    answers = [_with_host(question, found) if given and "weights" in free else found]
     if given and not found.holds:
         answers.insert(0, solve_layout(question))
     best = next((one for answer in answers for one in answer.solutions), None)
@@ -109,6 +124,22 @@ def _all(question: Question, progress: Progress | None) -> Answer:
             _told(solve_users(at), best) if "concurrency" not in question.given else Answer(unknowns=())
         ]
     return _joined(("all",), *answers)
+
+
+def _with_host(question: Question, found: Answer) -> Answer:
+    """With the type that loses least where a part of it may stay in host memory, if it loses less."""
+    typed = next(iter(solve_weights(question).solutions), None)
+    if typed is None or not host_words(typed.measured.request):
+        return found
+    names = types_on(question.profile.name, WEIGHTS, question.request.devices)
+    mine = typed.measured.request.weights
+    others = [one.measured.request.weights for one in found.solutions]
+    if mine in others or best_type(WEIGHTS, [n for n in names if n in {mine, *others}] or [mine]) != mine:
+        return found
+    words = f"{devices_words(question.request.devices)}, {typed.value}"
+    best = replace(typed, kind="quality", value=words)
+    rest = (one for one in found.solutions if one.kind != "quality")
+    return replace(found, solutions=(best, *rest), front=(*found.front, best) if found.front else ())
 
 
 def _told(answer: Answer, best: Solution) -> Answer:

@@ -10,7 +10,7 @@ from hwledger.planner.solve.solve import solve
 from hwledger.planner.solve.whatif import what_if
 from hwledger.units import GIB
 from support import specs
-from support.solving import device, question, slow_with_depth, unknown_speed
+from support.solving import device, question, shortened, slow_with_depth, unknown_speed
 
 
 def asked(rate: float, **more: object) -> Question:
@@ -66,3 +66,13 @@ def test_what_if_says_that_the_rate_is_not_served() -> None:
         (missed,) = effect.measured.misses
         assert missed.limit == "min_requests_per_second"
         assert "nobody measured it" in missed.why
+
+
+@pytest.mark.requirement("FR-SOLVE-CONTEXT", "FR-SOLVE-WHY-NOT")
+def test_a_context_over_the_models_own_is_named() -> None:
+    """The limit is the model's, and the answer says so; within it nothing is said."""
+    long = question(shortened(specs.llama_8b(), 1024), "llama.cpp", [device(40 * GIB)], context=2048)
+    notes = solve(long, "weights").notes
+    assert "a context of 2k tokens is over the 1k that the model was made for" in notes
+    within = replace(long, request=long.vary(long.request, context=1024))
+    assert not any("made for" in note for note in solve(within, "weights").notes)
