@@ -72,7 +72,8 @@ def _compared(asked: CompareQuestion, combination: _Combination, access: Access)
     name = _name(asked, combination)
     made = plan(
         model, engine=engine or _engine(model, device, access), context=asked.context,
-        concurrency=asked.concurrency, weights=weights, kv_cache=kv_cache, device=device, options=asked.options, access=access,
+        concurrency=asked.concurrency, weights=weights, kv_cache=kv_cache, device=device,
+        options=asked.options, access=access,
     )  # fmt: skip
     measured = measure(question_of(made), made.request)
     quality = (*quality_of(WEIGHTS, weights), *(quality_of(KV_CACHE, kv_cache) if kv_cache else ()))
