@@ -37,6 +37,7 @@ CASES: dict[str, tuple[str, str, str | None, dict[str, str]]] = {
         "hf:unsloth/Qwen3-30B-A3B-GGUF:Q5_K_M",
         "llama.cpp",
         {
+            "n_ctx": "0",
             "n_cpu_moe": "10",
             "tensor_split": "3,1",
             "split_mode": "layer",
@@ -56,32 +57,37 @@ CASES: dict[str, tuple[str, str, str | None, dict[str, str]]] = {
         "llama-cli -mu https://huggingface.co/a/b/resolve/main/c.gguf --cpu-moe",
         "https://huggingface.co/a/b/resolve/main/c.gguf",
         "llama.cpp",
-        {"cpu_moe": "on", "n_parallel": "1"},
+        {"n_ctx": "0", "cpu_moe": "on", "n_parallel": "1"},
     ),
     "llama windows": (
         ".\\llama-server.exe -m C:\\models\\q.gguf -np 1 -ngl all",
         "C:\\models\\q.gguf",
         "llama.cpp",
-        {"n_parallel": "1", "n_gpu_layers": "all"},
+        {"n_ctx": "0", "n_parallel": "1", "n_gpu_layers": "all"},
     ),
     "llama experts": (
         "llama-server -m x.gguf -np 1 -ot '.ffn_.*_exps.=CPU'",
         "x.gguf",
         "llama.cpp",
-        {"n_parallel": "1", "cpu_moe": "on"},
+        {"n_ctx": "0", "n_parallel": "1", "cpu_moe": "on"},
     ),
-    "llama app": ("llama serve -hf a/b:Q8_0 -np 1", "hf:a/b:Q8_0", "llama.cpp", {"n_parallel": "1"}),
+    "llama app": (
+        "llama serve -hf a/b:Q8_0 -np 1",
+        "hf:a/b:Q8_0",
+        "llama.cpp",
+        {"n_ctx": "0", "n_parallel": "1"},
+    ),
     "llama-run": (
         "llama-run -ngl 99 hf://a/b/c.gguf",
         "hf:a/b/c.gguf",
         "llama.cpp",
-        {"n_gpu_layers": "99", "n_parallel": "1"},
+        {"n_ctx": "0", "n_gpu_layers": "99", "n_parallel": "1"},
     ),
     "llama bare fa": (
         "llama-server -m x.gguf -fa -ngl 10 -np 1",
         "x.gguf",
         "llama.cpp",
-        {"flash_attn": "on", "n_gpu_layers": "10", "n_parallel": "1"},
+        {"n_ctx": "0", "flash_attn": "on", "n_gpu_layers": "10", "n_parallel": "1"},
     ),
     "llama docker": (
         (

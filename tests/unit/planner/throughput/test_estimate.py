@@ -62,7 +62,7 @@ def test_every_figure_has_an_interval_a_basis_and_a_source() -> None:
 
 @pytest.mark.requirement("FR-SPEED-FIGURES")
 def test_the_figures_agree_with_each_other() -> None:
-    """TPOT is 1 / decode; TTFT is the prompt, whose last token gives the first; one user's aggregate is the user's."""
+    """TPOT is 1 / decode; TTFT is the prompt; one user alone is the aggregate."""
     answer = estimate(made(), PROMPT)
     assert answer.tpot_seconds is not None
     assert answer.ttft_seconds is not None
