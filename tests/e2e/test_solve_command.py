@@ -151,3 +151,34 @@ def test_what_cannot_be_compared_is_refused(arguments: tuple[str, ...]) -> None:
     done = run("compare", *arguments, "--offline")
     assert done.returncode in {2, 4, 5}
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.requirement("FR-SOLVE-FIT", "NFR-BAD-INPUT")
+def test_fit_refuses_a_type_that_there_is_not() -> None:
+    """A type that nobody knows is bad input, not a list of models that do not run."""
+    done = run("fit", "Qwen3-8B", "--device", "RTX 4090", "--catalogue", "--weights", "zork")
+    assert done.returncode == 2
+    assert "zork" in done.stderr
+
+
+@pytest.mark.requirement("FR-SOLVE-COMPARE")
+def test_compare_takes_an_engine_that_runs_on_the_devices() -> None:
+    """A Mac is not planned with an engine that does not run on it; an engine by name is kept."""
+    asked = ("compare", "Qwen/Qwen3-8B", "--device", "M4 Max 64GB", "--device", "RTX 4090")
+    engines = next(line for line in run(*asked).stdout.splitlines() if line.startswith("engine"))
+    assert re.search(r"mlx .*vllm ", engines)
+    named = run(*asked, "--engine", "llama.cpp").stdout
+    assert "mlx" not in named
+
+
+@pytest.mark.requirement("FR-SOLVE-LOAD", "FR-SOLVE-CLI")
+def test_more_than_is_served_exits_with_3() -> None:
+    """A rate that one device does not serve is a limit that is missed, in the document as well."""
+    load = ("--rps", "1000000", "--prompt", "1", "--output", "1", "--json")
+    done = run("plan", "Qwen/Qwen3-8B", "--engine", "vllm", "--device", "RTX 4090", "--solve", "all", *load)
+    assert done.returncode == 3
+    found = json.loads(done.stdout)
+    jsonschema.validate(found, schema("hwledger.plan/1"))
+    nearest = next(one for one in found["solutions"] if one["role"] == "nearest")
+    assert not nearest["holds"]
+    assert [one["limit"] for one in nearest["misses"]] == ["min_requests_per_second"]

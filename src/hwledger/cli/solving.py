@@ -131,7 +131,7 @@ def draw(console: "Console", screen: "SolveScreen") -> None:
         console.print(Text(f"\n{FRONT}:"))
         write_table(COLUMNS, screen.front)
     if screen.refused:
-        console.print(Text("\nWhy not:", "bold"))
+        console.print(Text("Why not:" if screen.front else "\nWhy not:", "bold"))  # a table ends in a blank
         for what, why in screen.refused:
             console.print(Text(f"  • {what}: {why}"))
     for line in (screen.counts, *screen.notes):

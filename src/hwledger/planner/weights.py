@@ -89,6 +89,16 @@ def weight_types() -> tuple[str, ...]:
     return (*packings, *BASES, *(name for name in number_types() if name.upper() not in BASES))
 
 
+def check_weight_type(name: str) -> None:
+    """Check that ``weigh`` knows a type.
+
+    Raises:
+        UnknownOptionError: there is no such type.
+    """
+    if name.lower() not in named_packings() and not is_ggml_mix(name):
+        _known_type(name)
+
+
 def _stored(spec: ModelSpec) -> WeightTable:
     plain = number_type(spec.number_type)
     if spec.stored_tensors:

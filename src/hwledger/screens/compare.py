@@ -8,10 +8,12 @@ from hwledger.app import plan, question_of
 from hwledger.errors import UsageError
 from hwledger.library.access import Access
 from hwledger.planner.fit import Verdict
+from hwledger.planner.solve.choices import engine_runs_on
 from hwledger.planner.solve.document import per_million
 from hwledger.planner.solve.limits import seconds
 from hwledger.planner.solve.quality import KV_CACHE, WEIGHTS, quality_words
 from hwledger.planner.solve.question import Measured, measure
+from hwledger.planner.solve.ranking import engine_for
 from hwledger.planner.solve.whatif import quality_of
 from hwledger.planner.throughput import Figure
 from hwledger.screens.speed import digits
@@ -69,14 +71,25 @@ def _compared(asked: CompareQuestion, combination: _Combination, access: Access)
     model, device, engine, weights, kv_cache = combination
     name = _name(asked, combination)
     made = plan(
-        model, engine=engine, context=asked.context, concurrency=asked.concurrency, weights=weights,
-        kv_cache=kv_cache, device=device, options=asked.options, access=access,
+        model, engine=engine or _engine(model, device, access), context=asked.context,
+        concurrency=asked.concurrency, weights=weights, kv_cache=kv_cache, device=device,
+        options=asked.options, access=access,
     )  # fmt: skip
     measured = measure(question_of(made), made.request)
     quality = (*quality_of(WEIGHTS, weights), *(quality_of(KV_CACHE, kv_cache) if kv_cache else ()))
     return Compared(
         name=name, measured=measured, engine=f"{made.engine} {made.request.version}", quality=quality
     )
+
+
+def _engine(model: str, device: str | None, access: Access) -> str | None:
+    """``None``, the format's own engine, where the devices run it; else the engine of ``hwledger fit``."""
+    if device is None:
+        return None
+    made = plan(model, device=device, access=access)
+    devices = made.request.devices
+    runs = all(engine_runs_on(made.engine, one, len(devices)) for one in devices)
+    return None if runs else engine_for(made.spec, devices)
 
 
 def _name(asked: CompareQuestion, combination: _Combination) -> str:

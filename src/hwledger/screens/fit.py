@@ -11,6 +11,7 @@ from hwledger.library.catalogue import search
 from hwledger.planner.solve.limits import Limits
 from hwledger.planner.solve.quality import WEIGHTS, quality_words
 from hwledger.planner.solve.ranking import Fitted, Mode, fit_model
+from hwledger.planner.weights import check_weight_type
 from hwledger.screens.column import Column
 from hwledger.screens.speed import digits
 from hwledger.units import format_count, format_gib
@@ -78,7 +79,12 @@ def fit_all(
         local: look at the models on this machine.
         catalogue: look at the catalogue.
         seen: is told the name of each model before it is planned.
+
+    Raises:
+        UnknownOptionError: there is no such type of weights.
     """  # fmt: skip
+    if asked.weights:
+        check_weight_type(asked.weights)
     found, estimate = [], estimator()
     for name, open_it in [*(_catalogue(words) if catalogue else ()), *(_local(words) if local else ())]:
         if seen:

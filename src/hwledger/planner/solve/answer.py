@@ -7,7 +7,7 @@ from typing import Final
 from hwledger.planner.fit import Verdict
 from hwledger.planner.solve.arrivals import Load
 from hwledger.planner.solve.limits import Miss
-from hwledger.planner.solve.question import Measured
+from hwledger.planner.solve.question import Measured, least_missed
 
 TITLES: Final = {
     "context": "Largest context",
@@ -102,6 +102,12 @@ def why_not(measured: Measured) -> str:
     if measured.plan is None:
         return measured.refusal
     return "; ".join(one.why for one in measured.misses) or "every limit holds"
+
+
+def nearest_of(tried: Sequence[Solution]) -> Solution | None:
+    """Return the nearest of several nearest ways."""
+    best = least_missed([one.measured for one in tried])
+    return next((one for one in tried if one.measured is best), None)
 
 
 def tight(measured: Measured) -> bool:

@@ -15,6 +15,8 @@ from hwledger.units import parse_size
 SIMULATED: Final = 4000
 """Requests that a simulation lets arrive; the first fifth warms it up."""
 MOST_TOKENS: Final = 1 << 24
+ROUNDED: Final = 0.015
+"""How far the shares of lengths may be from 1: thirds are written as 0.33."""
 _LOGNORMAL: Final = re.compile(r"lognormal\(\s*([^,]+),\s*([\d.]+)\s*\)", re.IGNORECASE)
 _HOW: Final = "write 2000, 500-4000, 200:0.7,4000:0.3 or lognormal(2000,0.8)"
 
@@ -61,7 +63,7 @@ def parse_lengths(text: str) -> Lengths:
     """Return the lengths that ``2000``, ``500-4000``, ``200:0.7,4000:0.3`` or ``lognormal(2000,0.8)`` mean.
 
     Raises:
-        UsageError: the text is none of these.
+        UsageError: the text is none of these, or its shares do not add up to 1.
     """
     plain = text.strip()
     try:
@@ -85,6 +87,8 @@ def _lengths(text: str) -> Lengths:
         weights = tuple(float(weight) for _, weight in pairs)
         if min(weights) < 0 or not 0 < sum(weights) < inf:
             raise ValueError
+        if abs(sum(weights) - 1) > ROUNDED:
+            raise UsageError(f"the shares of {text!r} add up to {sum(weights):g}; they have to add up to 1")
         return Lengths(text, "mix", values, weights)
     low, dash, high = text.partition("-")
     if dash:

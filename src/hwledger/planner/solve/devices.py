@@ -13,7 +13,7 @@ from hwledger.planner.solve.arrivals import Arrivals
 from hwledger.planner.solve.blocks import Block, Devices, blocks
 from hwledger.planner.solve.choices import counts_on, engine_runs_on, layout_words, type_choices
 from hwledger.planner.solve.front import Rows, front_of, spread
-from hwledger.planner.solve.limits import LABELS
+from hwledger.planner.solve.limits import LABELS, OF_MEMORY
 from hwledger.planner.solve.numbers import resident_tokens
 from hwledger.planner.solve.pace import Paces
 from hwledger.planner.solve.quality import KV_CACHE, WEIGHTS
@@ -242,13 +242,14 @@ def _front(question: Question, table: Table, rows: Rows) -> Iterator[Solution]:
 
 
 def _nearest(table: Table, misses: Rows) -> int | None:
-    """The row that misses fewest limits, then least of them; of those that an engine runs at all."""
+    """Of the rows that an engine runs: one that fits, then that misses fewest limits, then least of them."""
     total = sum(np.where(np.isfinite(over), over, 1e9) for over in table.excess.values())
     able = table.excess[ENGINE] == 0
     rows = np.flatnonzero(able)
     if not len(rows):
         return None
-    return int(rows[np.lexsort((table.rank[rows], np.asarray(total)[rows], misses[rows]))[0]])
+    unfit = np.any([table.excess[name] > 0 for name in OF_MEMORY & table.excess.keys()], axis=0)
+    return int(rows[np.lexsort((table.rank[rows], np.asarray(total)[rows], misses[rows], unfit[rows]))[0]])
 
 
 def _refused(question: Question, table: Table, misses: Rows) -> Iterator[Refused]:

@@ -9,6 +9,8 @@ from hwledger.errors import UsageError
 from hwledger.units import format_bytes
 
 MEMORY: Final = "memory"
+WHOLE: Final = 100
+"""Requests per second from which on they are written without a fraction."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +91,8 @@ LABELS: Final = {
     "ram_bytes": "host memory",
     "min_requests_per_second": "requests answered per second",
 }
+OF_MEMORY: Final = frozenset({MEMORY, "ram_bytes"})
+"""Limits without which a way does not run at all."""
 LOWER: Final = frozenset({"min_tokens_per_second", "min_requests_per_second"})
 """Limits that have to be reached; all others must not be exceeded."""
 
@@ -106,7 +110,7 @@ _SHOWN: Final[dict[str, Callable[[float], str]]] = {
     "max_watts": lambda value: f"{value:,.0f} W",
     "max_price_per_hour": lambda value: f"{value:.3g} USD/h",
     "ram_bytes": format_bytes,
-    "min_requests_per_second": lambda value: f"{value:.3g}/s",
+    "min_requests_per_second": lambda value: f"{value:,.0f}/s" if value >= WHOLE else f"{value:.3g}/s",
 }
 
 

@@ -8,7 +8,7 @@ from typing import Final
 from hwledger.planner.changes import find_changes
 from hwledger.planner.solve.answer import Answer, Solution, refused_of, tight, why_not
 from hwledger.planner.solve.arrivals import Arrivals, Lengths, Load, little, simulate
-from hwledger.planner.solve.limits import MEMORY
+from hwledger.planner.solve.limits import MEMORY, WHOLE
 from hwledger.planner.solve.question import Measured, Question, measure
 from hwledger.planner.solve.search import largest
 from hwledger.units import format_gib, format_tokens
@@ -48,12 +48,12 @@ def _breaks(question: Question) -> tuple[int, ...]:
 def solve_users(question: Question) -> Answer:
     """Return the most users at full contexts, and at the lengths that were given."""
     request = question.request
-    top, named = _most_users(question)
+    top, named = most_users(question)
 
     def at(users: int) -> Measured:
         return measure(question, question.vary(request, concurrency=users), speed=False)
 
-    best = largest(1, top, lambda users: at(users).holds)
+    best = largest(1, top, lambda users: at(users).holds, (request.workload.concurrency,))
     solutions = []
     if best is not None:
         limited = (named,) if best == top else (f"{best + 1:,} users: {why_not(at(best + 1))}",)
@@ -67,7 +67,8 @@ def solve_users(question: Question) -> Answer:
     return Answer(unknowns=("concurrency",), solutions=tuple(solutions), searched=top)
 
 
-def _most_users(question: Question) -> tuple[int, str]:
+def most_users(question: Question) -> tuple[int, str]:
+    """Return how many users an engine takes at once at most, and why not more."""
     plan = measure(question, question.vary(question.request, concurrency=1), speed=False).plan
     seqs = plan.memory.options.get("max_num_seqs") if plan else None
     if isinstance(seqs, int):
@@ -127,25 +128,26 @@ def resident_tokens(prompt: Lengths, output: Lengths, users: int, seed: int) -> 
 
 def solve_load(question: Question, arrivals: Arrivals) -> tuple[Load | None, str]:
     """Return the requests at once that arrivals make, or why they cannot be served."""
-    top, _ = _most_users(question)
+    top, _ = most_users(question)
     known: dict[int, tuple[float, float] | None] = {}
 
     def times(users: int) -> tuple[float, float] | None:
         if users not in known:
-            known[users] = _times(question, users)
+            known[users] = times_of(question, users)
         return known[users]
 
     if times(1) is None:
         return None, "the load cannot be found: TTFT and TPOT are not known"
     law = little(arrivals, times, top)
-    rate = f"{arrivals.requests_per_second:g} requests per second"
+    asked = arrivals.requests_per_second
+    rate = f"{f'{asked:,.0f}' if asked >= WHOLE else f'{asked:g}'} requests per second"
     if law is None:
         return None, f"{rate} are more than are served: with {top:,} requests at once they still pile up"
     return simulate(arrivals, times, law=law, seed=question.seed), ""
 
 
-def _times(question: Question, users: int) -> tuple[float, float] | None:
-    """TTFT and TPOT with so many requests at once, as if nobody had to queue."""
+def times_of(question: Question, users: int) -> tuple[float, float] | None:
+    """Return TTFT and TPOT with so many requests at once, as if nobody had to queue; ``None``: not known."""
     request = question.vary(question.request, concurrency=users)
     throughput = measure(question, request).throughput
     if throughput is None or throughput.ttft_seconds is None or throughput.tpot_seconds is None:

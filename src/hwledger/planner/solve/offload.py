@@ -8,6 +8,7 @@ from hwledger.model.spec import ModelSpec
 from hwledger.planner.request import Request
 from hwledger.planner.solve.answer import Answer, Solution, counted, refused_of, why_not
 from hwledger.planner.solve.choices import Layout, layout_words, layouts_of
+from hwledger.planner.solve.limits import MEMORY
 from hwledger.planner.solve.question import Measured, Question, least_missed, measure
 from hwledger.planner.solve.search import largest
 
@@ -31,7 +32,10 @@ def solve_layout(question: Question) -> Answer:
     if not holding:
         nearest = least_missed([way for _, way in ways])
         words = next((w for w, way in ways if way is nearest), "")
-        solution = Solution(kind="layout", value=words, measured=nearest) if nearest else None
+        solution = (
+            Solution(kind="layout", value=words, measured=nearest, limited_by=(why_not(nearest),))
+            if nearest else None
+        )  # fmt: skip
         return Answer(
             unknowns=("devices",), nearest=solution, refused=refused, searched=len(ways), refusals=counts
         )
@@ -95,6 +99,29 @@ def offloads(question: Question) -> Iterator[Layout]:
     most = largest(0, layers + 1, lambda count: _fits(question, {"n_gpu_layers": count}))
     if most is not None and most <= layers:
         yield {"n_gpu_layers": most}
+
+
+def with_host(question: Question, request: Request) -> Measured:
+    """Return a request measured; where devices do not hold it, its best way with parts in host memory.
+
+    Only where a limit of speed or of host memory is set: without one the largest type would always be
+    answered, however slow; and not where the user says how devices and host share the model.
+    """
+    measured = measure(question, request)
+    limits, own = question.limits, any(name in request.options for name in LAYOUT_OPTIONS)
+    unfit = measured.plan is not None and any(one.limit == MEMORY for one in measured.misses)
+    able = "n_gpu_layers" in question.profile.options and (limits.of_speed or limits.ram_bytes)
+    if own or not unfit or not able:
+        return measured
+    typed = replace(question, request=request)
+    ways = [measure(typed, with_layout(typed, layout)) for layout in offloads(typed)]
+    holding = [way for way in ways if way.holds]
+    return max(holding, key=_rank) if holding else least_missed([measured, *ways]) or measured
+
+
+def host_words(request: Request) -> str:
+    """Return what of a request stays in host memory, in words; empty: nothing."""
+    return layout_words({k: v for k, v in request.options.items() if k in {"n_cpu_moe", "n_gpu_layers"}})
 
 
 def is_moe(spec: ModelSpec) -> bool:

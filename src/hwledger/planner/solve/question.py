@@ -11,7 +11,7 @@ from hwledger.planner.plan import Plan, plan_request
 from hwledger.planner.request import Request, Workload
 from hwledger.planner.solve.arrivals import Arrivals, Lengths
 from hwledger.planner.solve.cost import Cost, cost_of
-from hwledger.planner.solve.limits import MEMORY, Limits, Miss, miss
+from hwledger.planner.solve.limits import MEMORY, OF_MEMORY, Limits, Miss, miss
 from hwledger.planner.throughput import Figure, Throughput, Traffic, traffic_of
 
 UNKNOWNS: Final = ("context", "concurrency", "weights", "kv-cache", "devices", "all")
@@ -212,6 +212,15 @@ def served_per_second(throughput: Throughput | None) -> float | None:
 
 
 def least_missed(ways: Sequence[Measured]) -> Measured | None:
-    """Return the way that comes nearest to the limits: fewest missed, then the least sum of shares over."""
+    """Return the way that comes nearest: one that fits before any that does not, whose speed nobody knows.
+
+    Then the fewest limits missed, then the least sum of shares over.
+    """
     planned = [one for one in ways if one.plan is not None]
-    return min(planned, key=lambda one: (len(one.misses), sum(m.excess for m in one.misses)), default=None)
+    return min(planned, key=distance, default=None)
+
+
+def distance(measured: Measured) -> tuple[bool, int, float]:
+    """Return how far a planned way is from the limits, nearer being less."""
+    unfit = any(one.limit in OF_MEMORY for one in measured.misses)
+    return unfit, len(measured.misses), sum(one.excess for one in measured.misses)

@@ -1,17 +1,22 @@
 """The solver: from a question and what is unknown to answers."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from math import ceil
 from typing import Final
 
 from hwledger.errors import UnknownOptionError, UsageError
-from hwledger.planner.solve.answer import Answer, Solution
-from hwledger.planner.solve.arrivals import Load
-from hwledger.planner.solve.devices import solve_devices
+from hwledger.planner.solve.answer import Answer, Solution, nearest_of
+from hwledger.planner.solve.arrivals import Arrivals
+from hwledger.planner.solve.choices import types_on
+from hwledger.planner.solve.devices import devices_words, solve_devices
 from hwledger.planner.solve.numbers import solve_context, solve_load, solve_users
-from hwledger.planner.solve.offload import solve_layout
+from hwledger.planner.solve.offload import host_words, solve_layout
+from hwledger.planner.solve.overload import keep_up
+from hwledger.planner.solve.quality import WEIGHTS
 from hwledger.planner.solve.question import UNKNOWNS, Progress, Question
-from hwledger.planner.solve.types import solve_kv_cache, solve_weights
+from hwledger.planner.solve.types import best_type, solve_kv_cache, solve_weights
+from hwledger.units import format_tokens
 
 NEEDS_DEVICES: Final = frozenset({"context", "concurrency", "weights", "kv-cache"})
 
@@ -36,9 +41,22 @@ def solve(question: Question, unknown: str, progress: Progress | None = None) ->
         raise UsageError(
             f"the largest or best {unknown} depends on the device; give --device, or solve for devices"
         )
-    question, load, notes = _loaded(question, unknown)
-    answer = _solved(question, unknown, progress)
-    return replace(answer, load=load, notes=(*notes, *answer.notes))
+    arrivals = question.arrivals
+    if arrivals is None or not question.request.devices:
+        answer = _solved(question, unknown, progress)
+    else:
+        answer = _loaded(question, arrivals, unknown, progress)
+    return replace(answer, notes=(*_too_long(question, unknown), *answer.notes))
+
+
+def _too_long(question: Question, unknown: str) -> Iterator[str]:
+    """That the context is more than the model was made for, where it is not what is looked for."""
+    made, wanted = question.request.spec.context_length, question.request.workload.context_tokens
+    if made and wanted > made and unknown != "context":
+        yield (
+            f"a context of {format_tokens(wanted)} tokens is over the {format_tokens(made)} that the model "
+            "was made for"
+        )
 
 
 def _solved(question: Question, unknown: str, progress: Progress | None) -> Answer:
@@ -57,21 +75,21 @@ def _solved(question: Question, unknown: str, progress: Progress | None) -> Answ
             return _all(question, progress)
 
 
-def _loaded(question: Question, unknown: str) -> tuple[Question, Load | None, tuple[str, ...]]:
-    """With arrivals: the users that they make are what every plan has to hold."""
-    arrivals = question.arrivals
-    if arrivals is None or not question.request.devices:
-        return question, None, ()
+def _loaded(question: Question, arrivals: Arrivals, unknown: str, progress: Progress | None) -> Answer:
+    """With arrivals: every plan has to hold the users that they make, and answer as fast as they arrive."""
     closed = replace(question, arrivals=None, prompt=arrivals.prompt, output=arrivals.output)
+    rate = replace(question.limits, min_requests_per_second=arrivals.requests_per_second)
+    kept = replace(closed, limits=rate)
     load, why = solve_load(closed, arrivals)
     if load is None:
-        return closed, None, (why,)
+        return keep_up(kept, unknown, why, lambda asked: _solved(asked, unknown, progress))
     if unknown == "concurrency":
-        return closed, load, ()
-    users = max(1, load.p99)
-    held = question.vary(question.request, concurrency=users)
+        return replace(_solved(closed, unknown, progress), load=load)
+    users = max(1, load.p99, ceil(load.little))
+    held = replace(kept, request=question.vary(question.request, concurrency=users))
     note = f"planned for {users:,} requests at once, the 99th percentile of the arrivals"
-    return replace(closed, request=held), load, (note,)
+    answer = _solved(held, unknown, progress)
+    return replace(answer, load=load, notes=(note, *answer.notes))
 
 
 def _devices(question: Question, progress: Progress | None) -> Answer:
@@ -93,7 +111,7 @@ def _all(question: Question, progress: Progress | None) -> Answer:
     given = question.request.devices
     unknowns = free if given else ["devices", *free]
     found = solve_devices(question, unknowns, progress)
-    answers = [found]
+    answers = [_with_host(question, found) if given and "weights" in free else found]
     if given and not found.holds:
         answers.insert(0, solve_layout(question))
     best = next((one for answer in answers for one in answer.solutions), None)
@@ -106,6 +124,22 @@ def _all(question: Question, progress: Progress | None) -> Answer:
             _told(solve_users(at), best) if "concurrency" not in question.given else Answer(unknowns=())
         ]
     return _joined(("all",), *answers)
+
+
+def _with_host(question: Question, found: Answer) -> Answer:
+    """With the type that loses least where a part of it may stay in host memory, if it loses less."""
+    typed = next(iter(solve_weights(question).solutions), None)
+    if typed is None or not host_words(typed.measured.request):
+        return found
+    names = types_on(question.profile.name, WEIGHTS, question.request.devices)
+    mine = typed.measured.request.weights
+    others = [one.measured.request.weights for one in found.solutions]
+    if mine in others or best_type(WEIGHTS, [n for n in names if n in {mine, *others}] or [mine]) != mine:
+        return found
+    words = f"{devices_words(question.request.devices)}, {typed.value}"
+    best = replace(typed, kind="quality", value=words)
+    rest = (one for one in found.solutions if one.kind != "quality")
+    return replace(found, solutions=(best, *rest), front=(*found.front, best) if found.front else ())
 
 
 def _told(answer: Answer, best: Solution) -> Answer:
@@ -122,7 +156,7 @@ def _joined(unknowns: Sequence[str], *answers: Answer) -> Answer:
         solutions=tuple(one for answer in answers for one in answer.solutions),
         front=max((answer.front for answer in answers), key=len, default=()),
         refused=tuple({one.what: one for answer in answers for one in answer.refused}.values()),
-        nearest=None if holds else next((a.nearest for a in answers if a.nearest), None),
+        nearest=None if holds else nearest_of([answer.nearest for answer in answers if answer.nearest]),
         searched=sum(answer.searched for answer in answers),
         refusals=tuple(_sums(answers).items()),
         notes=tuple(dict.fromkeys(note for answer in answers for note in answer.notes)),

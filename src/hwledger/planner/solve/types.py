@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from hwledger.planner.solve.answer import Answer, Solution, counted, refused_of, why_not
 from hwledger.planner.solve.choices import types_on
+from hwledger.planner.solve.offload import host_words, with_host
 from hwledger.planner.solve.quality import KV_CACHE, WEIGHTS, evidence_of, is_plain, not_worse, quality_words
 from hwledger.planner.solve.question import Measured, Question, least_missed, measure
 from hwledger.planner.weights import weigh
@@ -15,7 +16,7 @@ def solve_weights(question: Question) -> Answer:
     devices = question.request.devices
     names = [n for n in types_on(question.profile.name, WEIGHTS, devices) if _worth(question, n)]
     ways = [
-        (n, measure(question, question.vary(question.request, weights=n or question.request.weights)))
+        (n, with_host(question, question.vary(question.request, weights=n or question.request.weights)))
         for n in names
     ]
     return _answer("weights", WEIGHTS, ways, question)
@@ -67,7 +68,7 @@ def evidence_notes(kind: str, name: str | None) -> tuple[str, ...]:
 def _answer(
     unknown: str, kind: str, ways: Sequence[tuple[str | None, Measured]], question: Question
 ) -> Answer:
-    named = [(type_words(kind, name, way), way) for name, way in ways]
+    named = [(_words(kind, name, way), way) for name, way in ways]
     holding = [name for name, way in ways if way.holds]
     refused = refused_of([(words, way) for words, way in named if not way.holds])
     common = Answer(
@@ -89,8 +90,12 @@ def _answer(
     return replace(common, solutions=(replace(solution, limited_by=limited),), front=front)
 
 
+def _words(kind: str, name: str | None, measured: Measured) -> str:
+    return ", ".join(filter(None, (type_words(kind, name, measured), host_words(measured.request))))
+
+
 def _solution(unknown: str, kind: str, name: str | None, measured: Measured) -> Solution:
     return Solution(
-        kind=unknown, value=type_words(kind, name, measured), measured=measured,
-        notes=evidence_notes(kind, name),
+        kind=unknown, value=_words(kind, name, measured), measured=measured,
+        notes=evidence_notes(kind, name), limited_by=() if measured.holds else (why_not(measured),),
     )  # fmt: skip

@@ -8,6 +8,7 @@ from hwledger.errors import UnknownOptionError, UsageError
 from hwledger.planner.options import parse_options
 from hwledger.planner.request import OptionValue, Request
 from hwledger.planner.solve.choices import rows
+from hwledger.planner.solve.limits import Miss
 from hwledger.planner.solve.quality import KV_CACHE, WEIGHTS, canonical, evidence_of, is_plain
 from hwledger.planner.solve.question import Measured, Question, measure
 from hwledger.planner.throughput import Speculation, Traffic
@@ -82,11 +83,21 @@ def _effect(question: Question, name: str, change: _Change) -> Effect:
     plain, asked = question.estimator, question
     if plain is not None:
         asked = replace(question, estimator=lambda plan, traffic: plain(plan, _changed(traffic, change)))
-    measured = measure(asked, change.request)
+    measured = _kept_up(question, measure(asked, change.request))
     if measured.plan is None:
         return Effect(name=name, measured=measured, notes=(measured.refusal,))
     traffic = _changed(question.traffic(measured.plan), change)
     return Effect(name=name, measured=measured, traffic=traffic, quality=change.quality, notes=change.notes)
+
+
+def _kept_up(question: Question, measured: Measured) -> Measured:
+    """With the arrival rate as a missed limit where the estimate has no figure under it, and says why."""
+    speed = measured.throughput
+    if question.arrivals is None or speed is None or speed.ttft_seconds is not None:
+        return measured
+    why = "; ".join(speed.unknown) or "the speed under these arrivals is not known"
+    over = Miss("min_requests_per_second", question.arrivals.requests_per_second, None, why)
+    return replace(measured, misses=(*measured.misses, over))
 
 
 def _changed(traffic: Traffic, change: _Change) -> Traffic:

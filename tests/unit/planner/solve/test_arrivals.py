@@ -42,7 +42,21 @@ def test_any_text_is_lengths_or_a_usage_error(text: str) -> None:
 
 @pytest.mark.requirement("FR-SOLVE-LOAD", "NFR-BAD-INPUT")
 @pytest.mark.parametrize(
-    "text", ["", "0", "-5", "5-2", "4:x", "4:0", "1:-1,2:3", "lognormal(0,1)", "lognormal(5,9)", "1e99"]
+    "text",
+    [
+        "",
+        "0",
+        "-5",
+        "5-2",
+        "4:x",
+        "4:0",
+        "1:-1,2:3",
+        "lognormal(0,1)",
+        "lognormal(5,9)",
+        "1e99",
+        "200:0.7,4000:0.9",
+        "200:0.3",
+    ],
 )
 def test_lengths_that_mean_nothing_are_refused(text: str) -> None:
     """Nothing, nobody and backwards are no lengths."""
