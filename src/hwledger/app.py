@@ -168,7 +168,7 @@ def speed(made: Plan, traffic: "Traffic | None" = None, *, node: "Node | None" =
 
 
 def cost(made: Plan, fast: "Throughput") -> dict[str, Any] | None:
-    """Return the cost of a plan's devices, and of a million tokens at that speed, as the JSON contract has it."""
+    """Return the cost of a plan's devices, and of a million tokens at that speed, for JSON."""
     from hwledger.planner.solve.document import plan_cost_document  # noqa: PLC0415 - start-up time
 
     return plan_cost_document(made, fast)
