@@ -155,16 +155,15 @@ def speed(made: Plan, traffic: "Traffic | None" = None, *, node: "Node | None" =
         traffic: who asks what; the plan's context, full when an answer ends, where ``None``.
         node: the host and the links; what is known of the devices alone where ``None``.
 
-    Raises:
-        MalformedError: the file of measured runs is broken.
+    Measured runs that cannot be read correct nothing, and a warning says so.
     """
-    from hwledger.library.benchmarks.store import load_calibration  # noqa: PLC0415 - start-up time
+    from hwledger.library.benchmarks.store import usable_calibration  # noqa: PLC0415 - start-up time
     from hwledger.planner.solve.power import plan_power_share  # noqa: PLC0415 - start-up time
     from hwledger.planner.throughput import estimate  # noqa: PLC0415 - start-up time
 
-    return estimate(
-        made, traffic, node=node, calibration=load_calibration(), power_share=plan_power_share(made)
-    )
+    runs, troubles = usable_calibration()
+    answer = estimate(made, traffic, node=node, calibration=runs, power_share=plan_power_share(made))
+    return replace(answer, warnings=(*answer.warnings, *troubles))
 
 
 def calibrate(
@@ -384,18 +383,17 @@ def question_of(  # noqa: PLR0913 - what a question holds
 def estimator() -> "Estimator":
     """Return the speed estimate that every way is held to.
 
-    It knows the user's own measured runs, and the tightest power limit that is set on a way's devices.
-
-    Raises:
-        MalformedError: the file of measured runs is broken.
+    It knows the user's own measured runs, and the tightest power limit that is set on a way's devices;
+    where the runs cannot be read, each answer has a warning that says so.
     """
-    from hwledger.library.benchmarks.store import load_calibration  # noqa: PLC0415 - start-up time
+    from hwledger.library.benchmarks.store import usable_calibration  # noqa: PLC0415 - start-up time
     from hwledger.planner.solve.power import plan_power_share  # noqa: PLC0415 - start-up time
     from hwledger.planner.throughput import estimate  # noqa: PLC0415 - start-up time
 
-    calibration = load_calibration()
+    runs, troubles = usable_calibration()
 
     def estimated(made: Plan, traffic: "Traffic") -> "Throughput":
-        return estimate(made, traffic, calibration=calibration, power_share=plan_power_share(made))
+        answer = estimate(made, traffic, calibration=runs, power_share=plan_power_share(made))
+        return replace(answer, warnings=(*answer.warnings, *troubles)) if troubles else answer
 
     return estimated

@@ -76,15 +76,22 @@ def test_what_cannot_be_done_is_said(words: tuple[str, ...], said: str, tmp_path
 @pytest.mark.requirement("FR-SPEED-CALIBRATION", "NFR-BAD-INPUT")
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema": "hwledger.calibration/1", "points": [{}]}'])
 def test_a_broken_store_is_said(text: str, tmp_path: Path) -> None:
-    """The sentence names the file."""
+    """``plan`` goes on with the shipped constants and says so; ``calibrate`` names the file."""
     from hwledger.errors import MalformedError  # noqa: PLC0415 - the command raises what main prints
 
+    plain = decode()
     path = tmp_path / "data" / "calibration.json"
     path.parent.mkdir()
     path.write_text(text, "utf-8")
     result = run("plan", *MODEL, "--engine", "llama.cpp")
-    assert isinstance(result.exception, MalformedError)
-    assert str(path) in str(result.exception)
+    assert result.exit_code == 0
+    assert "hwledger calibrate --forget" in " ".join(result.output.split())
+    assert decode() == plain
+    listed = run("calibrate", "--list")
+    assert isinstance(listed.exception, MalformedError)
+    assert str(path) in str(listed.exception)
+    assert run("calibrate", "--forget", "all").exit_code == 0
+    assert "--forget" not in run("plan", *MODEL, "--engine", "llama.cpp").output
 
 
 OWN = {"engine": "llama.cpp", "prompt_tokens": 512, "output_tokens": 128}
@@ -119,9 +126,10 @@ def test_an_impossible_stored_rate_is_said(tmp_path: Path) -> None:
     path.parent.mkdir()
     point = {"quantity": "decode_tokens_per_second", "measured": 1e-322, "predicted": 100.0}
     path.write_text(json.dumps({"schema": "hwledger.calibration/1", "points": [point]}), "utf-8")
-    result = run("plan", *MODEL, "--engine", "llama.cpp")
+    result = run("calibrate", "--list")
     assert isinstance(result.exception, MalformedError)
     assert "1e-322" in str(result.exception)
+    assert "1e-322" in run("plan", *MODEL, "--engine", "llama.cpp").output
 
 
 @pytest.mark.requirement("FR-SPEED-CALIBRATION")

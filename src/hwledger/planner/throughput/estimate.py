@@ -14,6 +14,7 @@ from hwledger.planner.throughput.figure import FIGURES, Throughput, Traffic, tra
 from hwledger.planner.throughput.serving import estimate_serving, serves
 from hwledger.planner.throughput.single import estimate_single
 from hwledger.planner.throughput.traps import traps
+from hwledger.planner.throughput.unsupported import unsupported
 from hwledger.units import format_bytes
 
 SINGLE = frozenset({"llama.cpp", "mlx"})
@@ -47,6 +48,8 @@ def estimate(
     wanted = traffic or traffic_of(plan.memory.context_tokens, plan.memory.concurrency)
     if not plan.request.devices:
         return Throughput(traffic=wanted, unknown=("No figure of speed: no device was given.",))
+    if refused := unsupported(plan):
+        return Throughput(traffic=wanted, unknown=refused)
     host = node or node_of(plan.request.devices)
     alone = replace(wanted, requests_per_second=None) if plan.engine in SINGLE else wanted
     answer = _estimated(plan, alone, host, power_share)

@@ -62,7 +62,7 @@ def test_every_figure_has_an_interval_a_basis_and_a_source() -> None:
 
 @pytest.mark.requirement("FR-SPEED-FIGURES")
 def test_the_figures_agree_with_each_other() -> None:
-    """TPOT is 1 / decode; TTFT is the prompt, whose last token gives the first; one user's aggregate is the user's."""
+    """TPOT is 1 / decode; TTFT is the prompt, whose last token gives the first; one user is all users."""
     answer = estimate(made(), PROMPT)
     assert answer.tpot_seconds is not None
     assert answer.ttft_seconds is not None
@@ -194,7 +194,7 @@ def test_several_requests_share_the_weights_and_wait_for_prompts() -> None:
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"device": "TPU v5e"}, "no measurement"),
+        ({"device": "TPU v5e"}, "no backend for TPU v5e"),
         ({"device": "24GiB"}, "bandwidth"),
         ({"engine": "transformers", "weights": "bf16"}, "transformers"),
         ({"engine": "mlx", "weights": "4bit"}, "no measurement of mlx"),
