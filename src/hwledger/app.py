@@ -178,7 +178,7 @@ def calibrate(
     Args:
         runs: what ``library.benchmarks.read_runs`` returned.
         model: reference of the model; what the runs say where ``None``.
-        weights: number type or quantisation of the weights that ran; as stored where ``None``.
+        weights: number type or quantisation of the weights; as the file says or as stored if ``None``.
         device: the accelerators; what the runs say where ``None``.
 
     Raises:
@@ -199,10 +199,8 @@ def calibrate(
 
 def _points(run: "BenchmarkRun", spec: ModelSpec, weights: str | None, device: str) -> "list[Point]":
     """Return one run's measured figures beside the predicted ones."""
-    from hwledger.planner.throughput.calibration import (  # noqa: PLC0415 - start-up time
-        point_of,
-        requests_at_once,
-    )
+    from hwledger.library.benchmarks import stated  # noqa: PLC0415 - start-up time
+    from hwledger.planner.throughput import calibration  # noqa: PLC0415 - start-up time
 
     rates = {"decode_tokens_per_second": run.decode, "prefill_tokens_per_second": run.prefill}
     if run.decode is None and run.prefill is None:
@@ -211,19 +209,21 @@ def _points(run: "BenchmarkRun", spec: ModelSpec, weights: str | None, device: s
             "used: it holds waiting too; give prefill_tokens_per_second or decode_tokens_per_second"
         )
     context = run.prompt_tokens + run.cached_tokens + max(1, run.output_tokens)
+    weights = stated.fitting_weights(run, spec, weights)
     options = [*run.options, *([("backend", run.backend)] if run.backend else [])]
     made = plan(
         spec, engine=run.engine, weights=weights, device=device, context=context, concurrency=run.concurrency,
         options=[f"{key}={value}" for key, value in options],
     )  # fmt: skip
+    stated.check_size(run, made)
     answer, found = _predicted(run, made), []
     for quantity, rate in rates.items():
         if rate is None:
             continue
-        figure = getattr(answer, quantity)
-        if figure is None:
+        if (figure := getattr(answer, quantity)) is None:
             raise UsageError(f"{run.source}: nothing to correct. {' '.join(answer.unknown)}")
-        point = point_of(made, quantity, rate, figure.value, run.source, requests_at_once(answer))
+        at_once = calibration.requests_at_once(answer)
+        point = calibration.point_of(made, quantity, rate, figure.value, run.source, at_once)
         if point is None:
             raise UsageError(f"{run.source}: nothing to correct. The device's memory bandwidth is not known.")
         found.append(_plausible(point))

@@ -139,3 +139,36 @@ def test_the_same_file_is_stored_once(tmp_path: Path) -> None:
     for _ in range(2):
         assert run("calibrate", "--from", str(tmp_path / "bench.md"), "--model", *MODEL).exit_code == 0
     assert len(json.loads(run("calibrate", "--list", "--json").output)["points"]) == 1
+
+
+STATED = """
+| model                   |     size | params | backend | ngl |  test |          t/s |
+| ----------------------- | -------: | -----: | ------- | --: | ----: | -----------: |
+| qwen3 8B Q4_K - Medium  | 4.68 GiB | 8.19 B | CUDA    |  99 | tg128 | 130.0 ± 0.50 |
+"""
+
+
+@pytest.mark.requirement("FR-SPEED-CALIBRATION")
+def test_the_quantisation_that_the_file_states_is_planned(tmp_path: Path) -> None:
+    """Without ``--weights`` the run is held against the packing of its file, not against bf16."""
+    (tmp_path / "lb.md").write_text(STATED, "utf-8")
+    words = ("calibrate", "--from", str(tmp_path / "lb.md"), "--model", "qwen3-8b", "--device", "RTX 4090")
+    assert run(*words).exit_code == 0
+    (point,) = json.loads(run("calibrate", "--list", "--json").output)["points"]
+    assert point["model"].endswith(" Q4_K_M")
+    assert point["predicted"] == pytest.approx(130.0, rel=0.3)
+
+
+@pytest.mark.requirement("FR-SPEED-CALIBRATION", "NFR-BAD-INPUT")
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [(("--model", "llama-3.3-70b"), "8.19"), (("--model", "qwen3-8b", "--weights", "Q8_0"), "4.68 GiB")],
+)
+def test_a_file_of_another_model_is_refused(words: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    """Parameters and size that the file states are held against the model that is named."""
+    from hwledger.errors import UsageError  # noqa: PLC0415 - the command raises what main prints
+
+    (tmp_path / "lb.md").write_text(STATED, "utf-8")
+    result = run("calibrate", "--from", str(tmp_path / "lb.md"), "--device", "RTX 4090", *words)
+    assert isinstance(result.exception, UsageError)
+    assert said in str(result.exception)
