@@ -45,6 +45,9 @@ def test_a_benchmark_corrects_later_plans_until_it_is_forgotten(tmp_path: Path) 
     after = decode()
     assert 150.0 < after["value"] < before["value"]
     assert "corrected by 1 measured run" in after["source"]
+    shown = run("plan", *MODEL, "--engine", "llama.cpp", "--context", "640").output
+    assert "corrected by 1 measured run of your own" in shown
+    assert "own runs" in shown
     listed = json.loads(run("calibrate", "--list", "--json").output)
     assert [point["measured"] for point in listed["points"]] == [150.0]
     assert run("calibrate", "--forget", "1").exit_code == 0
@@ -172,3 +175,15 @@ def test_a_file_of_another_model_is_refused(words: tuple[str, ...], said: str, t
     result = run("calibrate", "--from", str(tmp_path / "lb.md"), "--device", "RTX 4090", *words)
     assert isinstance(result.exception, UsageError)
     assert said in str(result.exception)
+
+
+@pytest.mark.requirement("FR-SPEED-CALIBRATION", "NFR-BAD-INPUT")
+@pytest.mark.parametrize("bad", ["-5.00", "0.00", "abc"])
+def test_rows_that_are_left_out_are_said(bad: str, tmp_path: Path) -> None:
+    """How many and why; the others are stored."""
+    lines = [*BENCH.strip().splitlines(), BENCH.strip().splitlines()[-1].replace("150.0", bad)]
+    (tmp_path / "bench.md").write_text("\n".join(lines), "utf-8")
+    result = run("calibrate", "--from", str(tmp_path / "bench.md"), "--model", *MODEL)
+    assert result.exit_code == 0
+    assert f"1 row left out: a speed of '{bad}" in result.output
+    assert len(json.loads(run("calibrate", "--list", "--json").output)["points"]) == 1

@@ -75,13 +75,17 @@ def _of_markdown(row: Mapping[str, str]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def run_of_record(record: Mapping[str, Any], source: str) -> BenchmarkRun | None:
-    """Return the run of one row; ``None`` where it mixes prompt and answer or its numbers are none."""
+def run_of_record(record: Mapping[str, Any], source: str) -> BenchmarkRun | str:
+    """Return the run of one row, or why it is none: it mixes prompt and answer, or its numbers are none."""
     rate = _number(record.get("avg_ts"))
     prompt, output = _whole(record.get("n_prompt")), _whole(record.get("n_gen"))
     depth = _whole(record.get("n_depth", 0))
-    if rate is None or prompt is None or output is None or depth is None or bool(prompt) is bool(output):
-        return None
+    if rate is None:
+        return f"a speed of {str(record.get('avg_ts'))[:20]!r} cannot be measured"
+    if prompt is None or output is None or depth is None:
+        return "its numbers of tokens are none"
+    if bool(prompt) is bool(output):
+        return "it does not time prompts or answers alone"
     build = str(record.get("build_number") or "")
     return BenchmarkRun(
         engine="llama.cpp", version=f"b{build}" if build.isdigit() else "",
