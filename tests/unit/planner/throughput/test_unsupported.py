@@ -1,13 +1,16 @@
 """What an engine does not run has no speed, and nothing crashes on any model of the catalogue."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from hwledger.device.catalogue import parse_devices
+from hwledger.device.spec import DeviceSpec
 from hwledger.errors import HwledgerError
 from hwledger.library.catalogue import entries
 from hwledger.library.sources.catalogue import shipped_model
+from hwledger.planner.memory import Basis
 from hwledger.planner.plan import plan
 from hwledger.planner.throughput import FIGURES, Throughput, estimate
 
@@ -75,3 +78,31 @@ def test_no_model_of_the_catalogue_crashes(device: str, engine: str) -> None:
             assert str(error)  # noqa: PT017 - a refusal is an answer too
             continue
         assert answer.decode_tokens_per_second is not None or answer.unknown
+
+
+@pytest.mark.requirement("FR-SPEED-FIGURES")
+def test_a_tight_power_limit_widens_and_is_assumed() -> None:
+    """Below half the board power nothing was measured: the basis says so, and the interval is wider."""
+    half, tight = (
+        speed(LLAMA, f"RTX 4090 power={watts}W", "llama.cpp").decode_tokens_per_second for watts in (300, 150)
+    )
+    assert half is not None
+    assert tight is not None
+    assert (half.basis, tight.basis) == (Basis.CALIBRATED, Basis.ASSUMED)
+    assert tight.high / tight.low > 2 * half.high / half.low
+
+
+@pytest.mark.requirement("FR-SPEED-FIGURES")
+def test_a_device_of_no_vendor_is_asked_for_one() -> None:
+    """A device of one's own has a speed where its vendor is stated, and else a sentence that asks for it."""
+    own = DeviceSpec(
+        name="card", vendor="own", memory_bytes=24 << 30, usable_bytes=24 << 30,
+        bandwidth_bytes_per_second=900_000_000_000, rates={"fp32": 40e12, "fp16": 160e12},
+    )  # fmt: skip
+    model = shipped_model(LLAMA)
+    answers = [
+        estimate(plan(model, engine="llama.cpp", devices=(device,), weights="Q4_K_M", suggest=False))
+        for device in (own, replace(own, vendor="NVIDIA"))
+    ]
+    assert "give its vendor" in answers[0].unknown[0]
+    assert answers[1].decode_tokens_per_second is not None
