@@ -41,8 +41,6 @@ __all__ = [
 ]
 
 Value = TypeVar("Value")
-CONTEXT_OPTIONS = frozenset({"max_model_len", "n_ctx", "max_kv_size", "max_length", "max_cache_len"})
-CONCURRENCY_OPTIONS = frozenset({"max_num_seqs", "n_parallel", "num_concurrent", "batch_size"})
 
 
 def plan(  # noqa: PLR0913 - the planner's public knobs
@@ -89,11 +87,13 @@ def plan(  # noqa: PLR0913 - the planner's public knobs
             concurrency=1 if concurrency is None else concurrency, weights=weights, kv_cache=kv_cache,
             devices=devices_of(device), options=options,
         )  # fmt: skip
+    from hwledger.library.told import as_texts, told_options  # noqa: PLC0415 - start-up time
+
     spec = _deployed(told, access)
     same = engine is None or (
         told.engine is not None and engine_profile(engine) is engine_profile(told.engine)
     )
-    kept = _told_options(told, options, context=context, concurrency=concurrency, kv_cache=kv_cache)
+    kept = told_options(told, options, context=context, concurrency=concurrency, kv_cache=kv_cache)
     wanted = device or told.device
     whole = spec.context_length if told.whole_context else None
     made = plan_spec(
@@ -105,7 +105,7 @@ def plan(  # noqa: PLR0913 - the planner's public knobs
         weights=_first(weights, told.weights),
         kv_cache=_first(kv_cache, told.kv_cache),
         devices=devices_of(wanted),
-        options=[*(kept if same else ()), *_texts(options)],
+        options=[*(kept if same else ()), *as_texts(options)],
     )
     return _with_notes(made, told)
 
@@ -155,16 +155,15 @@ def speed(made: Plan, traffic: "Traffic | None" = None, *, node: "Node | None" =
         traffic: who asks what; the plan's context, full when an answer ends, where ``None``.
         node: the host and the links; what is known of the devices alone where ``None``.
 
-    Raises:
-        MalformedError: the file of measured runs is broken.
+    Measured runs that cannot be read correct nothing, and a warning says so.
     """
-    from hwledger.library.benchmarks.store import load_calibration  # noqa: PLC0415 - start-up time
+    from hwledger.library.benchmarks.store import usable_calibration  # noqa: PLC0415 - start-up time
     from hwledger.planner.solve.power import plan_power_share  # noqa: PLC0415 - start-up time
     from hwledger.planner.throughput import estimate  # noqa: PLC0415 - start-up time
 
-    return estimate(
-        made, traffic, node=node, calibration=load_calibration(), power_share=plan_power_share(made)
-    )
+    runs, troubles = usable_calibration()
+    answer = estimate(made, traffic, node=node, calibration=runs, power_share=plan_power_share(made))
+    return replace(answer, warnings=(*answer.warnings, *troubles))
 
 
 def cost(made: Plan, fast: "Throughput") -> dict[str, Any] | None:
@@ -186,7 +185,7 @@ def calibrate(
     Args:
         runs: what ``library.benchmarks.read_runs`` returned.
         model: reference of the model; what the runs say where ``None``.
-        weights: number type or quantisation of the weights that ran; as stored where ``None``.
+        weights: number type or quantisation of the weights; as the file says or as stored if ``None``.
         device: the accelerators; what the runs say where ``None``.
 
     Raises:
@@ -207,10 +206,8 @@ def calibrate(
 
 def _points(run: "BenchmarkRun", spec: ModelSpec, weights: str | None, device: str) -> "list[Point]":
     """Return one run's measured figures beside the predicted ones."""
-    from hwledger.planner.throughput.calibration import (  # noqa: PLC0415 - start-up time
-        point_of,
-        requests_at_once,
-    )
+    from hwledger.library.benchmarks import stated  # noqa: PLC0415 - start-up time
+    from hwledger.planner.throughput import calibration  # noqa: PLC0415 - start-up time
 
     rates = {"decode_tokens_per_second": run.decode, "prefill_tokens_per_second": run.prefill}
     if run.decode is None and run.prefill is None:
@@ -219,19 +216,21 @@ def _points(run: "BenchmarkRun", spec: ModelSpec, weights: str | None, device: s
             "used: it holds waiting too; give prefill_tokens_per_second or decode_tokens_per_second"
         )
     context = run.prompt_tokens + run.cached_tokens + max(1, run.output_tokens)
+    weights = stated.fitting_weights(run, spec, weights)
     options = [*run.options, *([("backend", run.backend)] if run.backend else [])]
     made = plan(
         spec, engine=run.engine, weights=weights, device=device, context=context, concurrency=run.concurrency,
         options=[f"{key}={value}" for key, value in options],
     )  # fmt: skip
+    stated.check_size(run, made)
     answer, found = _predicted(run, made), []
     for quantity, rate in rates.items():
         if rate is None:
             continue
-        figure = getattr(answer, quantity)
-        if figure is None:
+        if (figure := getattr(answer, quantity)) is None:
             raise UsageError(f"{run.source}: nothing to correct. {' '.join(answer.unknown)}")
-        point = point_of(made, quantity, rate, figure.value, run.source, requests_at_once(answer))
+        at_once = calibration.requests_at_once(answer)
+        point = calibration.point_of(made, quantity, rate, figure.value, run.source, at_once)
         if point is None:
             raise UsageError(f"{run.source}: nothing to correct. The device's memory bandwidth is not known.")
         found.append(_plausible(point))
@@ -322,34 +321,6 @@ def _may_tell(ref: str) -> bool:
     return " " in ref.strip() or "\n" in ref.strip() or ":" in ref
 
 
-def _told_options(
-    told: Deployment, given: Mapping[str, object] | Sequence[str], **knobs: object
-) -> list[str]:
-    """Return the told options that nothing given here replaces, as ``KEY=VALUE``."""
-    names: dict[str, str] = {}
-    if told.engine:
-        known = engine_profile(told.engine).options
-        names = {alias: name for name, option in known.items() for alias in (name, *option.aliases)}
-    replaced = {text.partition("=")[0].strip().lstrip("-").replace("-", "_") for text in _texts(given)}
-    replaced = {names.get(name, name) for name in replaced}
-    if knobs["context"] is not None:
-        replaced |= CONTEXT_OPTIONS
-    if knobs["concurrency"] is not None:
-        replaced |= CONCURRENCY_OPTIONS
-    if knobs["kv_cache"] is not None:
-        replaced |= {"kv_cache_dtype", "cache_type_k", "cache_type_v"}
-    return [f"{key}={value}" for key, value in told.options.items() if key not in replaced]
-
-
-def _texts(options: Mapping[str, object] | Sequence[str]) -> list[str]:
-    if isinstance(options, Mapping):
-        return [
-            f"{key}={','.join(map(str, value)) if isinstance(value, (list, tuple)) else value}"
-            for key, value in options.items()
-        ]
-    return list(options)
-
-
 def _with_notes(made: Plan, told: Deployment) -> Plan:
     warnings = (*made.memory.warnings, *told.notes)
     return replace(made, memory=replace(made.memory, warnings=warnings), program=told.program)
@@ -391,18 +362,17 @@ def question_of(  # noqa: PLR0913 - what a question holds
 def estimator() -> "Estimator":
     """Return the speed estimate that every way is held to.
 
-    It knows the user's own measured runs, and the tightest power limit that is set on a way's devices.
-
-    Raises:
-        MalformedError: the file of measured runs is broken.
+    It knows the user's own measured runs, and the tightest power limit that is set on a way's devices;
+    where the runs cannot be read, each answer has a warning that says so.
     """
-    from hwledger.library.benchmarks.store import load_calibration  # noqa: PLC0415 - start-up time
+    from hwledger.library.benchmarks.store import usable_calibration  # noqa: PLC0415 - start-up time
     from hwledger.planner.solve.power import plan_power_share  # noqa: PLC0415 - start-up time
     from hwledger.planner.throughput import estimate  # noqa: PLC0415 - start-up time
 
-    calibration = load_calibration()
+    runs, troubles = usable_calibration()
 
     def estimated(made: Plan, traffic: "Traffic") -> "Throughput":
-        return estimate(made, traffic, calibration=calibration, power_share=plan_power_share(made))
+        answer = estimate(made, traffic, calibration=runs, power_share=plan_power_share(made))
+        return replace(answer, warnings=(*answer.warnings, *troubles)) if troubles else answer
 
     return estimated

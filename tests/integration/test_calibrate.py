@@ -45,6 +45,9 @@ def test_a_benchmark_corrects_later_plans_until_it_is_forgotten(tmp_path: Path) 
     after = decode()
     assert 150.0 < after["value"] < before["value"]
     assert "corrected by 1 measured run" in after["source"]
+    shown = run("plan", *MODEL, "--engine", "llama.cpp", "--context", "640").output
+    assert "corrected by 1 measured run of your own" in shown
+    assert "own runs" in shown
     listed = json.loads(run("calibrate", "--list", "--json").output)
     assert [point["measured"] for point in listed["points"]] == [150.0]
     assert run("calibrate", "--forget", "1").exit_code == 0
@@ -76,15 +79,22 @@ def test_what_cannot_be_done_is_said(words: tuple[str, ...], said: str, tmp_path
 @pytest.mark.requirement("FR-SPEED-CALIBRATION", "NFR-BAD-INPUT")
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema": "hwledger.calibration/1", "points": [{}]}'])
 def test_a_broken_store_is_said(text: str, tmp_path: Path) -> None:
-    """The sentence names the file."""
+    """``plan`` goes on with the shipped constants and says so; ``calibrate`` names the file."""
     from hwledger.errors import MalformedError  # noqa: PLC0415 - the command raises what main prints
 
+    plain = decode()
     path = tmp_path / "data" / "calibration.json"
     path.parent.mkdir()
     path.write_text(text, "utf-8")
     result = run("plan", *MODEL, "--engine", "llama.cpp")
-    assert isinstance(result.exception, MalformedError)
-    assert str(path) in str(result.exception)
+    assert result.exit_code == 0
+    assert "hwledger calibrate --forget" in " ".join(result.output.split())
+    assert decode() == plain
+    listed = run("calibrate", "--list")
+    assert isinstance(listed.exception, MalformedError)
+    assert str(path) in str(listed.exception)
+    assert run("calibrate", "--forget", "all").exit_code == 0
+    assert "--forget" not in run("plan", *MODEL, "--engine", "llama.cpp").output
 
 
 OWN = {"engine": "llama.cpp", "prompt_tokens": 512, "output_tokens": 128}
@@ -119,9 +129,10 @@ def test_an_impossible_stored_rate_is_said(tmp_path: Path) -> None:
     path.parent.mkdir()
     point = {"quantity": "decode_tokens_per_second", "measured": 1e-322, "predicted": 100.0}
     path.write_text(json.dumps({"schema": "hwledger.calibration/1", "points": [point]}), "utf-8")
-    result = run("plan", *MODEL, "--engine", "llama.cpp")
+    result = run("calibrate", "--list")
     assert isinstance(result.exception, MalformedError)
     assert "1e-322" in str(result.exception)
+    assert "1e-322" in run("plan", *MODEL, "--engine", "llama.cpp").output
 
 
 @pytest.mark.requirement("FR-SPEED-CALIBRATION")
@@ -130,4 +141,49 @@ def test_the_same_file_is_stored_once(tmp_path: Path) -> None:
     (tmp_path / "bench.md").write_text(BENCH, "utf-8")
     for _ in range(2):
         assert run("calibrate", "--from", str(tmp_path / "bench.md"), "--model", *MODEL).exit_code == 0
+    assert len(json.loads(run("calibrate", "--list", "--json").output)["points"]) == 1
+
+
+STATED = """
+| model                   |     size | params | backend | ngl |  test |          t/s |
+| ----------------------- | -------: | -----: | ------- | --: | ----: | -----------: |
+| qwen3 8B Q4_K - Medium  | 4.68 GiB | 8.19 B | CUDA    |  99 | tg128 | 130.0 ± 0.50 |
+"""
+
+
+@pytest.mark.requirement("FR-SPEED-CALIBRATION")
+def test_the_quantisation_that_the_file_states_is_planned(tmp_path: Path) -> None:
+    """Without ``--weights`` the run is held against the packing of its file, not against bf16."""
+    (tmp_path / "lb.md").write_text(STATED, "utf-8")
+    words = ("calibrate", "--from", str(tmp_path / "lb.md"), "--model", "qwen3-8b", "--device", "RTX 4090")
+    assert run(*words).exit_code == 0
+    (point,) = json.loads(run("calibrate", "--list", "--json").output)["points"]
+    assert point["model"].endswith(" Q4_K_M")
+    assert point["predicted"] == pytest.approx(130.0, rel=0.3)
+
+
+@pytest.mark.requirement("FR-SPEED-CALIBRATION", "NFR-BAD-INPUT")
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [(("--model", "llama-3.3-70b"), "8.19"), (("--model", "qwen3-8b", "--weights", "Q8_0"), "4.68 GiB")],
+)
+def test_a_file_of_another_model_is_refused(words: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    """Parameters and size that the file states are held against the model that is named."""
+    from hwledger.errors import UsageError  # noqa: PLC0415 - the command raises what main prints
+
+    (tmp_path / "lb.md").write_text(STATED, "utf-8")
+    result = run("calibrate", "--from", str(tmp_path / "lb.md"), "--device", "RTX 4090", *words)
+    assert isinstance(result.exception, UsageError)
+    assert said in str(result.exception)
+
+
+@pytest.mark.requirement("FR-SPEED-CALIBRATION", "NFR-BAD-INPUT")
+@pytest.mark.parametrize("bad", ["-5.00", "0.00", "abc"])
+def test_rows_that_are_left_out_are_said(bad: str, tmp_path: Path) -> None:
+    """How many and why; the others are stored."""
+    lines = [*BENCH.strip().splitlines(), BENCH.strip().splitlines()[-1].replace("150.0", bad)]
+    (tmp_path / "bench.md").write_text("\n".join(lines), "utf-8")
+    result = run("calibrate", "--from", str(tmp_path / "bench.md"), "--model", *MODEL)
+    assert result.exit_code == 0
+    assert f"1 row left out: a speed of '{bad}" in result.output
     assert len(json.loads(run("calibrate", "--list", "--json").output)["points"]) == 1

@@ -71,7 +71,7 @@ def _with(source: Path, model: str | None, weights: str | None, device: str | No
     """Return the stored runs and those of a file."""
     from hwledger.app import calibrate
     from hwledger.errors import InputError
-    from hwledger.library.benchmarks import read_runs
+    from hwledger.library.benchmarks import read_file
     from hwledger.library.benchmarks.store import load_calibration
     from hwledger.planner.throughput import Calibration
 
@@ -79,7 +79,10 @@ def _with(source: Path, model: str | None, weights: str | None, device: str | No
         text = source.read_text("utf-8", errors="replace")
     except OSError as error:
         raise InputError(f"{source}: cannot be read ({error.strerror or error})") from None
-    points = calibrate(read_runs(text, source.name), model=model, weights=weights, device=device)
+    read = read_file(text, source.name)
+    points = calibrate(read.runs, model=model, weights=weights, device=device)
+    for note in read.notes:
+        click.echo(f"{source.name}: {note}", err=True)
     return Calibration((*load_calibration().points, *points))
 
 

@@ -25,7 +25,7 @@ MOST_LETTERS: Final = 200
 
 _COUNT: Final = r"[x\u00d7*]"  # \u00d7 is the multiplication sign
 # "2x H100" and "2 x H100", but no count in "7900 XTX".
-_COUNT_FIRST: Final = re.compile(rf"(\d{{1,6}})(?:{_COUNT}\s*|\s+{_COUNT}\s+)(.+)", re.IGNORECASE)
+_COUNT_FIRST: Final = re.compile(rf"(\d{{1,9}})(?:{_COUNT}\s*|\s+{_COUNT}\s+)(.+)", re.IGNORECASE)
 _COUNT_LAST: Final = re.compile(rf"(.+?)(?:\s+|(?<=\d)|(?<=gb))\(?{_COUNT}\s*(\d{{1,6}})\)?", re.IGNORECASE)
 _COUNT_LED: Final = re.compile(rf"{_COUNT}\s?(\d{{1,6}})\s+(.+)", re.IGNORECASE)
 _COUNT_BARE: Final = re.compile(

@@ -135,6 +135,8 @@ class Names:
         for reading in _readings(words):
             sizes = [word for word in reading if _is_size(word)]
             typed = frozenset(reading) - set(sizes)
+            if not self.sayable.union(words).issuperset(sizes):
+                continue  # "GTX 970" asks for no 970 GB
             if sizes and (there := self._fitting(typed, rare=True)):
                 return _other_size(sizes, there, self._sized(frozenset(reading)))
         if INTEGRATED.search(name.lower()):

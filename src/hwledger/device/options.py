@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from math import ceil, floor
 from typing import Final
 
 from hwledger.device.pcie import pcie_bandwidth
@@ -11,6 +12,9 @@ from hwledger.errors import UnknownOptionError, UsageError
 from hwledger.units import MIB, TIB, format_bytes, parse_size, whole_number
 
 MOST_WATTS: Final = 100_000
+LEAST_SHARE: Final = 0.2
+MOST_SHARE: Final = 1.5
+"""Power limits as a share of the board power: drivers offer no less and no more."""
 _OPTION: Final = re.compile(r"\s+(?P<key>[a-z_]+)\s*=\s*(?P<value>[^\s=]+)$", re.IGNORECASE)
 _POWER: Final = re.compile(r"\s*@\s*(?P<watts>\d+(?:\.\d+)?)\s*W$", re.IGNORECASE)
 
@@ -79,6 +83,12 @@ def power(device: DeviceSpec, value: str) -> DeviceSpec:
         watts = 0
     if not 1 <= watts <= MOST_WATTS:
         raise UsageError(f"{value!r} is no power limit; write it like power=300W")
+    board = device.tdp_watts
+    if board and not LEAST_SHARE * board <= watts <= MOST_SHARE * board:
+        least, most = ceil(LEAST_SHARE * board), floor(MOST_SHARE * board)
+        raise UsageError(
+            f"{device.name} draws {board} W, and no driver limits it to {watts} W; give {least} to {most} W"
+        )
     return replace(device, power_watts=watts)
 
 

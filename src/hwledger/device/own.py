@@ -200,10 +200,17 @@ def _further(fields: Fields, device: DeviceSpec) -> DeviceSpec:
         link=fields.text("link", device.link),
         link_bytes_per_second=fields.bandwidth("link_bandwidth", device.link_bytes_per_second),
         pcie=slot, pcie_bytes_per_second=pcie_bandwidth(slot) or device.pcie_bytes_per_second,
-        tdp_watts=fields.whole("tdp", MOST_WATTS, device.tdp_watts),
-        power_watts=fields.whole("power", MOST_WATTS, device.power_watts),
+        tdp_watts=_watts(fields, "tdp", device.tdp_watts),
+        power_watts=_watts(fields, "power", device.power_watts),
         released=fields.whole("released", 9999, device.released),
     )  # fmt: skip
+
+
+def _watts(fields: Fields, key: str, default: int | None) -> int | None:
+    watts = fields.whole(key, MOST_WATTS, default)
+    if watts == 0:
+        raise fields.place.error(key, f"is to be a whole number of watts from 1 to {MOST_WATTS:,}")
+    return watts
 
 
 def _price(fields: Fields, start: DeviceSpec) -> Price | None:

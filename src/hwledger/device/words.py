@@ -11,11 +11,13 @@ _NOISE: Final = frozenset({
     "video", "the", "asus", "msi", "gigabyte", "zotac", "evga", "pny", "palit", "gainward", "inno3d",
     "sapphire", "powercolor", "xfx", "asrock", "galax", "maxsun", "sparkle", "founders", "fe", "oc", "gaming",
     "tuf", "rog", "aorus", "eagle", "ventus", "suprim", "trinity", "nitro", "pulse", "hellhound", "merc",
-    "speedster", "virtualized", "dedicated", "vram", "memory", "config", "ms", "turbo",
+    "speedster", "ftw3", "ftw", "xc3", "hydro", "virtualized", "dedicated", "vram", "memory", "config", "ms",
+    "turbo",
 })  # fmt: skip
 _SPELLINGS: Final = (
     (re.compile(r"[®™]|\((r|tm)\)"), " "),
     (re.compile(r"\bmac\s?book\s?(pro|air|neo)?\b|\bmac (studio|mini|pro)\b|\bi?macs?\b"), " "),
+    (re.compile(r"\bftw3? ultra\b"), " "),  # a board of EVGA
     (re.compile(r"\bper gpu\b|\b\d+[ -]?cores? cpu\b"), " "),
     (re.compile(r"\b(\d+)[ -]?cores?\b( gpu)?"), r"\1core "),
     (re.compile(r"(\d+(?:\.\d+)?)\s*g(?:i?b)?\b"), r"\1gb "),  # 80 GB, 80G, 80GiB

@@ -16,7 +16,7 @@ from hwledger.planner.solve.question import Measured, measure
 from hwledger.planner.solve.ranking import engine_for
 from hwledger.planner.solve.whatif import quality_of
 from hwledger.planner.throughput import Figure
-from hwledger.screens.speed import digits
+from hwledger.screens.speed import digits, own_runs
 from hwledger.units import format_count, format_gib, format_tokens
 
 MOST_COMPARED = 12
@@ -176,7 +176,11 @@ def unknowns(compared: Sequence[Compared]) -> tuple[str, ...]:
     found: dict[str, None] = {}
     for one in compared:
         if one.measured.throughput:
-            lines = (*one.measured.throughput.unknown, *one.measured.throughput.warnings)
+            lines = (
+                *one.measured.throughput.unknown,
+                *own_runs(one.measured.throughput),
+                *one.measured.throughput.warnings,
+            )
             found.update(dict.fromkeys(f"{one.name}: {line}" for line in lines))
         found.update(dict.fromkeys(one.measured.cost.unknown))
     return tuple(found)

@@ -1,6 +1,6 @@
 """The speed block: how fast, with its interval, what it waits for, and what to beware of."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hwledger.planner.throughput import Figure, Throughput, Traffic
 from hwledger.units import format_tokens
@@ -43,7 +43,7 @@ class SpeedBlock:
 
 def speed_block(throughput: Throughput) -> SpeedBlock:
     """Return the block of an estimate; all users together are shown where there is more than one."""
-    limits = dict(throughput.limits)
+    limits, corrected = dict(throughput.limits), dict(throughput.corrected)
     names = {**RATES, **TIMES}
     if throughput.traffic.concurrency == 1:
         del names["aggregate_tokens_per_second"]
@@ -51,11 +51,21 @@ def speed_block(throughput: Throughput) -> SpeedBlock:
     for key, name in names.items():
         figure = getattr(throughput, key)
         if figure is not None:
-            rows.append(_row(name, figure, limits.get(key, ""), rate=key in RATES))
+            row = _row(name, figure, limits.get(key, ""), rate=key in RATES)
+            rows.append(replace(row, basis=f"{row.basis}, own runs") if key in corrected else row)
     return SpeedBlock(
         title=_title(throughput.traffic), rows=tuple(rows),
-        notes=(*throughput.unknown, *throughput.warnings),
+        notes=(*throughput.unknown, *own_runs(throughput), *throughput.warnings),
     )  # fmt: skip
+
+
+def own_runs(throughput: Throughput) -> tuple[str, ...]:
+    """Return the sentence that says that the user's own measured runs correct figures; none where none do."""
+    counts = sorted({count for _, count in throughput.corrected})
+    if not counts:
+        return ()
+    runs = f"{counts[-1]} measured run{'s' if counts[-1] > 1 else ''} of your own"
+    return (f"corrected by {'up to ' if len(counts) > 1 else ''}{runs} (`hwledger calibrate --list`)",)
 
 
 def _title(traffic: Traffic) -> str:

@@ -118,3 +118,19 @@ def test_every_alias_leads_to_one_device() -> None:
     assert find_device("M2 Ultra 192GB").unified
     assert find_device("M2 Ultra 192GB").usable_bytes == 144 * GIB
     assert not find_device("RTX 5090").unified
+
+
+@pytest.mark.requirement("FR-DEVICES-NAMES", "NFR-BAD-INPUT")
+@pytest.mark.parametrize(
+    ("typed", "said"), [("1000000x 4090", "asks for 1000000 devices"), ("GTX 970", "unknown device")]
+)
+def test_what_is_asked_for_is_repeated_as_it_was_meant(typed: str, said: str) -> None:
+    """A long count is a count, and a model number that is not known is no memory size."""
+    with pytest.raises(UsageError, match=said):
+        parse_devices(typed)
+
+
+@pytest.mark.requirement("FR-DEVICES-NAMES")
+def test_boards_of_makers_are_their_chips() -> None:
+    """EVGA's FTW3 Ultra is an RTX 3090."""
+    assert [device.name for device in parse_devices("EVGA 3090 FTW3 Ultra")] == ["RTX 3090"]

@@ -99,6 +99,7 @@ CARD = '[[device]]\nname = "my thing"\nmemory = "24GiB"\n'
         (CARD + "rates = { fp17 = 1e12 }", "fp17.*known: fp32"),
         (CARD + "rates = { fp16 = inf }", "fp16 is to be operations"),
         (CARD + "rates = { fp16 = nan }", "fp16 is to be operations"),
+        (CARD + "tdp = 0", "tdp: is to be a whole number of watts from 1"),
         (CARD + "tdp = 1e400", "tdp: is to be a number"),
         (CARD + "units = 1.5", "units: is to be a whole number"),
         (CARD + 'unified = "yes"', "unified: is to be true or false"),

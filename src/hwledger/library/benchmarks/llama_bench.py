@@ -4,6 +4,7 @@ import csv
 import io
 import re
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any, Final
 
 from hwledger.library.benchmarks.run import BenchmarkRun, possible
@@ -69,22 +70,29 @@ def _of_markdown(row: Mapping[str, str]) -> dict[str, Any]:
     return {
         **named, "n_prompt": prompt or "0", "n_gen": gen or "0", "n_depth": depth or "0",
         "avg_ts": row["t/s"].partition("±")[0].strip(), "model_type": row.get("model", ""),
-        "backends": row.get("backend", ""),
+        "backends": row.get("backend", ""), "model_n_params": _scaled(row.get("params", ""), _COUNTS),
+        "model_size": _scaled(row.get("size", ""), _SIZES),
     }  # fmt: skip
 
 
-def run_of_record(record: Mapping[str, Any], source: str) -> BenchmarkRun | None:
-    """Return the run of one row; ``None`` where it mixes prompt and answer or its numbers are none."""
+def run_of_record(record: Mapping[str, Any], source: str) -> BenchmarkRun | str:
+    """Return the run of one row, or why it is none: it mixes prompt and answer, or its numbers are none."""
     rate = _number(record.get("avg_ts"))
     prompt, output = _whole(record.get("n_prompt")), _whole(record.get("n_gen"))
     depth = _whole(record.get("n_depth", 0))
-    if rate is None or prompt is None or output is None or depth is None or bool(prompt) is bool(output):
-        return None
+    if rate is None:
+        return f"a speed of {str(record.get('avg_ts'))[:20]!r} cannot be measured"
+    if prompt is None or output is None or depth is None:
+        return "its numbers of tokens are none"
+    if bool(prompt) is bool(output):
+        return "it does not time prompts or answers alone"
     build = str(record.get("build_number") or "")
     return BenchmarkRun(
         engine="llama.cpp", version=f"b{build}" if build.isdigit() else "",
         model=str(record.get("model_filename") or record.get("model_type") or ""),
-        device=str(record.get("gpu_info") or ""), backend=_backend(str(record.get("backends") or "")),
+        weights=str(record.get("model_type") or ""), parameters=_positive(record.get("model_n_params")),
+        size_bytes=_positive(record.get("model_size")), device=str(record.get("gpu_info") or ""),
+        backend=_backend(str(record.get("backends") or "")),
         options=tuple(_options(record)), prompt_tokens=prompt, output_tokens=output, cached_tokens=depth,
         prefill=rate if prompt else None, decode=rate if output else None, source=source,
     )  # fmt: skip
@@ -100,12 +108,29 @@ def _options(record: Mapping[str, Any]) -> list[tuple[str, str]]:
     return found
 
 
+_COUNTS: Final = {"M": 1e6, "B": 1e9}
+_SIZES: Final = {"KiB": 1024.0, "MiB": 1024.0**2, "GiB": 1024.0**3, "TiB": 1024.0**4}
 _SWITCHES: Final = frozenset({"flash_attn", "no_kv_offload"})
 
 
 def _backend(text: str) -> str:
     first = text.lower().split(",", maxsplit=1)[0].strip()
     return next((name for word, name in _BACKENDS.items() if first.startswith(word)), "")
+
+
+def _scaled(text: str, units: Mapping[str, float]) -> float | None:
+    """Return a number with its unit, as a table prints it: ``6.74 B``, ``3.56 GiB``."""
+    number, _, unit = text.partition(" ")
+    stated = _positive(number)
+    return stated * units[unit.strip()] if stated and unit.strip() in units else None
+
+
+def _positive(value: object) -> float | None:
+    try:
+        number = float(str(value))
+    except ValueError:
+        return None
+    return number if isfinite(number) and number > 0 else None
 
 
 def _number(value: object) -> float | None:

@@ -22,6 +22,8 @@ class BenchmarkRun:
         engine: ``llama.cpp``, ``vllm`` …
         version: build or version; empty where not stated.
         model: model file, name or description; empty where not stated.
+        weights: what is said of the quantisation, in the program's words (``llama 7B Q4_K - Medium``).
+        parameters, size_bytes: of the model; ``None`` where not stated.
         device: name of the device; empty where not stated.
         backend: what computed (``CUDA``); empty where not stated.
         options: options of the run, by the engine's own names.
@@ -36,6 +38,9 @@ class BenchmarkRun:
     engine: str
     version: str = ""
     model: str = ""
+    weights: str = ""
+    parameters: float | None = None
+    size_bytes: float | None = None
     device: str = ""
     backend: str = ""
     options: tuple[tuple[str, str], ...] = ()

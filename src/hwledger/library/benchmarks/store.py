@@ -42,6 +42,15 @@ def load_calibration() -> Calibration:
     return Calibration(tuple(_point(one, f"{path}, run {i}") for i, one in enumerate(points, 1)))
 
 
+def usable_calibration() -> tuple[Calibration, tuple[str, ...]]:
+    """Return the stored runs; none, and a sentence why, where their file is broken."""
+    try:
+        return load_calibration(), ()
+    except MalformedError as error:
+        why = f"measured runs of your own are left out, they cannot be read: {error}"
+        return Calibration(), (f"{why} (`hwledger calibrate --forget all` removes them)",)
+
+
 def save_calibration(calibration: Calibration) -> None:
     """Replace the stored runs: repeats of one run once, the oldest dropped beyond 10,000.
 

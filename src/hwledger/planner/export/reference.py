@@ -1,5 +1,6 @@
 """Where a program finds the model, and refusing what it cannot read."""
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,6 +14,8 @@ from hwledger.planner.export.recipe import Draft
 from hwledger.planner.export.spelling import unreadable, word_of, words_of
 
 GGUF: Final = "gguf"
+_ESCAPED: Final = re.compile(r"\\x(?:[01][0-9a-f]|7f|[89a-f][0-9a-f])")
+"""A control, or a byte that is no text, as ``library.paths.shown`` writes it: no file is called so."""
 ADAPTER: Final = "adapter"
 """What requests call the adapter, and the setting that holds it."""
 PACKED_ALREADY: Final = frozenset({"gguf", "mlx"})
@@ -48,7 +51,8 @@ def origin_of(spec: ModelSpec) -> Origin:
 
 
 def _writable(origin: Origin) -> Origin:
-    if origin.name.startswith("-") or not (origin.name + origin.path).isprintable():
+    words = origin.name + origin.path
+    if origin.name.startswith("-") or not words.isprintable() or _ESCAPED.search(words):
         raise UsageError(
             f"{origin.name!r} cannot be written into a command: rename the model's file or folder"
         )

@@ -89,6 +89,7 @@ class Calibration:
     def corrected(self, answer: Throughput, plan: Plan) -> Throughput:
         """Return an estimate with its figures corrected; unchanged where no run has to do with the plan."""
         changed: dict[str, Any] = {}
+        runs: dict[str, int] = {}
         for quantity, names in QUANTITIES.items():
             figure = getattr(answer, quantity)
             here = _target(plan, quantity, requests_at_once(answer))
@@ -96,8 +97,10 @@ class Calibration:
                 continue
             found = self._correction(here, _spread(figure))
             if found:
-                changed |= {name: _moved(answer, name, found) for name in names if _moves(answer, name)}
-        return replace(answer, **changed)
+                moving = [name for name in names if _moves(answer, name)]
+                changed |= {name: _moved(answer, name, found) for name in moving}
+                runs |= {name: found.count for name in moving if changed[name] is not None}
+        return replace(answer, corrected=tuple(runs.items()), **changed)
 
     def _correction(self, here: Point, spread: float) -> "_Correction | None":
         """Return the log correction; ``None`` where no run bears on it."""

@@ -20,6 +20,7 @@ def throughput_document(throughput: Throughput) -> dict[str, Any]:
         "limits": dict(throughput.limits),
         "warnings": list(throughput.warnings),
         "unknown": list(throughput.unknown),
+        "corrected": dict(throughput.corrected),
     }
 
 

@@ -10,12 +10,16 @@ from hwledger.planner.fit import Verdict
 from hwledger.planner.memory import Basis
 from hwledger.planner.plan import Plan
 from hwledger.planner.throughput.calibration import Calibration
+from hwledger.planner.throughput.constants import assumed
 from hwledger.planner.throughput.figure import FIGURES, Throughput, Traffic, traffic_of
 from hwledger.planner.throughput.serving import estimate_serving, serves
 from hwledger.planner.throughput.single import estimate_single
 from hwledger.planner.throughput.traps import traps
+from hwledger.planner.throughput.unsupported import unsupported
 from hwledger.units import format_bytes
 
+LEAST_MEASURED = 0.5
+"""Share of the board power below which a power limit was never measured."""
 SINGLE = frozenset({"llama.cpp", "mlx"})
 """Engines whose speed is that of single requests."""
 
@@ -47,12 +51,16 @@ def estimate(
     wanted = traffic or traffic_of(plan.memory.context_tokens, plan.memory.concurrency)
     if not plan.request.devices:
         return Throughput(traffic=wanted, unknown=("No figure of speed: no device was given.",))
+    if refused := unsupported(plan):
+        return Throughput(traffic=wanted, unknown=refused)
     host = node or node_of(plan.request.devices)
     alone = replace(wanted, requests_per_second=None) if plan.engine in SINGLE else wanted
     answer = _estimated(plan, alone, host, power_share)
     if calibration is not None:
         answer = calibration.corrected(answer, plan)
     doubts = tuple(_doubts(plan, wanted))
+    if throttled := _throttled(plan, power_share):
+        answer, doubts = widened(answer, assumed("power_interval").value), (*doubts, throttled)
     if doubts:
         answer = weakened(answer, doubts)
     return replace(answer, traffic=wanted, warnings=(*doubts, *traps(plan, host), *answer.warnings))
@@ -70,6 +78,28 @@ def _doubts(plan: Plan, traffic: Traffic) -> Iterator[str]:
             f"arrivals at a rate are not modelled on {plan.engine}: the speed is that of "
             f"{traffic.concurrency} at once who ask again when they are answered"
         )
+
+
+def _throttled(plan: Plan, power_share: float) -> str:
+    """Return the sentence on a power limit that is tighter than any that was measured; empty for none."""
+    if plan.engine not in SINGLE:
+        return ""  # serving widens under any limit
+    for device in plan.request.devices:
+        limit, board = device.power_watts, device.tdp_watts
+        share = power_share * (limit / board if limit and board else 1.0)
+        if share < LEAST_MEASURED:
+            return f"{device.name} at {share:.0%} of its board power was never measured: wider interval"
+    return ""
+
+
+def widened(answer: Throughput, factor: float) -> Throughput:
+    """Return an answer whose intervals reach further by a factor to either side."""
+    changed: dict[str, Any] = {}
+    for name in FIGURES:
+        figure = getattr(answer, name)
+        if figure is not None:
+            changed[name] = replace(figure, low=figure.low / factor, high=figure.high * factor)
+    return replace(answer, **changed)
 
 
 def weakened(answer: Throughput, doubts: tuple[str, ...]) -> Throughput:

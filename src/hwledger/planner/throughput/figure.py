@@ -112,6 +112,7 @@ class Throughput:
         limits: what bounds a figure, by its name: ``memory bandwidth``, ``compute``, ``links`` …
         warnings: speed traps, in sentences.
         unknown: why a figure is absent, in sentences.
+        corrected: figures that measured runs of the user's own correct, with the number of those runs.
 
     A figure that is not known is ``None``, and ``unknown`` says why.
     """
@@ -125,6 +126,7 @@ class Throughput:
     limits: tuple[tuple[str, str], ...] = ()
     warnings: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
+    corrected: tuple[tuple[str, int], ...] = ()
 
 
 FIGURES: Final = (

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from math import ceil, exp
 
 from hwledger.device.node import Node
+from hwledger.device.spec import DeviceSpec
 from hwledger.planner.memory import Basis
 from hwledger.planner.plan import Plan
 from hwledger.planner.throughput.constants import Assumed, Constants, assumed, bound_by, shipped_constants
@@ -18,7 +19,7 @@ from hwledger.planner.throughput.figure import Figure, Throughput, Traffic
 from hwledger.planner.throughput.layout import Layout, layout_of
 from hwledger.planner.throughput.prefill import prefill_terms
 from hwledger.planner.throughput.regime import regime_of
-from hwledger.planner.throughput.setting import Setting, setting_of
+from hwledger.planner.throughput.setting import BACKENDS, Setting, setting_of
 from hwledger.planner.throughput.silicon import Silicon, silicon_of
 from hwledger.planner.throughput.speculation import Speculation
 from hwledger.planner.throughput.terms import MICROSECOND, Share, Term
@@ -235,12 +236,19 @@ def prepare(plan: Plan, traffic: Traffic, node: Node, power_share: float) -> Sin
         if silicon is None:
             return f"the memory bandwidth of {device.name} is not known"
         if f"e.on:{silicon.vendor} {setting.backend}" not in constants.values:
-            where = f"{plan.engine} with {setting.backend} on a device of {device.vendor}"
-            return f"no measurement of {where} ships"
+            return _unmeasured(plan, device, setting)
         known = chips.get((silicon, setting))
         whole, count = (known.share + share, known.count + 1) if known else (share, 1)
         chips[silicon, setting] = Chip(silicon, setting, whole, count)
     return Single(plan, traffic, plan_work(plan), layout, tuple(chips.values()), node, constants)
+
+
+def _unmeasured(plan: Plan, device: DeviceSpec, setting: Setting) -> str:
+    if device.vendor not in BACKENDS:
+        makers = ", ".join(BACKENDS)
+        return f"who made {device.name} is not said; give its vendor in devices.toml: {makers}"
+    where = f"{plan.engine} with {setting.backend} on a device of {device.vendor}"
+    return f"no measurement of {where} ships"
 
 
 def estimate_single(

@@ -91,6 +91,16 @@ def _no_bf16(plan: Plan, node: Node, number: float) -> Words | None:
     return _without(plan, ("bf16",), "bf16")
 
 
+def _fp8_cache(plan: Plan, node: Node, number: float) -> Words | None:
+    """An fp8 cache on a device of NVIDIA without fp8 units, which FlashAttention does not read."""
+    del node, number
+    if plan.engine != "vllm" or not plan.memory.kv_type.startswith("fp8"):
+        return None
+    devices = (d for d in plan.request.devices if d.vendor == "NVIDIA" and d.rates and "fp8" not in d.rates)
+    device = next((d for d in devices if "fp4" not in d.rates), None)
+    return None if device is None else {"device": device.name}
+
+
 def _vulkan_bf16(plan: Plan, node: Node, number: float) -> Words | None:
     del node, number
     slow = plan.engine == "llama.cpp" and "Vulkan" in _backends(plan)
@@ -114,5 +124,6 @@ _CHECKS: Final[Mapping[str, Callable[[Plan, Node, float], Words | None]]] = {
     "no_fp8": _no_fp8,
     "no_fp4": _no_fp4,
     "no_bf16": _no_bf16,
+    "fp8_cache": _fp8_cache,
     "vulkan_bf16": _vulkan_bf16,
 }

@@ -240,6 +240,7 @@ PACKED = Quantisation(method="modelopt", packing=named_packings()["nvfp4"].packi
         (replace(hub_model(LLAMA), origin=None), "vllm", {"engine": "vllm"}, "plan it by its name"),
         (at(Place.FILE, "-rf.gguf"), "llama.cpp", {}, "rename"),
         (at(Place.FILE, "/m/a\nrm -rf x.gguf"), "llama.cpp", {}, "rename"),
+        (at(Place.FILE, "/m/a\\x0arm -rf x.gguf"), "llama.cpp", {}, "rename"),
         (at(Place.HUB, "o/r", "sub", gguf=False), "vllm", {"engine": "vllm"}, "hf download"),
         (at(Place.WEB, "https://h/x.gguf"), "mistralrs", {}, "plan the GGUF file"),
         (at(Place.OLLAMA, "qwen3:8b"), "llama.cpp", {}, "export it to ollama"),

@@ -194,7 +194,7 @@ def test_several_requests_share_the_weights_and_wait_for_prompts() -> None:
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"device": "TPU v5e"}, "no measurement"),
+        ({"device": "TPU v5e"}, "no backend for TPU v5e"),
         ({"device": "24GiB"}, "bandwidth"),
         ({"engine": "transformers", "weights": "bf16"}, "transformers"),
         ({"engine": "mlx", "weights": "4bit"}, "no measurement of mlx"),
