@@ -5,12 +5,14 @@ once for each type of weights and kind of device, and with arrays over the rest.
 against ``estimate`` of the plan made alone; what is reported is estimated again.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hwledger.device.spec import DeviceSpec
 from hwledger.planner.plan import Plan
 from hwledger.planner.solve.blocks import Block
 from hwledger.planner.solve.pace_serving import Servers
@@ -18,6 +20,7 @@ from hwledger.planner.solve.pace_single import SINGLE, Singles
 from hwledger.planner.solve.question import Question
 from hwledger.planner.throughput import Traffic
 from hwledger.planner.throughput.serving import serves
+from hwledger.planner.throughput.unsupported import unsupported
 
 OWN_POOL: Final = frozenset({"kv_cache_memory_bytes", "num_gpu_blocks_override", "cpu_offload_gb"})
 Array = NDArray[np.float64]
@@ -38,6 +41,7 @@ class Paces:
         self.question = question
         self._singles = Singles()
         self._servers = Servers()
+        self._known: dict[tuple[object, ...], bool] = {}
 
     def of(self, block: Block) -> Pace:
         """Return the speeds of a block's candidates under the question's traffic."""
@@ -52,7 +56,18 @@ class Paces:
             self._servers.fill(block, plans, traffic, ttft, tpot)
         else:
             self._one_by_one(block, ttft, tpot)
+        for place, members in enumerate(block.sets):
+            if self._refused(plans[0], members):
+                ttft[place] = tpot[place] = np.nan
         return Pace(ttft=ttft, tpot=tpot)
+
+    def _refused(self, plan: Plan, members: Sequence[DeviceSpec]) -> bool:
+        """Whether the engine does not run on these devices at all, as the estimator has it."""
+        key = (*map(id, dict.fromkeys(members)), plan.memory.options.get("tensor_parallel_size"))
+        if key not in self._known:
+            request = replace(plan.request, devices=tuple(members))
+            self._known[key] = bool(unsupported(replace(plan, request=request)))
+        return self._known[key]
 
     def _one_by_one(self, block: Block, ttft: Array, tpot: Array) -> None:
         """Mixed devices, arrivals and engines without arrays: the estimator as it is."""
