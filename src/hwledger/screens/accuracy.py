@@ -60,17 +60,18 @@ def accuracy_document(results: Sequence[Result], summaries: Sequence[Summary]) -
 LEFT_OUT = (
     "## Reading the speeds",
     "",
-    "`left out` means that the device, the model, or model, device and engine together, were in no fit that",
-    "predicts the row: these are the errors to expect of hardware and models that were never measured. Where they",
-    "are large, the measurements are few or contradict each other:",
+    "`left out` means that the device, the model, or model, device and engine together, were in no fit",
+    "that predicts the row: these are the errors to expect of hardware and models that were never",
+    "measured. Where they are large, the measurements are few or contradict each other:",
     "",
-    "- **AMD**: one card, measured with two drivers that differ by a factor of two, is most of what there is at depth,",
-    "  with experts and on several cards; leaving it out leaves little to learn from.",
-    "- **Prefill of mixtures of experts and over several cards**: builds and micro-batches changed code paths, and the",
-    "  tables do not say which was used.",
-    "- **Time to the first token under load**: TensorRT-LLM's comes in two modes that its tables do not tell apart, and",
-    "  repeats of one setting differ by more than the model's error.",
-    "- **Old tables**: measurements of 2023 and early 2024 ran other kernels; their effect is fitted and not predicted.",
+    "- **AMD**: one card, measured with two drivers that differ by a factor of two, is most of what there",
+    "  is at depth, with experts and on several cards; leaving it out leaves little to learn from.",
+    "- **Prefill of mixtures of experts and over several cards**: builds and micro-batches changed code",
+    "  paths, and the tables do not say which was used.",
+    "- **Time to the first token under load**: TensorRT-LLM's comes in two modes that its tables do not",
+    "  tell apart; in public tables repeats of one setting differ by 64 % at the 90th percentile.",
+    "- **Old tables**: measurements of 2023 and early 2024 ran other kernels; their effect is fitted and",
+    "  not predicted.",
 )
 
 
