@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from hwledger.planner.export import figures
-from hwledger.planner.export.container import Container, Mount, container_of, probe_words
+from hwledger.planner.export.container import CACHE_VARIABLES, Container, Mount, container_of, probe_words
 from hwledger.planner.export.recipe import Exported, Recipe
 from hwledger.planner.export.script import comments, title
 from hwledger.planner.export.yaml import Noted, dump
@@ -33,7 +33,7 @@ def _service(recipe: Recipe, container: Container) -> dict[str, object]:
         service["entrypoint"] = list(container.entry)
     service["command"] = list(container.args)
     service["ports"] = [Noted(f"127.0.0.1:{recipe.port}:{recipe.port}", "published on this machine alone")]
-    service["environment"] = ["HF_TOKEN"]
+    service["environment"] = ["HF_TOKEN", *(f"{name}={container.cache}" for name in CACHE_VARIABLES)]
     mounts = [_mounted(mount) for mount in (container.mount, container.adapter) if mount]
     service["volumes"] = mounts if container.mount else [_Raw(hub), *mounts]
     if recipe.target != "llama.cpp":

@@ -22,6 +22,10 @@ LEAST_START_S: Final = 600
 """Start-up is waited for: ten minutes, and a first download at 100 MB/s, which is assumed."""
 
 
+CACHE_VARIABLES: Final = ("HF_HOME", "LLAMA_CACHE")
+"""Variables that say where an engine keeps models of the hub, whoever it runs as in the container."""
+
+
 @dataclass(frozen=True, slots=True)
 class Mount:
     """A folder of this machine as the container sees it, read only."""

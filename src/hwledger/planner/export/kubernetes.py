@@ -4,7 +4,7 @@ from math import ceil
 from typing import Final
 
 from hwledger.planner.export import figures
-from hwledger.planner.export.container import Container, Mount, container_of
+from hwledger.planner.export.container import CACHE_VARIABLES, Container, Mount, container_of
 from hwledger.planner.export.recipe import Exported, Recipe
 from hwledger.planner.export.script import comments, title
 from hwledger.planner.export.yaml import Noted, dump
@@ -117,7 +117,7 @@ def _container(recipe: Recipe, container: Container, plan: Plan) -> dict[str, ob
     return {
         **found,
         "args": list(container.args),
-        "env": [_token()],
+        "env": [_token(), *({"name": name, "value": container.cache} for name in CACHE_VARIABLES)],
         "ports": [{"name": "http", "containerPort": recipe.port}],
         "resources": _resources(container, plan),
         "startupProbe": Noted(

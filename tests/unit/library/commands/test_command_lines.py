@@ -82,7 +82,7 @@ CASES: dict[str, tuple[str, str, str | None, dict[str, str]]] = {
     ),
     "docker": (
         (
-            "docker run --runtime nvidia --gpus all -v ~/.cache/huggingface:/root/.cache/huggingface "
+            "docker run --runtime nvidia --gpus all -v ~/.cache/huggingface:/srv/.cache/huggingface "
             '--env "HUGGING_FACE_HUB_TOKEN=<secret>" -p 8000:8000 --ipc=host vllm/vllm-openai:latest '
             "--model mistralai/Mistral-7B-v0.1"
         ),

@@ -63,7 +63,7 @@ def test_a_hub_of_ones_own_is_no_engine(monkeypatch: pytest.MonkeyPatch) -> None
     [
         ("org/name", "org/name", None),
         ("org/name:Q4_K_M", "org/name:Q4_K_M", None),
-        (f"/root/.cache/huggingface/hub/models--org--name/snapshots/{COMMIT}", f"hf:org/name@{COMMIT}", None),
+        (f"/srv/.cache/huggingface/hub/models--org--name/snapshots/{COMMIT}", f"hf:org/name@{COMMIT}", None),
         (f"/h/models--org--name/snapshots/{COMMIT}/q/m.gguf", f"hf:org/name@{COMMIT}/q/m.gguf", None),
         (f"C:\\hub\\models--org--na--me\\snapshots\\{COMMIT}\\", f"hf:org/na--me@{COMMIT}", None),
         (f"/h/models--gpt2/snapshots/{COMMIT}", f"hf:gpt2@{COMMIT}", None),

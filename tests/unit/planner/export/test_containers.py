@@ -122,7 +122,7 @@ def test_compose_files_have_known_keys_and_publish_nothing_to_the_network(made: 
              "restart", "devices", "group_add", "security_opt"}  # fmt: skip
     assert set(service) <= known
     assert all(port.startswith("127.0.0.1:") for port in service["ports"])
-    assert service["environment"] == ["HF_TOKEN"]
+    assert service["environment"] == ["HF_TOKEN", "HF_HOME=/cache", "LLAMA_CACHE=/cache"]
     assert service["healthcheck"]["test"][0] == "CMD"
     assert int(service["healthcheck"]["start_period"].removesuffix("s")) >= 600
 
