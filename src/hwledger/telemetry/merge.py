@@ -1,0 +1,74 @@
+"""Samples of several sources as one snapshot: devices by their key, the first source that tells wins."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from hwledger.telemetry.derive import completed, first_told
+from hwledger.telemetry.reading import Absent
+from hwledger.telemetry.snapshot import DeviceSnapshot, HostSnapshot, ProcessSnapshot, Sample
+
+_PCI: Final = re.compile(
+    r"(?:(?P<domain>[0-9a-f]{4,8}):)?(?P<bus>[0-9a-f]{2}):(?P<slot>[0-9a-f]{2})[.:](?P<function>\d)"
+)
+
+
+def pci_key(text: str) -> str | None:
+    """Return a PCI address as every source is to write it, ``0000:01:00.0``; ``None``: it is none.
+
+    NVML writes eight digits of domain, rocm-smi capitals, some tools no domain.
+    """
+    found = _PCI.fullmatch(text.strip().lower())
+    if found is None:
+        return None
+    domain = int(found["domain"] or "0", 16)
+    return f"{domain:04x}:{found['bus']}:{found['slot']}.{found['function']}"
+
+
+def merged_devices(samples: Sequence[Sample]) -> tuple[DeviceSnapshot, ...]:
+    """Return every device once, slices behind their device, with what all sources know of it.
+
+    Sources come in the order in which they are believed.
+    """
+    found: dict[str, DeviceSnapshot] = {}
+    for sample in samples:
+        for device in sample.devices:
+            known = found.get(device.key)
+            found[device.key] = device if known is None else _joined(known, device)
+    whole = [device for device in found.values() if device.parent not in found or not device.parent]
+    slices = [device for device in found.values() if device.parent and device.parent in found]
+    ordered = (each for device in whole for each in (device, *(s for s in slices if s.parent == device.key)))
+    return tuple(completed(device) for device in ordered)
+
+
+def _joined(one: DeviceSnapshot, other: DeviceSnapshot) -> DeviceSnapshot:
+    return replace(
+        one,
+        name=one.name or other.name,
+        index=one.index if one.index is not None else other.index,
+        uuid=one.uuid or other.uuid,
+        unified=one.unified if one.unified is not None else other.unified,
+        readings=first_told(one.readings, other.readings),
+        processes=_processes(one.processes, other.processes),
+        notes=tuple(dict.fromkeys((*one.notes, *other.notes))),
+    )
+
+
+def _processes(
+    one: tuple[ProcessSnapshot, ...] | Absent, other: tuple[ProcessSnapshot, ...] | Absent
+) -> tuple[ProcessSnapshot, ...] | Absent:
+    if isinstance(one, Absent):
+        return other if not isinstance(other, Absent) or not one.source else one
+    return one
+
+
+def merged_host(samples: Iterable[Sample]) -> HostSnapshot:
+    """Return the host with what all sources know of it."""
+    host = HostSnapshot()
+    for told in (sample.host for sample in samples):
+        if told is not None:
+            host = HostSnapshot(
+                host.name or told.name, host.system or told.system, first_told(host.readings, told.readings)
+            )
+    return host
