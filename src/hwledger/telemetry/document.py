@@ -40,6 +40,7 @@ def sample_document(sample: Sample) -> dict[str, Any]:
         "devices": [device_document(device, None) for device in sample.devices],
         "engines": [engine_document(engine, None) for engine in sample.engines],
         "troubles": list(sample.troubles),
+        "failure": None if sample.failure is None else _absent(sample.failure, None),
     }  # fmt: skip
 
 

@@ -157,12 +157,14 @@ class Sample:
         engines: likewise.
         host: likewise; ``None`` where it does not look at the host.
         troubles: sentences: what could not be read, of what, and why.
+        failure: why the source tells nothing at all; ``None`` where it tells something.
     """
 
     devices: tuple[DeviceSnapshot, ...] = ()
     engines: tuple[EngineSnapshot, ...] = ()
     host: HostSnapshot | None = None
     troubles: tuple[str, ...] = ()
+    failure: Absent | None = None
 
 
 @dataclass(frozen=True, slots=True)
