@@ -16,7 +16,7 @@ NAMES = sorted(str(path.relative_to(GOLDEN))[: -len(".json")] for path in GOLDEN
 @pytest.mark.requirement("FR-TEL-RECORDED")
 @pytest.mark.parametrize("name", NAMES)
 def test_a_recorded_output_is_read_as_was_reviewed(shared_data: Path, name: str) -> None:
-    """Proves every device, process, engine, value and reason of one recorded output against its golden file."""
+    """Proves every device, engine, value and reason of one recorded output against its golden file."""
     text = (shared_data / "telemetry_samples" / name).read_text("utf-8", "replace")
     kind, sample = read_recorded(text, name)
     told = json.loads(json.dumps({"format": kind.name, **sample_document(sample)}))

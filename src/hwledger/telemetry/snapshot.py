@@ -11,6 +11,10 @@ from hwledger.telemetry.reading import NOT_TOLD, Absent, Reading, Readings
 NOTHING: Readings = MappingProxyType({})
 
 
+def _nothing() -> Readings:
+    return NOTHING
+
+
 @dataclass(frozen=True, slots=True)
 class ProcessSnapshot:
     """One process on a device.
@@ -55,7 +59,7 @@ class DeviceSnapshot:
     uuid: str = ""
     parent: str = ""
     unified: bool | None = None
-    readings: Readings = NOTHING
+    readings: Readings = field(default_factory=_nothing)
     processes: tuple[ProcessSnapshot, ...] | Absent = NOT_TOLD
     notes: tuple[str, ...] = ()
 
@@ -77,7 +81,7 @@ class ModelSnapshot:
 
     name: str
     loaded: bool | None = None
-    readings: Readings = NOTHING
+    readings: Readings = field(default_factory=_nothing)
     devices: Mapping[str, Readings] = field(default_factory=lambda: MappingProxyType({}))
 
     def __getitem__(self, quantity: str) -> Reading:
@@ -104,7 +108,7 @@ class EngineSnapshot:
     address: str = ""
     pid: int | None = None
     models: tuple[ModelSnapshot, ...] = ()
-    readings: Readings = NOTHING
+    readings: Readings = field(default_factory=_nothing)
     notes: tuple[str, ...] = ()
 
     def __getitem__(self, quantity: str) -> Reading:
@@ -123,7 +127,7 @@ class HostSnapshot:
 
     name: str = ""
     system: str = ""
-    readings: Readings = NOTHING
+    readings: Readings = field(default_factory=_nothing)
 
     def __getitem__(self, quantity: str) -> Reading:
         return self.readings.get(Quantity(quantity), NOT_TOLD)
