@@ -80,6 +80,38 @@ def gb10() -> Part:
     return card(name="NVIDIA GB10", pci="0000000F:01:00.0", memory=None, values=values)
 
 
+class Clock:
+    """Seconds that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now
+
+
+class Kernel:
+    """The files of a machine: all of its processes are seen, nothing sleeps, no Windows around it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.procfs, self.sysfs = folder / "proc", folder / "sys"
+        self.write(self.procfs / "2" / "comm", "kthreadd")
+        self.write(self.procfs / "version", "Linux version 6.8.0")
+
+    def write(self, path: Path, text: str) -> None:
+        """Put one file there."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text + "\n", "utf-8")
+
+    def drives(self, address: str, status: str, control: str = "auto") -> None:
+        """Let the kernel's driver hold a device that may sleep."""
+        (self.procfs / "driver" / "nvidia" / "gpus" / address).mkdir(parents=True, exist_ok=True)
+        power = self.sysfs / "bus" / "pci" / "devices" / address / "power"
+        self.write(power / "control", control)
+        self.write(power / "runtime_status", status)
+
+
 @pytest.fixture(scope="session")
 def libraries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Compile the stand-in in its variants; skip, with a word, where there is no compiler."""

@@ -7,7 +7,7 @@
  *   set KEY NUMBER                                      any other value; without it: not supported
  *   process LIST PID BYTES NAME                         compute, graphics or mps; BYTES of - is not available
  *   fail CALL CODE [AFTER]                              CALL without nvml; * is every call; after so many calls
- *   hang CALL | slow CALL MICROSECONDS                  of the device or slice, or of all before the first
+ *   hang CALL [AFTER] | slow CALL MICROSECONDS          of the device or slice, or of all before the first
  * -DOLD_DRIVER leaves out what drivers before 450 lack; -DPROCESS_ROWS_32 has the process list of 535.43 to 535.86. */
 #include <stdint.h>
 #include <stdio.h>
@@ -75,6 +75,7 @@ static void line(Thing **now, char *text) {
         Rule *rule = &(*now)->rule[(*now)->rules++];
         strcpy(rule->call, a);
         rule->hang = word[0] == 'h';
+        if (word[0] == 'h') rule->after = atoi(b);
         if (word[0] == 'f') rule->code = atoi(b), rule->after = atoi(c);
         if (word[0] == 's') rule->slow = atoi(b);
     }
@@ -223,7 +224,7 @@ typedef struct { char address[16]; unsigned domain, bus, device, id, subsystem, 
 int nvmlDeviceGetPciInfo_v2(Thing *thing, Pci2 *out) {
     ENTER(thing, "DeviceGetPciInfo");
     memset(out, 0, sizeof *out);
-    return text(thing->pci, out->address, sizeof out->address);
+    return text(thing->pci + 4, out->address, sizeof out->address); /* four digits of domain in this version */
 }
 
 typedef struct { unsigned gpu, memory; } Busy;

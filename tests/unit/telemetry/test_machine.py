@@ -10,6 +10,7 @@ import pytest
 from hwledger.device.catalogue import devices, find_device
 from hwledger.telemetry import machine
 from hwledger.telemetry.machine import Machine, this_machine
+from support.nvidia import MIB, Driver, card, gb10, mig_card
 
 pytestmark = pytest.mark.requirement("FR-SRC-LOCAL")
 
@@ -37,6 +38,20 @@ def test_a_drivers_memory_wins_over_the_catalogues() -> None:
     assert Machine((known, unknown), 1 << 30).described.startswith(
         "RTX 4090, NVIDIA Something 9000 and 1.00 GiB"
     )
+
+
+@pytest.mark.requirement("FR-TEL-NVML")
+def test_nvidias_devices_come_from_their_source(driver: Driver) -> None:
+    """Whole devices with their memory: no slice, none whose memory is the host's, none that is lost."""
+    driver.tells(card(), gb10(), card(3, rules=("fail * 15",)), mig_card())
+    found = list(machine._nvidia())
+    assert [(device.name, device.usable_bytes, device.usable_basis) for device in found] == [
+        (find_device("RTX 4090").name, 24564 * MIB, "measured"),
+        (find_device("H100 SXM").name, 24564 * MIB, "measured"),
+    ]
+    assert all(device.source.startswith("NVML") for device in found)
+    assert driver.calls("DeviceGetComputeRunningProcesses_v3") == 0
+    assert driver.calls("Shutdown") == 1
 
 
 def gaming(name: str) -> bool:

@@ -1,13 +1,11 @@
 """nvidia-ml-py, loaded when it is first needed, and what its errors mean."""
 
-import ctypes
-import sys
 from typing import Any, Final
 
 from hwledger.telemetry.nvidia.facts import Failure, failure_of
+from hwledger.telemetry.nvidia.present import library_there
 from hwledger.telemetry.reading import Reason
 
-LIBRARY: Final = "libnvidia-ml.so.1"
 UNINITIALISED: Final = 1
 UNSUPPORTED: Final = 3
 TOO_SMALL: Final = 7
@@ -84,16 +82,3 @@ class Binding:
         """Raise the error of a code that is not success."""
         if code:
             raise self.nvml.NVMLError(code)
-
-
-def library_there() -> bool:
-    """Return whether NVML can be there: on Linux, whether it can be loaded; never on macOS."""
-    if sys.platform == "darwin":
-        return False
-    if not sys.platform.startswith("linux") or getattr(sys.modules.get("pynvml"), "nvmlLib", None):
-        return True
-    try:
-        ctypes.CDLL(LIBRARY)
-    except OSError:
-        return False
-    return True

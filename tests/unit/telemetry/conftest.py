@@ -7,39 +7,9 @@ import pytest
 
 from hwledger.telemetry.nvidia.nvml import NvmlSampler
 from hwledger.telemetry.system import System
-from support.nvidia import Driver, installed, libraries
+from support.nvidia import Clock, Driver, Kernel, installed, libraries
 
 __all__ = ["libraries"]
-
-
-class Clock:
-    """Seconds that a test moves."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class Kernel:
-    """The files of a machine: all of its processes are seen, nothing sleeps, no Windows around it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.procfs, self.sysfs = folder / "proc", folder / "sys"
-        self.write(self.procfs / "2" / "comm", "kthreadd")
-        self.write(self.procfs / "version", "Linux version 6.8.0")
-
-    def write(self, path: Path, text: str) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text + "\n", "utf-8")
-
-    def drives(self, address: str, status: str, control: str = "auto") -> None:
-        """Let the kernel's driver hold a device that may sleep."""
-        (self.procfs / "driver" / "nvidia" / "gpus" / address).mkdir(parents=True, exist_ok=True)
-        power = self.sysfs / "bus" / "pci" / "devices" / address / "power"
-        self.write(power / "control", control)
-        self.write(power / "runtime_status", status)
 
 
 @pytest.fixture
