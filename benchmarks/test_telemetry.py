@@ -67,7 +67,7 @@ def test_a_sweep(benchmark: BenchmarkFixture, source: NvmlSampler, *, processes:
 
 @pytest.mark.benchmark(group="8 devices of NVIDIA")
 def test_an_hour_at_one_hertz(benchmark: BenchmarkFixture, source: NvmlSampler) -> None:
-    """CPU time of an hour of sweeps with processes each 10 s, without the waits between: at most 0.2 % of a core."""
+    """CPU time of an hour of sweeps, processes each 10 s, without the waits: at most 0.2 % of a core."""
 
     def hour() -> float:
         before = cpu_seconds()

@@ -184,18 +184,15 @@ def answered(
     found: dict[Quantity, Reading] = {}
     lost: Absent | None = None
     for question in questions:
-        tells = question.tells
         if lost is not None:
-            found.update(dict.fromkeys(tells, lost))
+            found.update(dict.fromkeys(question.tells, lost))
             continue
         try:
-            answer = question.put(handle)
+            question.read(gauge, question.put(handle), found)
         except binding.errors as error:
             why = binding.failure(error)
             if why.code == UNINITIALISED:
                 raise DriverGoneError(why) from error
             lost = why.absent if why.code in LOST else None
-            found.update(dict.fromkeys(tells, why.absent))
-            continue
-        found.update(zip(tells, question.read(gauge, answer), strict=True))
+            found.update(dict.fromkeys(question.tells, why.absent))
     return found

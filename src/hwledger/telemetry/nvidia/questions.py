@@ -5,18 +5,23 @@ from ctypes import byref
 from typing import Any, Final
 
 from hwledger.telemetry.nvidia.binding import NO_FUNCTION, OTHER_VERSION, UNSUPPORTED, Binding
-from hwledger.telemetry.nvidia.facts import event_words
-from hwledger.telemetry.parsing import checked
+from hwledger.telemetry.nvidia.facts import SOURCE, event_words
+from hwledger.telemetry.parsing import LIMITS, checked
 from hwledger.telemetry.quantity import Quantity
-from hwledger.telemetry.reading import Gauge, Reading, Reason
+from hwledger.telemetry.reading import Absent, Gauge, Reading, Reason
 
 Way = Callable[[Any], Any]
-Read = Callable[[Gauge, Any], tuple[Reading, ...]]
+Found = dict[Quantity, Reading]
+Read = Callable[[Gauge, Any, Found], None]
 NOT_AVAILABLE: Final = frozenset({(1 << 32) - 1, (1 << 64) - 1})
 """NVML's numbers for "no value" (``NVML_VALUE_NOT_AVAILABLE``), by width."""
 NO_STATE: Final = 32
 """``NVML_PSTATE_UNKNOWN``."""
-OLD_MEMORY: Final = "the driver tells it since version 510 only"
+MEMORY: Final = (
+    Quantity.MEMORY_TOTAL, Quantity.MEMORY_USED, Quantity.MEMORY_RESERVED, Quantity.MEMORY_FREE
+)  # fmt: skip
+OLD_RESERVED: Final = Absent(Reason.UNSUPPORTED, "the driver tells it since version 510 only", SOURCE)
+"""The reading of reserved memory where only version 1 of the call is known: used holds it there."""
 MILLI: Final = 1e-3
 MEGA: Final = 1e6
 PERCENT: Final = 0.01
@@ -29,7 +34,7 @@ class Question:
         binding: the door to NVML.
         tells: the quantities that its answer holds.
         ways: the versions of the call, the newest first; ``None`` for one that nvidia-ml-py lacks.
-        read: makes a reading of each quantity.
+        read: enters a reading of each quantity.
     """
 
     __slots__ = ("_errors", "_failure", "_ways", "read", "tells")
@@ -49,82 +54,86 @@ class Question:
         Raises:
             Exception: one of the binding's ``errors``: what the last version that the driver knows says.
         """
-        for way in self._ways[:-1]:
+        ways = self._ways
+        while len(ways) > 1:
             try:
-                return way(handle)
+                return ways[0](handle)
             except self._errors as error:
                 code = self._failure(error).code
                 if code in {NO_FUNCTION, OTHER_VERSION}:
-                    self._ways.remove(way)
-                elif code != UNSUPPORTED:
+                    del ways[0]
+                elif code == UNSUPPORTED:
+                    break
+                else:
                     raise
-        return self._ways[-1](handle)
+        return ways[-1](handle)
 
 
 def number(quantity: Quantity, factor: float = 1) -> Read:
     """Return the reader of one number that comes in units of ``factor``."""
 
-    def read(gauge: Gauge, answer: Any) -> tuple[Reading, ...]:
-        return (_number(gauge, quantity, answer, factor),)
+    def read(gauge: Gauge, answer: Any, found: Found) -> None:
+        found[quantity] = _number(gauge, quantity, answer if factor == 1 else answer * factor, answer)
 
     return read
 
 
-def _number(gauge: Gauge, quantity: Quantity, raw: Any, factor: float = 1) -> Reading:
+def _number(gauge: Gauge, quantity: Quantity, value: Any, raw: Any) -> Reading:
+    """Return a number in base units; what can be needs no further look."""
     if raw in NOT_AVAILABLE:
         return gauge.absent(Reason.UNSUPPORTED, "the driver says that it is not available")
-    return checked(gauge, quantity, raw if factor == 1 else raw * factor)
+    least, most, whole = LIMITS[quantity]
+    if least <= value <= most and (not whole or type(value) is int):
+        return gauge(quantity, value)
+    return checked(gauge, quantity, value)
 
 
-def _memory(gauge: Gauge, told: Any) -> tuple[Reading, ...]:
-    """Return total, used, reserved and free; a total of nothing is no answer."""
-    q = Quantity
+def _memory(gauge: Gauge, told: Any, found: Found) -> None:
+    """Enter total, used, reserved and free; a total of nothing is no answer."""
     total = told.total
     if not total:
         none = gauge.absent(Reason.UNSUPPORTED, "the driver tells a total of nothing")
-        return (none, none, none, none)
-    reserved: Reading
-    if hasattr(told, "reserved"):
-        reserved = _number(gauge, q.MEMORY_RESERVED, told.reserved)
-    else:
-        reserved = gauge.absent(Reason.UNSUPPORTED, OLD_MEMORY)
-    return (
-        _number(gauge, q.MEMORY_TOTAL, total), _number(gauge, q.MEMORY_USED, told.used), reserved,
-        _number(gauge, q.MEMORY_FREE, told.free),
-    )  # fmt: skip
+        found.update(dict.fromkeys(MEMORY, none))
+        return
+    for quantity, raw in zip(
+        MEMORY, (total, told.used, getattr(told, "reserved", None), told.free), strict=True
+    ):
+        found[quantity] = OLD_RESERVED if raw is None else _number(gauge, quantity, raw, raw)
 
 
-def _heat(gauge: Gauge, degrees: Any) -> tuple[Reading, ...]:
-    """Return the temperature of the memory; parts without a sensor say 0."""
-    if not degrees:
-        return (gauge.absent(Reason.UNSUPPORTED, "it says 0 °C: no sensor"),)
-    return (_number(gauge, Quantity.TEMPERATURE_MEMORY, degrees),)
-
-
-def _busy(gauge: Gauge, told: Any) -> tuple[Reading, ...]:
-    q = Quantity
-    return (
-        _number(gauge, q.UTILIZATION, told.gpu, PERCENT),
-        _number(gauge, q.MEMORY_ACTIVITY, told.memory, PERCENT),
+def _heat(gauge: Gauge, degrees: Any, found: Found) -> None:
+    """Enter the temperature of the memory; parts without a sensor say 0."""
+    found[Quantity.TEMPERATURE_MEMORY] = (
+        _number(gauge, Quantity.TEMPERATURE_MEMORY, degrees, degrees)
+        if degrees
+        else gauge.absent(Reason.UNSUPPORTED, "it says 0 °C: no sensor")
     )
 
 
-def _throttle(gauge: Gauge, bits: Any) -> tuple[Reading, ...]:
-    return (gauge(Quantity.THROTTLE, event_words(bits)),)
+def _busy(gauge: Gauge, told: Any, found: Found) -> None:
+    for quantity, raw in ((Quantity.UTILIZATION, told.gpu), (Quantity.MEMORY_ACTIVITY, told.memory)):
+        found[quantity] = _number(gauge, quantity, raw * PERCENT, raw)
 
 
-def _state(gauge: Gauge, state: Any) -> tuple[Reading, ...]:
-    if not 0 <= state < NO_STATE:
-        return (gauge.absent(Reason.UNSUPPORTED, "the driver does not know it"),)
-    return (gauge(Quantity.PERFORMANCE_STATE, f"P{state}"),)
+def _throttle(gauge: Gauge, bits: Any, found: Found) -> None:
+    found[Quantity.THROTTLE] = gauge(Quantity.THROTTLE, event_words(bits))
+
+
+def _state(gauge: Gauge, state: Any, found: Found) -> None:
+    known = 0 <= state < NO_STATE
+    found[Quantity.PERFORMANCE_STATE] = (
+        gauge(Quantity.PERFORMANCE_STATE, f"P{state}")
+        if known
+        else gauge.absent(Reason.UNSUPPORTED, "the driver does not know it")
+    )
 
 
 def memory_question(binding: Binding) -> Question:
     """Return the question of memory: version 2 tells what is reserved apart, version 1 counts it as used."""
-    q, nvml = Quantity, binding.nvml
+    nvml = binding.nvml
     version = nvml.nvmlMemory_v2
     ways = (lambda handle: nvml.nvmlDeviceGetMemoryInfo(handle, version), nvml.nvmlDeviceGetMemoryInfo)
-    return Question(binding, (q.MEMORY_TOTAL, q.MEMORY_USED, q.MEMORY_RESERVED, q.MEMORY_FREE), ways, _memory)
+    return Question(binding, MEMORY, ways, _memory)
 
 
 def busy_question(binding: Binding) -> Question:
@@ -212,17 +221,17 @@ def pci_address(binding: Binding) -> Question:
         return str(info.busId)
 
     return Question(
-        binding, (), (lambda handle: str(nvml.nvmlDeviceGetPciInfo_v3(handle).busId), old), lambda *_: ()
+        binding, (), (lambda handle: str(nvml.nvmlDeviceGetPciInfo_v3(handle).busId), old), lambda *_: None
     )
 
 
-def _driver(gauge: Gauge, told: Any) -> tuple[Reading, ...]:
-    return (gauge(Quantity.DRIVER, str(told)),)
+def _driver(gauge: Gauge, told: Any, found: Found) -> None:
+    found[Quantity.DRIVER] = gauge(Quantity.DRIVER, str(told))
 
 
-def _cuda(gauge: Gauge, told: Any) -> tuple[Reading, ...]:
-    """Return the version of CUDA: 13010 is 13.1 (``nvml.h`` ``NVML_CUDA_DRIVER_VERSION_MAJOR``)."""
-    return (gauge(Quantity.RUNTIME, f"CUDA {told // 1000}.{told % 1000 // 10}"),)
+def _cuda(gauge: Gauge, told: Any, found: Found) -> None:
+    """Enter the version of CUDA: 13010 is 13.1 (``nvml.h`` ``NVML_CUDA_DRIVER_VERSION_MAJOR``)."""
+    found[Quantity.RUNTIME] = gauge(Quantity.RUNTIME, f"CUDA {told // 1000}.{told % 1000 // 10}")
 
 
 def _call(nvml: Any, name: str, *arguments: int) -> Way | None:
@@ -242,6 +251,6 @@ def _bare(nvml: Any, name: str) -> Way | None:
 
 def _field(binding: Binding, handle: Any, field: int) -> int:
     """Return one of NVML's numbered fields that are whole numbers."""
-    value = binding.nvml.nvmlDeviceGetFieldValues(handle, (field,))[0]
+    value = binding.nvml.nvmlDeviceGetFieldValues(handle, ((field, 0),))[0]
     binding.check(value.nvmlReturn)
     return int(value.value.uiVal)

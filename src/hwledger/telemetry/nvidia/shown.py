@@ -5,15 +5,12 @@ from typing import Final
 
 from hwledger.telemetry.nvidia.cards import GUEST_NOTE, Card
 from hwledger.telemetry.nvidia.facts import SOURCE
-from hwledger.telemetry.nvidia.questions import OLD_MEMORY, Question
+from hwledger.telemetry.nvidia.questions import MEMORY, OLD_RESERVED, Question
 from hwledger.telemetry.quantity import Quantity
 from hwledger.telemetry.reading import Absent, Gauge, Reading, Reason, Value, bytes_of
 from hwledger.telemetry.snapshot import DeviceSnapshot, ProcessSnapshot
 
 KERNEL: Final = "sysfs"
-MEMORY: Final = (
-    Quantity.MEMORY_TOTAL, Quantity.MEMORY_USED, Quantity.MEMORY_RESERVED, Quantity.MEMORY_FREE
-)  # fmt: skip
 THE_HOSTS: Final = Absent(
     Reason.UNSUPPORTED, "the memory is the host's, and the driver tells nothing of it", SOURCE
 )
@@ -78,7 +75,7 @@ def _notes(card: Card, found: dict[Quantity, Reading]) -> Iterable[str]:
     if card.shared:
         yield SHARED_NOTE
     reserved = found[Quantity.MEMORY_RESERVED]
-    if isinstance(reserved, Absent) and reserved.detail == OLD_MEMORY:
+    if reserved is OLD_RESERVED:
         yield OLD_NOTE
     used, free = bytes_of(found[Quantity.MEMORY_USED]), bytes_of(found[Quantity.MEMORY_FREE])
     if used is None or free is None:
