@@ -22,6 +22,7 @@ COMMANDS = {
     "fit": "list what this machine or other devices can run, and how fast",
     "models": "list models of the catalogue, of this machine or of the hub",
     "plan": "plan the memory of a model on an engine and devices",
+    "probe": "show every accelerator and engine of this machine as it is now",
     "show": "show what a model is and where each fact came from",
 }
 
