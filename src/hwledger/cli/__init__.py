@@ -23,6 +23,7 @@ COMMANDS = {
     "models": "list models of the catalogue, of this machine or of the hub",
     "plan": "plan the memory of a model on an engine and devices",
     "probe": "show every accelerator and engine of this machine as it is now",
+    "serve-metrics": "serve the telemetry of this machine to Prometheus",
     "show": "show what a model is and where each fact came from",
 }
 
@@ -40,7 +41,7 @@ class LazyGroup(click.Group):
         del ctx
         if cmd_name not in COMMANDS:
             return None
-        command = import_module(f"hwledger.cli.{cmd_name}").command
+        command = import_module(f"hwledger.cli.{cmd_name.replace('-', '_')}").command
         return command if isinstance(command, click.Command) else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
