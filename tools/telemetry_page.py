@@ -1,7 +1,7 @@
 """Write the tables of docs/telemetry.md from what each source declares: ``python tools/telemetry_page.py``.
 
-Each block between ``<!-- coverage: VENDOR -->`` and ``<!-- end -->`` is a table; a test holds that the page is
-what this script writes.
+Each block between ``<!-- coverage: VENDOR -->`` and ``<!-- end -->`` is a table; a test holds that the page
+is what this script writes.
 """
 
 import re

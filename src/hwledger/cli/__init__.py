@@ -25,6 +25,7 @@ COMMANDS = {
     "probe": "show every accelerator and engine of this machine as it is now",
     "serve-metrics": "serve the telemetry of this machine to Prometheus",
     "show": "show what a model is and where each fact came from",
+    "top": "watch devices, processes and engines of this machine live",
 }
 
 
