@@ -14,17 +14,31 @@ if TYPE_CHECKING:
     from hwledger.model.spec import ModelSpec
     from hwledger.planner.export import export
     from hwledger.planner.plan import Plan
+    from hwledger.telemetry.probing import probe
+    from hwledger.telemetry.snapshot import Snapshot
 
 __version__ = "0.1.0"
-__all__ = ["HwledgerError", "ModelSpec", "Plan", "__version__", "export", "open_model", "plan"]
+__all__ = [
+    "HwledgerError",
+    "ModelSpec",
+    "Plan",
+    "Snapshot",
+    "__version__",
+    "export",
+    "open_model",
+    "plan",
+    "probe",
+]
 
 _HOMES = {
     "open_model": "hwledger.app",
     "plan": "hwledger.app",
+    "probe": "hwledger.telemetry.probing",
     "export": "hwledger.planner.export",
     "HwledgerError": "hwledger.errors",
     "ModelSpec": "hwledger.model.spec",
     "Plan": "hwledger.planner.plan",
+    "Snapshot": "hwledger.telemetry.snapshot",
 }
 
 

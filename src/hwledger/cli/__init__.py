@@ -22,7 +22,10 @@ COMMANDS = {
     "fit": "list what this machine or other devices can run, and how fast",
     "models": "list models of the catalogue, of this machine or of the hub",
     "plan": "plan the memory of a model on an engine and devices",
+    "probe": "show every accelerator and engine of this machine as it is now",
+    "serve-metrics": "serve the telemetry of this machine to Prometheus",
     "show": "show what a model is and where each fact came from",
+    "top": "watch devices, processes and engines of this machine live",
 }
 
 
@@ -39,7 +42,7 @@ class LazyGroup(click.Group):
         del ctx
         if cmd_name not in COMMANDS:
             return None
-        command = import_module(f"hwledger.cli.{cmd_name}").command
+        command = import_module(f"hwledger.cli.{cmd_name.replace('-', '_')}").command
         return command if isinstance(command, click.Command) else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
