@@ -120,16 +120,18 @@ class NvmlSampler:
     def sample(self, *, processes: bool) -> Sample:
         """Return every device now; see ``Sampler``."""
         now = self._system.clock()
-        for _ in range(2):  # what was reloaded is started anew at once
+        for first in (True, False):
             session = self._ready(now)
             if session is None:
                 break
             try:
-                if not self._outdated(session, processes=processes):
+                if not first or not self._outdated(session, processes=processes):
                     return self._swept(session, Gauge(SOURCE, now), processes=processes)
             except DriverGoneError as gone:
                 self._why = gone.failure
             self._stop()
+            if first:  # what was reloaded, or shows other devices, is started anew at once
+                self._start(now)
         return self._nothing(self._why or failure_of(GONE))
 
     def close(self) -> None:

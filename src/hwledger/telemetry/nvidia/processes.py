@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from hwledger.telemetry.nvidia.binding import NO_FUNCTION, TOO_SMALL, UNSUPPORTED, Binding
 from hwledger.telemetry.nvidia.facts import SOURCE
+from hwledger.telemetry.parsing import checked
 from hwledger.telemetry.quantity import Quantity
 from hwledger.telemetry.reading import Absent, Gauge, Reading, Reason
 from hwledger.telemetry.snapshot import ProcessSnapshot
@@ -82,7 +83,7 @@ class ProcessLists:
     def _memory(self, size: int | None, gauge: Gauge) -> Reading:
         if size is None:
             return gauge.absent(Reason.UNSUPPORTED, self._hidden)
-        return gauge(Quantity.MEMORY_USED, size)
+        return checked(gauge, Quantity.MEMORY_USED, size)
 
     def _enter_other(self, found: dict[int, _Held], handle: Any, kind: str, name: str) -> None:
         """Enter a list that a device need not have: slices and parts for computing know no graphics."""

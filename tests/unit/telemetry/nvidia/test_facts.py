@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hwledger.telemetry.nvidia.facts import event_words, failure_of, shares_memory
 from hwledger.telemetry.nvidia.nvml import NvmlSampler
 from hwledger.telemetry.parsing import LIMITS
+from hwledger.telemetry.quantity import Quantity
 from hwledger.telemetry.reading import Reason, Value
 from support.nvidia import WORKING, Driver, card, mig_card
 
@@ -78,7 +79,10 @@ def test_whatever_a_driver_answers_is_a_value_that_can_be_or_a_reason(
     driver.tells(card(**told), mig_card(), system=(system,))
     for processes in (True, False):
         for device in nvml.sample(processes=processes).devices:
-            for quantity, reading in device.readings.items():
+            held = device.processes if isinstance(device.processes, tuple) else ()
+            for quantity, reading in (
+                *device.readings.items(), *((Quantity.MEMORY_USED, each.memory) for each in held)
+            ):  # fmt: skip
                 if isinstance(reading, Value) and isinstance(reading.value, int | float):
                     least, most, _ = LIMITS[quantity]
                     assert least <= reading.value <= most

@@ -162,6 +162,21 @@ def test_a_driver_that_was_reloaded_is_started_anew_at_once(nvml: NvmlSampler, d
     assert isinstance(device["power"], Value)
 
 
+def test_a_reload_does_not_wait_for_a_lost_device(nvml: NvmlSampler, driver: Driver, clock: Clock) -> None:
+    """Proves that devices that are well are told at once after a reload, though another is long lost."""
+    ill = (card(0), card(1, rules=("fail * 15",)))
+    driver.tells(*ill)
+    for _ in range(10):
+        clock.now += 1
+        nvml.sample(processes=False)
+    driver.unload()
+    well, lost = nvml.sample(processes=False).devices
+    assert isinstance(well["power"], Value)
+    assert isinstance(lost["power"], Absent)
+    driver.tells(*ill, card(2))
+    assert [isinstance(d["power"], Value) for d in nvml.sample(processes=True).devices] == [True, False, True]
+
+
 def test_a_driver_that_stays_away_is_asked_ever_more_seldom(
     nvml: NvmlSampler, driver: Driver, clock: Clock
 ) -> None:
