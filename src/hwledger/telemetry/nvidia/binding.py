@@ -42,9 +42,7 @@ class Binding:
         import pynvml  # noqa: PLC0415 - start-up time
 
         self.nvml = pynvml
-        self.errors = (
-            pynvml.NVMLError, pynvml.NVMLLibraryMismatchError, UnicodeDecodeError, AttributeError, OSError
-        )  # fmt: skip
+        self.errors = (pynvml.NVMLError, pynvml.NVMLLibraryMismatchError, UnicodeDecodeError, OSError)
         try:
             pynvml.nvmlInit()
         except self.errors as error:
@@ -62,11 +60,11 @@ class Binding:
                 return
 
     def failure(self, error: Exception) -> Failure:
-        """Return what an error means; what is no error of NVML is a name, text or function out of place."""
+        """Return what an error means; what is no error of NVML is text in no encoding, or a crash."""
         code = getattr(error, "value", None)
         if isinstance(code, int):
             return failure_of(code)
-        if isinstance(error, self.nvml.NVMLLibraryMismatchError | AttributeError):
+        if isinstance(error, self.nvml.NVMLLibraryMismatchError):
             return failure_of(NO_FUNCTION)
         return Failure(-1, Reason.UNPARSED, f"its answer is not understood ({error})")
 

@@ -32,7 +32,7 @@ def test_every_error_that_reading_can_meet_has_a_meaning() -> None:
         if re.fullmatch(r"NVML_ERROR_[A-Z_0-9]+", name) and isinstance(code, int)
     }
     known = {row["code"] for row in TABLE["error"]}
-    assert {name for name, code in codes.items() if code not in known} == NOT_OF_READING
+    assert {name for name, code in codes.items() if code not in known} <= NOT_OF_READING
     assert all(row["source"] and row["says"] and Reason(row["reason"]) for row in TABLE["error"])
     assert failure_of(12345).reason is Reason.UNPARSED
 
@@ -41,7 +41,8 @@ def test_every_event_has_a_word() -> None:
     """Proves that the table knows the bits of nvidia-ml-py under both of their names, each by its word."""
     name = re.compile(r"nvmlClocks(Event|Throttle)Reason(?!All|None)\w+")
     bits = {bit for each, bit in vars(pynvml).items() if name.fullmatch(each)}
-    assert bits == {row["bit"] for row in TABLE["event"]}
+    assert bits
+    assert bits <= {row["bit"] for row in TABLE["event"]}
     words = [event_words(bit) for bit in sorted(bits)]
     assert len(set(words)) == len(words)
     assert all(len(each) == 1 for each in words)

@@ -98,6 +98,7 @@ def test_a_value_that_fails_takes_no_other_with_it(nvml: NvmlSampler, driver: Dr
     """Proves the reason of each failing value, and that the others are told."""
     rules = (
         "fail DeviceGetPowerUsage 4", "fail DeviceGetFanSpeed 3", "fail DeviceGetTemperatureV 999",
+        "fail DeviceGetTemperature 999",
         "fail DeviceGetClockInfo 10", "fail DeviceGetPerformanceState 77", "fail DeviceGetTotalEccErrors 14",
     )  # fmt: skip
     driver.tells(card(rules=rules))
