@@ -14,7 +14,14 @@ from hwledger.telemetry.merge import merged_devices, merged_host
 from hwledger.telemetry.snapshot import Check, Sample, Snapshot
 
 LARGEST: Final = 16 << 20
-MODULES: Final[tuple[str, ...]] = ()
+MODULES: Final[tuple[str, ...]] = (
+    "hwledger.telemetry.nvidia.smi_capture",
+    "hwledger.telemetry.nvidia.smi_tree",
+    "hwledger.telemetry.nvidia.smi_csv",
+    "hwledger.telemetry.nvidia.smi_table",
+    "hwledger.telemetry.nvidia.tegrastats",
+    "hwledger.telemetry.nvidia.smi_errors",
+)
 """Modules with ``FORMATS``; the most telling formats first."""
 
 
