@@ -13,8 +13,10 @@ def completed(device: DeviceSnapshot) -> DeviceSnapshot:
 
     ``total = used + reserved + free`` holds within 2 MiB on NVIDIA's recorded parts; other drivers reserve
     nothing that they tell of. What a source says itself is never replaced. Usable is the total without what
-    is reserved.
+    is reserved. Of a device that shares the host's memory nothing follows: others use the rest.
     """
+    if device.unified:
+        return device
     found = dict(device.readings)
     total, used = found.get(Quantity.MEMORY_TOTAL), found.get(Quantity.MEMORY_USED)
     free, kept = found.get(Quantity.MEMORY_FREE), found.get(Quantity.MEMORY_RESERVED)

@@ -120,4 +120,9 @@ def measured(
     wanted = MEANINGS[quantity].unit
     if factor is None or (factor[0] is not wanted and written):
         return gauge.absent(Reason.UNPARSED, f"{said[:80]!r} is not in {wanted}")
-    return checked(gauge, quantity, number * factor[1])
+    return checked(gauge, quantity, _scaled(number, factor[1]))
+
+
+def _scaled(number: float, factor: float) -> float:
+    """Return a number in base units; parts are divided, so that 41 % is 0.41."""
+    return number * factor if factor >= 1 else number / round(1 / factor)

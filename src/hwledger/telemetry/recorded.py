@@ -21,6 +21,10 @@ MODULES: Final[tuple[str, ...]] = (
     "hwledger.telemetry.nvidia.smi_table",
     "hwledger.telemetry.nvidia.tegrastats",
     "hwledger.telemetry.nvidia.smi_errors",
+    "hwledger.telemetry.apple.macmon",
+    "hwledger.telemetry.apple.ioreg",
+    "hwledger.telemetry.apple.powermetrics",
+    "hwledger.telemetry.apple.system_profiler",
 )
 """Modules with ``FORMATS``; the most telling formats first."""
 
