@@ -25,6 +25,11 @@ MODULES: Final[tuple[str, ...]] = (
     "hwledger.telemetry.apple.ioreg",
     "hwledger.telemetry.apple.powermetrics",
     "hwledger.telemetry.apple.system_profiler",
+    "hwledger.telemetry.intel.xpu_smi",
+    "hwledger.telemetry.intel.gpu_top",
+    "hwledger.telemetry.intel.vram_mm",
+    "hwledger.telemetry.nvtop",
+    "hwledger.telemetry.tailscale",
 )
 """Modules with ``FORMATS``; the most telling formats first."""
 

@@ -19,10 +19,14 @@ from hwledger.telemetry.system import Ran, System
 pytestmark = pytest.mark.requirement("FR-TEL-APPLE")
 Q = Quantity
 MEMORY = {"ram_total": 16 << 30, "ram_usage": 10 << 30, "swap_total": 0, "swap_usage": 0}
-OLD = {"gpu_usage": [461, 0.25], "ecpu_usage": [1, 0.1], "gpu_power": 1.5, "cpu_power": 2.0,
-       "gpu_ram_power": 0.0, "memory": MEMORY, "temp": {"cpu_temp_avg": 40.5, "gpu_temp_avg": 0.0}}  # fmt: skip
-NEW = {"gpu_freq_mhz": 461, "gpu_scaled_ratio": 0.1, "gpu_active_ratio": 0.25, "ecpu_freq_mhz": 1,
-       "gpu_power": 1.5, "memory": MEMORY, "temp": {"cpu_temp_avg": 40.5, "gpu_temp_avg": 50.0}}  # fmt: skip
+OLD = {
+    "gpu_usage": [461, 0.25], "ecpu_usage": [1, 0.1], "gpu_power": 1.5, "cpu_power": 2.0, "gpu_ram_power": 0,
+    "memory": MEMORY, "temp": {"cpu_temp_avg": 40.5, "gpu_temp_avg": 0.0},
+}  # fmt: skip
+NEW = {
+    "gpu_freq_mhz": 461, "gpu_scaled_ratio": 0.1, "gpu_active_ratio": 0.25, "ecpu_freq_mhz": 1,
+    "gpu_power": 1.5, "memory": MEMORY, "temp": {"cpu_temp_avg": 40.5, "gpu_temp_avg": 50.0},
+}  # fmt: skip
 IOREG = """+-o AGXAcceleratorG16G  <class AGXAcceleratorG16G, id 0x1>
   "PerformanceStatistics" = {"Device Utilization %"=21,"In use system memory"=1048576}
   "model" = "Apple M4"
