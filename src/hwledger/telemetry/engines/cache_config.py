@@ -68,17 +68,23 @@ def _why_not(labels: Mapping[str, str], blocks: int | None, size: int | None) ->
     source = "vLLM /metrics"
     absent = Gauge(source).absent
     if any(_said(labels, name) for name in _HYBRID):
-        return absent(Reason.UNSUPPORTED, "its layers cache differently: blocks times their size are no tokens")
+        return absent(
+            Reason.UNSUPPORTED, "its layers cache differently: blocks and their size tell no tokens"
+        )
     if _said(labels, "is_attention_free") == "True":
         return absent(Reason.UNSUPPORTED, "the model has no attention, so no cache of tokens")
     if blocks is None:
         said = labels.get("num_gpu_blocks")
-        detail = "it does not state the blocks of its cache" if said is None else f"num_gpu_blocks is {said[:40]!r}"
+        detail = (
+            "it does not state the blocks of its cache"
+            if said is None
+            else f"num_gpu_blocks is {said[:40]!r}"
+        )
         return absent(Reason.UNSUPPORTED if said in {None, "None"} else Reason.UNPARSED, detail)
     if size is None:
         return absent(Reason.UNSUPPORTED, f"block_size is {labels.get('block_size', 'not stated')[:40]!r}")
     if size & (size - 1):
-        detail = f"blocks of {size} tokens are those of a hybrid model: blocks times their size are no tokens"
+        detail = f"blocks of {size} tokens are those of a hybrid model: they and their size tell no tokens"
         return absent(Reason.UNSUPPORTED, detail)
     return None
 

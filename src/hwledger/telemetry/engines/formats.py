@@ -26,6 +26,7 @@ _NO_MODELS: Final = "it lists no model"
 _HEALTHY: Final = frozenset({"status", "slots_idle", "slots_processing"})
 Read = Callable[[object, Gauge], EngineSnapshot]
 Is = Callable[[Any], bool]
+Knows = Callable[[str], bool]
 
 
 def page_source(engine: str) -> str:
@@ -55,7 +56,9 @@ def _reply(name: str, is_it: Is, read: Read) -> Format:
     return Format(name, recognises, take)
 
 
-def _log(name: str, is_it: Callable[[str], bool], read: Callable[[str], Sample], *others: Callable[[str], bool]) -> Format:
+def _log(
+    name: str, is_it: Callable[[str], bool], read: Callable[[str], Sample], *others: Callable[[str], bool]
+) -> Format:
     def recognises(text: str) -> bool:
         plain = text.lstrip()[:1] not in {"{", "["} or json_in(text) is None
         return plain and is_it(text) and not any(other(text) for other in others)
@@ -113,5 +116,3 @@ FORMATS: Final = (
     _log("llama.cpp log", is_llama_log, read_llama_log, is_ollama_log),
 )
 """Kinds of output of engines; no two of them know the same text."""
-
-

@@ -1,7 +1,7 @@
 """llama.cpp's server: ``/v1/models``, ``/props``, ``/slots``.
 
-Sources: llama.cpp ``tools/server/server-context.cpp`` and ``server-task.cpp``, b1500 to b11549: ``n_ctx`` is of
-one slot; the busy slots' ``next_token`` is an object in older builds and a list of one in newer ones.
+Sources: llama.cpp ``tools/server/server-context.cpp`` and ``server-task.cpp``, b1500 to b11549: ``n_ctx`` is
+of one slot; the busy slots' ``next_token`` is an object in older builds and a list of one in newer ones.
 """
 
 from types import MappingProxyType
@@ -85,7 +85,11 @@ def tokens_in_flight(reply: object) -> dict[tuple[int, int], int]:
     for slot in slots_of(reply):
         following = slot.get("next_token")
         token = mapping(following[0]) if isinstance(following, list) and following else mapping(following)
-        decoded, number, task = whole(token.get("n_decoded")), whole(slot.get("id")), whole(slot.get("id_task"))
+        decoded, number, task = (
+            whole(token.get("n_decoded")),
+            whole(slot.get("id")),
+            whole(slot.get("id_task")),
+        )
         if is_busy(slot) and decoded is not None and number is not None and task is not None:
             found[number, task] = decoded
     return found
@@ -105,4 +109,6 @@ def is_props(reply: Any) -> bool:
 def is_slots(reply: Any) -> bool:
     """Whether a reply is that of ``/slots``."""
     slots = slots_of(reply)
-    return bool(slots) and all("id" in slot and ("is_processing" in slot or "n_ctx" in slot) for slot in slots)
+    return bool(slots) and all(
+        "id" in slot and ("is_processing" in slot or "n_ctx" in slot) for slot in slots
+    )

@@ -1,12 +1,13 @@
 """The log of llama.cpp's programs: buffers by device, context, slots, and its table of memory.
 
-Lines of buffers are printed from ``-lv 4`` on since the end of 2025, and always before. A log may hold several
-loads and dry runs; the last load counts. Sources: llama.cpp ``src/llama-model.cpp``, ``src/llama-kv-cache.cpp``,
-``src/llama-memory-recurrent.cpp``, ``src/llama-context.cpp``, ``tools/server``, 2023 to b11549.
+Lines of buffers are printed from ``-lv 4`` on since the end of 2025, and always before. A log may hold
+several loads and dry runs; the last load counts. Sources: llama.cpp ``src/llama-model.cpp``,
+``src/llama-kv-cache.cpp``, ``src/llama-memory-recurrent.cpp``, ``src/llama-context.cpp``, ``tools/server``,
+2023 to b11549.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
@@ -24,13 +25,19 @@ _BUFFER: Final = re.compile(
     r"buffer size\s*=\s*(?P<size>\d{1,12}(?:\.\d{1,6})? MiB)"
 )
 _LOADING: Final = re.compile(r"load_model: loading (?P<draft>draft )?model '(?P<name>[^'\n]{1,400})'")
-_META: Final = re.compile(r"llama_model_loader: loaded meta data with .{1,80} from (?P<name>.{1,400}?) \(version ")
-_SLOTS: Final = re.compile(r"initializing(?: slots)?, n_slots = (?P<slots>\d{1,6})(?:, n_ctx_slot = (?P<context>\d{1,12}))?")
-_CONTEXT: Final = re.compile(r"(?:llama_context|llama_new_context_with_model|llama_init_from_model): n_ctx\s+= (\d{1,12})\s*$")
+_META: Final = re.compile(
+    r"llama_model_loader: loaded meta data with .{1,80} from (?P<name>.{1,400}?) \(version "
+)
+_SLOTS: Final = re.compile(
+    r"initializing(?: slots)?, n_slots = (?P<slots>\d{1,6})(?:, n_ctx_slot = (?P<context>\d{1,12}))?"
+)
+_CONTEXT: Final = re.compile(
+    r"(?:llama_context|llama_new_context_with_model|llama_init_from_model): n_ctx\s+= (\d{1,12})\s*$"
+)
 _TYPES: Final = re.compile(r"\bK \((?P<k>\w{1,12})\):.{0,60}\bV \((?P<v>\w{1,12})\):")
 _FACT: Final = re.compile(
-    r"(?:print_info|llm_load_print_meta): (?P<key>file type|model ftype|file size|model size|model params)\s*="
-    r"\s*(?P<value>[^\n]{1,80})"
+    r"(?:print_info|llm_load_print_meta): (?P<key>file type|model ftype|file size|model size|model params)"
+    r"\s*=\s*(?P<value>[^\n]{1,80})"
 )
 _BUILD: Final = re.compile(r"build_info: (?P<a>[\w.-]{1,60})|\bbuild: (?P<b>\d{1,8}) \(")
 _KNOWN: Final = re.compile(
@@ -80,7 +87,11 @@ def read_llama_log(text: str) -> Sample:
     models = [_model(main, table, gauge, notes), *(_model(draft, None, gauge, notes) for draft in drafts)]
     told = _of_engine(main, gauge)
     engine = EngineSnapshot(
-        "llama.cpp", build, models=tuple(models), readings=MappingProxyType(told), notes=tuple(dict.fromkeys(notes))
+        "llama.cpp",
+        build,
+        models=tuple(models),
+        readings=MappingProxyType(told),
+        notes=tuple(dict.fromkeys(notes)),
     )
     return explained(Sample(engines=(engine,)), SOURCE, "it says nothing of memory, slots or context")
 

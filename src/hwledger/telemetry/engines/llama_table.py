@@ -14,8 +14,12 @@ from hwledger.telemetry.parsing import checked
 from hwledger.telemetry.quantity import Quantity
 from hwledger.telemetry.reading import Gauge, Reason
 
-HEADER: Final = re.compile(r"memory breakdown(?: \[MiB\])?\s*[|:]\s*\|?\s*total\s+free\s+self\s+model\s+context\s+compute")
-_ROW: Final = re.compile(r"\w:\s*\|?\s*-\s+(?P<device>\S{1,60})(?P<model> \([^|]{1,120}\))?\s*[|:](?P<rest>[^a-zA-Z]{1,200})$")
+HEADER: Final = re.compile(
+    r"memory breakdown(?: \[MiB\])?\s*[|:]\s*\|?\s*total\s+free\s+self\s+model\s+context\s+compute"
+)
+_ROW: Final = re.compile(
+    r"\w:\s*\|?\s*-\s+(?P<device>\S{1,60})(?P<model> \([^|]{1,120}\))?\s*[|:](?P<rest>[^a-zA-Z]{1,200})$"
+)
 _WHOLE: Final = re.compile(r"-?\d{1,20}")
 _OF_DEVICE: Final = 7
 _OF_HOST: Final = 4
@@ -73,7 +77,9 @@ def _row(numbers: Sequence[int], gauge: Gauge, *, dry: bool) -> Told:
     """Return model, context and compute of a row ``total = free + (self = …) + rest`` or ``self = …``."""
     names = (Quantity.WEIGHTS_BYTES, Quantity.KV_CACHE_BYTES, Quantity.COMPUTE_BYTES)
     parts = numbers[3:6] if len(numbers) == _OF_DEVICE else numbers[-3:]
-    whole = numbers[2] if len(numbers) == _OF_DEVICE else numbers[-_OF_HOST] if len(numbers) >= _OF_HOST else -1
+    whole = (
+        numbers[2] if len(numbers) == _OF_DEVICE else numbers[-_OF_HOST] if len(numbers) >= _OF_HOST else -1
+    )
     if dry:
         return dict.fromkeys(names, gauge.absent(Reason.UNPARSED, DRY))
     if len(parts) != len(names) or abs(sum(parts) - whole) > _ROUNDING:

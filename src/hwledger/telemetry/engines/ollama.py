@@ -1,7 +1,7 @@
 """Ollama: models in memory (``/api/ps``), models on disk (``/api/tags``), one model (``/api/show``).
 
-Sources: ollama ``docs/api.md`` and ``api/types.go`` (``size_vram`` and others are left out where they are zero),
-0.1.4x to 0.33; ``context_length`` since 2025-07.
+Sources: ollama ``docs/api.md`` and ``api/types.go`` (``size_vram`` and others are left out where they are
+zero), 0.1.4x to 0.33; ``context_length`` since 2025-07.
 """
 
 import re
@@ -18,7 +18,8 @@ from hwledger.telemetry.snapshot import EngineSnapshot, ModelSnapshot
 
 ENGINE: Final = "ollama"
 _RUNNING: Final = {
-    Quantity.MODEL_BYTES: "size", Quantity.MODEL_DEVICE_BYTES: "size_vram", Quantity.CONTEXT: "context_length",
+    Quantity.MODEL_BYTES: "size", Quantity.MODEL_DEVICE_BYTES: "size_vram",
+    Quantity.CONTEXT: "context_length",
 }  # fmt: skip
 _CONTEXT: Final = re.compile(r"^\s*(?:PARAMETER\s+)?num_ctx\s+(\d{1,12})\s*$", re.MULTILINE)
 _IN_ALL: Final = "model_bytes holds weights, cache and compute buffers in one figure"

@@ -1,7 +1,8 @@
-"""Ollama's server log, of both of its times: estimates made before loading, and lines by device of what it holds.
+"""Ollama's server log, of both of its times: estimates made before loading, and lines by device.
 
-Sources: ollama ``llm/memory.go`` (estimates, up to 0.11), ``ml/device.go`` (lines by device, 0.12 and later).
-Where its runner is llama.cpp, the log has llama.cpp's own lines of buffers, which are believed before estimates.
+Sources: ollama ``llm/memory.go`` (estimates, up to 0.11), ``ml/device.go`` (lines by device, 0.12 and
+later). Where its runner is llama.cpp, the log has llama.cpp's own lines of buffers, which are believed before
+estimates.
 """
 
 import re
@@ -17,7 +18,8 @@ from hwledger.telemetry.snapshot import EngineSnapshot, ModelSnapshot, Sample
 
 SOURCE: Final = "Ollama log"
 _DEVICE: Final = re.compile(
-    r'msg="(?P<kind>model weights|kv cache|compute graph)" device=(?P<device>[\w.-]{1,60}) size="(?P<size>[^"]{1,40})"'
+    r'msg="(?P<kind>model weights|kv cache|compute graph)" device=(?P<device>[\w.-]{1,60})'
+    r' size="(?P<size>[^"]{1,40})"'
 )
 _ESTIMATE: Final = re.compile(r"\bmsg=\"?offload(?: to (?P<to>\w+)\"?)?\"? .*\bmemory\.required\.full=")
 _PAIR: Final = re.compile(r'([\w.]{1,60})=(?:"([^"]{0,200})"|(\S{1,200}))')
@@ -51,7 +53,9 @@ def read_ollama_log(text: str) -> Sample:
         if model.devices and any(isinstance(each, Value) for each in model.readings.values()):
             return Sample(engines=(_engine(model, beneath.engines[0].notes),))
         told, notes = _estimated(estimate, gauge), (_NOTE,)
-    model = ModelSnapshot("", loaded=True if devices else None, readings=MappingProxyType(told), devices=frozen(devices))
+    model = ModelSnapshot(
+        "", loaded=True if devices else None, readings=MappingProxyType(told), devices=frozen(devices)
+    )
     return explained(Sample(engines=(_engine(model, notes),)), SOURCE, "it says nothing of memory")
 
 
@@ -79,9 +83,7 @@ def _last(text: str, gauge: Gauge) -> tuple[Devices, dict[str, str]]:
 
 
 def _estimated(pairs: dict[str, str], gauge: Gauge) -> Told:
-    told: Told = {
-        name: measured(gauge, name, pairs[key]) for name, key in _ESTIMATES.items() if key in pairs
-    }
+    told: Told = {name: measured(gauge, name, pairs[key]) for name, key in _ESTIMATES.items() if key in pairs}
     whole = pairs.get("layers.offload") == pairs.get("layers.model")
     graph = pairs.get("memory.graph.full" if whole else "memory.graph.partial")
     if graph is not None:

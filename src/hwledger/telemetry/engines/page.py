@@ -1,7 +1,6 @@
 """An engine's page of metrics: which engine's it is, and what it says."""
 
 import re
-from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -23,9 +22,11 @@ from hwledger.telemetry.quantity import Quantity
 from hwledger.telemetry.reading import Gauge, Reading, Reason, Value, number_of
 from hwledger.telemetry.snapshot import EngineSnapshot, ModelSnapshot, Sample
 
-_LINE: Final = re.compile(r"^[ \t]*(?:#[ \t]*(?:HELP|TYPE|UNIT)[ \t]+)?([a-z]+(?::|_))[A-Za-z_]", re.MULTILINE)
+_LINE: Final = re.compile(
+    r"^[ \t]*(?:#[ \t]*(?:HELP|TYPE|UNIT)[ \t]+)?([a-z]+(?::|_))[A-Za-z_]", re.MULTILINE
+)
 _EXTRA: Final = {"vllm": frozenset({CONFIG})}
-_RANK_NOTE: Final = "bytes are those of one rank of those that share the work, and the sum of replicas"
+_RANK_NOTE: Final = "bytes are those of one of the ranks that share the work, and the sum of replicas"
 _TRUST: Final = 0.01
 """Share of the cache by which used tokens and usage may differ before both are doubted."""
 Told = dict[Quantity, Reading]
@@ -68,7 +69,7 @@ def read_figures(figures: Figures, engine: str, gauge: Gauge) -> tuple[Told, tup
     table = metric_table()
     told: Told = {}
     notes: list[str] = []
-    capacity: Mapping[str, float] = {}
+    capacity: dict[str, float] = {}
     if engine == "vllm":
         told, notes, capacity = read_cache_config(figures.get(CONFIG, ()), gauge)
     for metric in table.metrics[engine]:
@@ -78,7 +79,7 @@ def read_figures(figures: Figures, engine: str, gauge: Gauge) -> tuple[Told, tup
         if metric.quantity is Quantity.KV_CACHE_TOKENS:
             capacity = totals(series)[0]
         _enter(told, metric.quantity, read_metric(metric, series, gauge, capacity))
-        if is_per_device(metric) and per_rank(metric, series, gauge):
+        if engine == "sglang" and is_per_device(metric) and per_rank(metric, series, gauge):
             notes.append(_RANK_NOTE)
         if metric.join == "share" and len(warm_replicas(series)) > 1 and not capacity:
             notes.append(f"{metric.quantity.value} is that of the fullest replica")
@@ -112,10 +113,11 @@ def _doubts(told: Told) -> tuple[str, ...]:
     share = number_of(told.get(Quantity.KV_CACHE_USED))
     if used is None or not whole or share is None or abs(used / whole - share) <= _TRUST:
         return ()
-    return (
-        f"the engine says that {share:.1%} of its cache is used, and {used:,.0f} tokens of {whole:,.0f}, which"
-        f" is {used / whole:.1%}; it may have several pools",
+    note = (
+        f"the engine says that {share:.1%} of its cache is used, and {used:,.0f} tokens of {whole:,.0f},"
+        f" which is {used / whole:.1%}; it may have several pools"
     )
+    return (note,)
 
 
 def _models(figures: Figures, engine: str, gauge: Gauge) -> tuple[ModelSnapshot, ...]:

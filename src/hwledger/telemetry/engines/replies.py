@@ -43,5 +43,3 @@ def texts(found: Found, gauge: Gauge, keys: Mapping[Quantity, str]) -> Told:
 def cards(found: object, key: str = "data") -> list[Found]:
     """Return the objects of a list of models, a thousand at most."""
     return rows(mapping(found).get(key))[:MOST_MODELS]
-
-

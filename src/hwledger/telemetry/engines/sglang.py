@@ -26,7 +26,7 @@ _STATE: Final = {
 _BESIDE: Final = 64
 """SGLang takes a few tokens off the context for the longest request (``max_req_input_len``)."""
 _NOTES: Final = {
-    Quantity.WEIGHTS_BYTES: "bytes are those of one rank of those that share the work, and the sum of replicas",
+    Quantity.WEIGHTS_BYTES: "bytes are those of one of the ranks that share the work, and the sum of replicas",
     Quantity.DECODE_SPEED: "decode_speed is that of the last interval in which it generated",
 }
 
@@ -55,7 +55,9 @@ def _state(state: Found, gauge: Gauge) -> Told:
     memory = dict(mapping(state.get("memory_usage")))
     phases = mapping(memory.get("graph"))
     if phases:
-        sizes = [each for each in phases.values() if isinstance(each, int | float) and not isinstance(each, bool)]
+        sizes = [
+            each for each in phases.values() if isinstance(each, int | float) and not isinstance(each, bool)
+        ]
         memory["graph"] = sum(sizes) if len(sizes) == len(phases) else None
     told = numbers(memory, gauge, {Quantity.KV_CACHE_TOKENS: "token_capacity"})
     return told | numbers(state, gauge, _STATE) | numbers(memory, gauge, _MEMORY, "GiB")
@@ -73,7 +75,9 @@ def read_model_info(reply: object, gauge: Gauge) -> EngineSnapshot:
     context = number_of(stated.get(Quantity.CONTEXT))
     notes: tuple[str, ...] = ()
     if context is not None and longest is not None and context > longest + _BESIDE:
-        detail = f"max_context_length is {context:,.0f}, and no request may be longer than {longest:,.0f} tokens"
+        detail = (
+            f"max_context_length is {context:,.0f}, and no request may be longer than {longest:,.0f} tokens"
+        )
         told[Quantity.CONTEXT] = gauge.absent(Reason.UNPARSED, detail)
         told |= numbers(info, gauge, {Quantity.KV_CACHE_TOKENS: "max_context_length"})
         notes = ("what it calls max_context_length are the tokens of its cache",)

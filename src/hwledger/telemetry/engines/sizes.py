@@ -14,7 +14,9 @@ from hwledger.telemetry.snapshot import EngineSnapshot, ModelSnapshot, Sample
 Told = dict[Quantity, Reading]
 Devices = dict[str, Told]
 LONGEST_NAME: Final = 400
-_COUNT: Final = re.compile(r"(\d{1,6}(?:\.\d{1,4})?) ?([KMBT])(?:-A\d{1,6}(?:\.\d{1,4})?[MB])?", re.IGNORECASE)
+_COUNT: Final = re.compile(
+    r"(\d{1,6}(?:\.\d{1,4})?) ?([KMBT])(?:-A\d{1,6}(?:\.\d{1,4})?[MB])?", re.IGNORECASE
+)
 _LETTERS: Final = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
 
 
@@ -70,7 +72,9 @@ def explained(sample: Sample, source: str, nothing: str) -> Sample:
         nothing: the sentence where not even a reason was found.
     """
     readings = [reading for engine in sample.engines for reading in _of_engine(engine)]
-    if any(isinstance(reading, Value) for reading in readings) or any(e.models for e in sample.engines if not readings):
+    if any(isinstance(reading, Value) for reading in readings) or any(
+        e.models for e in sample.engines if not readings
+    ):
         return sample
     why = next((reading for reading in readings if isinstance(reading, Absent)), None)
     failure = why or Absent(Reason.UNPARSED, nothing, source)

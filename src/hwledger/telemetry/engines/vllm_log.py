@@ -4,7 +4,6 @@ What is printed, by version, is in ``telemetry/data/vllm_log.toml``. The last st
 """
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from types import MappingProxyType
@@ -19,9 +18,11 @@ from hwledger.telemetry.snapshot import EngineSnapshot, ModelSnapshot, Sample
 
 SOURCE: Final = "vLLM log"
 _GIB: Final = {"gb": "gib"}
-_START: Final = re.compile(r"Initializing an? (?:V\d )?LLM engine \(v?(?P<version>[^)\s]{1,60})\)(?P<config>.*)")
+_START: Final = re.compile(
+    r"Initializing an? (?:V\d )?LLM engine \(v?(?P<version>[^)\s]{1,60})\)(?P<config>.*)"
+)
 _CONFIG: Final = re.compile(
-    r"\b(model|dtype|max_seq_len|quantization|kv_cache_dtype|tensor_parallel_size)=(?:'([^']{1,400})'|([\w.:/-]{1,100}))"
+    r"\b(model|dtype|max_seq_len|quantization|kv_cache_dtype)=(?:'([^']{1,400})'|([\w.:/-]{1,100}))"
 )
 _BLOCKS: Final = re.compile(r"# (?:GPU|cuda|CUDA|xpu|hpu|neuron) blocks: (\d{1,12})")
 _CONCURRENCY: Final = re.compile(r"Maximum concurrency for ([\d,]{1,15}) tokens per request: ([\d.]{1,12})x")
@@ -66,7 +67,9 @@ def _lines() -> tuple[_Line, ...]:
 
 def is_vllm_log(text: str) -> bool:
     """Whether a text is a start-up log of vLLM."""
-    return any(line.pattern.search(text) for line in _lines()) or bool(_BLOCKS.search(text) or _START.search(text))
+    return any(line.pattern.search(text) for line in _lines()) or bool(
+        _BLOCKS.search(text) or _START.search(text)
+    )
 
 
 def read_vllm_log(text: str) -> Sample:
@@ -114,7 +117,9 @@ def _rank(line: str) -> str:
     for who in _RANK.finditer(line[:300]):
         said = who["who"] + who["more"]
         found = ((short, pattern.search(said)) for short, pattern in _NUMBERED)
-        name = " ".join(f"{short}{match[1] or match[match.lastindex or 1]}" for short, match in found if match)
+        name = " ".join(
+            f"{short}{match[1] or match[match.lastindex or 1]}" for short, match in found if match
+        )
         if name:
             return name
     return ""
@@ -138,7 +143,10 @@ def _model(start: _Start, gauge: Gauge) -> ModelSnapshot:
     }  # fmt: skip
     devices = frozen({name: each for name, each in ranks.items() if each})
     return ModelSnapshot(
-        named(start.config.get("model")), loaded=True if told else None, readings=MappingProxyType(told), devices=devices
+        named(start.config.get("model")),
+        loaded=True if told else None,
+        readings=MappingProxyType(told),
+        devices=devices,
     )
 
 
@@ -150,13 +158,13 @@ def _of_engine(start: _Start, gauge: Gauge) -> Told:
         told[Quantity.CONTEXT] = measured(gauge, Quantity.CONTEXT, start.config["max_seq_len"])
     if "kv_cache_dtype" in start.config:
         told[Quantity.KV_CACHE_TYPE] = gauge(Quantity.KV_CACHE_TYPE, named(start.config["kv_cache_dtype"]))
-    tokens = _tokens(start, gauge)
+    tokens = _tokens(start)
     if tokens is not None:
         told[Quantity.KV_CACHE_TOKENS] = tokens
     return told
 
 
-def _tokens(start: _Start, gauge: Gauge) -> Reading | None:
+def _tokens(start: _Start) -> Reading | None:
     """Return the tokens of the cache: of all replicas, as printed; else from blocks and concurrency."""
     by_replica: dict[str, float] = {}
     for name, told in start.ranks.items():
@@ -174,7 +182,7 @@ def _tokens(start: _Start, gauge: Gauge) -> Reading | None:
 
 
 def _block_size(start: _Start) -> int | None:
-    """Return the one block size with which blocks make the concurrency that is printed; ``None``: there is none.
+    """Return the one block size with which blocks make the printed concurrency; ``None``: there is none.
 
     vLLM up to 0.7 prints blocks and, with two decimals, ``blocks * block_size / max_model_len``
     (``vllm/worker/worker.py``); it does not print the size of a block.
@@ -182,9 +190,5 @@ def _block_size(start: _Start) -> int | None:
     if start.blocks is None or start.concurrency is None or not start.concurrency[0]:
         return None
     length, printed = start.concurrency
-    sizes: Sequence[int] = [
-        size for size in _BLOCK_SIZES if f"{start.blocks * size / length:.2f}" == printed
-    ]
+    sizes = [size for size in _BLOCK_SIZES if f"{start.blocks * size / length:.2f}" == printed]
     return sizes[0] if len(sizes) == 1 else None
-
-
