@@ -139,8 +139,9 @@ def _enter_buffer(loads: list[_Load], found: re.Match[str], number: int) -> None
 
 def _enter_fact(loads: list[_Load], line: str) -> None:
     if found := _FACT.search(line):
-        if loads and not loads[-1].after:
-            loads[-1].facts[found["key"]] = found["value"].strip()
+        if not loads or loads[-1].after:
+            loads.append(_Load())
+        loads[-1].facts[found["key"]] = found["value"].strip()
         return
     for pattern, keys in ((_SLOTS, ("slots", "context")), (_TYPES, ("k", "v"))):
         if found := pattern.search(line):

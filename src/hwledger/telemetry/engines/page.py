@@ -26,7 +26,7 @@ _LINE: Final = re.compile(
     r"^[ \t]*(?:#[ \t]*(?:HELP|TYPE|UNIT)[ \t]+)?([a-z]+(?::|_))[A-Za-z_]", re.MULTILINE
 )
 _EXTRA: Final = {"vllm": frozenset({CONFIG})}
-_RANK_NOTE: Final = "bytes are those of one of the ranks that share the work, and the sum of replicas"
+_RANK_NOTE: Final = "bytes are of one of the ranks that share the work, and the sum of replicas"
 _TRUST: Final = 0.01
 """Share of the cache by which used tokens and usage may differ before both are doubted."""
 Told = dict[Quantity, Reading]

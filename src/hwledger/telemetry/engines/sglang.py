@@ -26,7 +26,7 @@ _STATE: Final = {
 _BESIDE: Final = 64
 """SGLang takes a few tokens off the context for the longest request (``max_req_input_len``)."""
 _NOTES: Final = {
-    Quantity.WEIGHTS_BYTES: "bytes are those of one of the ranks that share the work, and the sum of replicas",
+    Quantity.WEIGHTS_BYTES: "bytes are of one of the ranks that share the work, and the sum of replicas",
     Quantity.DECODE_SPEED: "decode_speed is that of the last interval in which it generated",
 }
 

@@ -109,11 +109,16 @@ def _joined(fast: tuple[ModelSnapshot, ...], slow: tuple[ModelSnapshot, ...]) ->
 
 
 def _both(one: ModelSnapshot, other: ModelSnapshot) -> ModelSnapshot:
+    """Return what both say of one model; one that was put to sleep holds no weights any more."""
+    readings = first_told(one.readings, other.readings)
+    if one.loaded is False:
+        readings.pop(Quantity.WEIGHTS_BYTES, None)
     return replace(
-        one, loaded=one.loaded if one.loaded is not None else other.loaded,
-        readings=MappingProxyType(first_told(one.readings, other.readings)),
+        one,
+        loaded=one.loaded if one.loaded is not None else other.loaded,
+        readings=MappingProxyType(readings),
         devices=one.devices or other.devices,
-    )  # fmt: skip
+    )
 
 
 def _reply(
