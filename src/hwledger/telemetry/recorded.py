@@ -30,6 +30,7 @@ MODULES: Final[tuple[str, ...]] = (
     "hwledger.telemetry.intel.vram_mm",
     "hwledger.telemetry.nvtop",
     "hwledger.telemetry.tailscale",
+    "hwledger.telemetry.engines.formats",
 )
 """Modules with ``FORMATS``; the most telling formats first."""
 
