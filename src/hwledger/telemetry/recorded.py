@@ -10,7 +10,7 @@ from hwledger.errors import MalformedError
 from hwledger.telemetry.snapshot import Sample
 
 LARGEST: Final = 16 << 20
-MODULES: Final[tuple[str, ...]] = ()
+MODULES: Final[tuple[str, ...]] = ("hwledger.telemetry.amd.formats", "hwledger.telemetry.drm.formats")
 """Modules with ``FORMATS``; the most telling formats first."""
 
 
