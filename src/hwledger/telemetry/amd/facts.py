@@ -96,10 +96,22 @@ def shares_memory(device: str, memory_bytes: int | None) -> bool | None:
     return None
 
 
-def complaint(text: str, source: str) -> Absent | None:
-    """Return why a tool printed something in place of an output; ``None``: no complaint that is known."""
+def complaint(text: str, source: str, *, alone: bool = False) -> Absent | None:
+    """Return why a tool printed something in place of an output; ``None``: no complaint that is known.
+
+    Args:
+        text: what was printed.
+        source: the tool, where the complaint does not tell which.
+        alone: only complaints that no other tool prints.
+    """
     low = text[:20_000].lower()
     for row in _tables()["complaint"]:
-        if any(words in low for words in row["within"]):
+        if (row.get("alone") or not alone) and any(words in low for words in row["within"]):
             return Absent(Reason(row["reason"]), row["says"], row.get("tool", source))
     return None
+
+
+@cache
+def statuses() -> dict[int, Reason]:
+    """Return what the library's statuses mean; those that are left out are not understood."""
+    return {code: Reason(row["reason"]) for row in _tables()["status"] for code in row["code"]}

@@ -193,7 +193,9 @@ def is_complaint(text: str) -> bool:
     """Return whether a text is a complaint in place of an output, of either tool."""
     others = (is_json, is_csv, is_lines, is_table)
     return (
-        complaint(text, SOURCE) is not None and not documents(text) and not any(each(text) for each in others)
+        complaint(text, SOURCE, alone=True) is not None
+        and not documents(text)
+        and not any(each(text) for each in others)
     )
 
 

@@ -32,16 +32,19 @@ def _trees(found: tuple[Any, ...]) -> Iterator[Tree]:
                 yield each
 
 
-def read_json(text: str, at: float = 0.0) -> Sample:
+def trees(text: str) -> list[Tree]:
+    """Return what amd-smi's JSON says, one tree per GPU; empty where a text holds none."""
+    return joined(plain(each) for each in _trees(documents(text)))
+
+
+def read_json(text: str) -> Sample:
     """Return what amd-smi's JSON says, of any version; warnings before it are troubles."""
-    gauge = Gauge(SOURCE, at)
-    trees = joined(plain(each) for each in _trees(documents(text)))
-    troubles = warnings(before(text))
-    if not trees:
+    gauge = Gauge(SOURCE)
+    found = trees(text)
+    if not found:
         return failed(text, Absent(Reason.UNPARSED, "its JSON is broken or names no GPU", SOURCE))
-    return Sample(
-        devices=tuple(device(tree, gauge, order) for order, tree in enumerate(trees)), troubles=troubles
-    )
+    devices = tuple(device(tree, gauge, order) for order, tree in enumerate(found))
+    return Sample(devices=devices, troubles=warnings(before(text)))
 
 
 def warnings(text: str) -> tuple[str, ...]:
@@ -61,13 +64,13 @@ def is_human(text: str) -> bool:
     return _HUMAN.search(text) is not None
 
 
-def read_human(text: str, at: float = 0.0) -> Sample:
+def read_human(text: str) -> Sample:
     """Return what amd-smi's human form says: its blocks have the names of its JSON."""
-    gauge = Gauge(SOURCE, at)
-    trees = joined(plain(each) for each in _human_trees(text))
-    if not trees:
+    gauge = Gauge(SOURCE)
+    found = joined(plain(each) for each in _human_trees(text))
+    if not found:
         return failed(text, Absent(Reason.UNPARSED, "it names no GPU", SOURCE))
-    return Sample(devices=tuple(device(tree, gauge, order) for order, tree in enumerate(trees)))
+    return Sample(devices=tuple(device(tree, gauge, order) for order, tree in enumerate(found)))
 
 
 def _human_trees(text: str) -> Iterator[dict[str, Any]]:

@@ -17,9 +17,9 @@ SUSPENDED: Final = "suspended: asking would wake it"
 ASLEEP: Final = frozenset({"suspended", "suspending"})
 _LEVEL: Final = re.compile(r"\s*\w{1,4}:\s*(?P<speed>[\d.]{1,12}\s*Mhz)\s*(?P<now>\*?)\s*", re.IGNORECASE)
 _HWMON: Final = re.compile(r"hwmon/hwmon\d{1,5}/(?P<name>\w+)")
-_SENSORS: Final = {"temp1": "edge", "temp2": "junction", "temp3": "mem"}
-"""Where a sensor has no label: Documentation/gpu/amdgpu/thermal.rst."""
-_FREQUENCIES: Final = {"freq1": "sclk", "freq2": "mclk"}
+_SENSORS: Final = {"temp1": "edge", "temp2": "junction", "temp3": "mem", "freq1": "sclk", "freq2": "mclk"}
+"""Where a sensor has no label that is known: Documentation/gpu/amdgpu/thermal.rst."""
+_LABELS: Final = frozenset(_SENSORS.values())
 _DEBUG_POWER: Final = re.compile(
     r"^\s*(?P<watts>[\d.]{1,12} W) \((?:average|current) (?:GPU|SoC)", re.MULTILINE
 )
@@ -56,9 +56,9 @@ def _flat(files: Files) -> dict[str, str | Absent]:
     hwmon = {found["name"]: each for path, each in files.items() if (found := _HWMON.fullmatch(path))}
     for name, each in hwmon.items():
         stem = name.removesuffix("_input")
-        label = hwmon.get(f"{stem}_label", _SENSORS.get(stem, _FREQUENCIES.get(stem, name)))
-        sensor = stem != name and stem.startswith(("temp", "freq"))
-        flat[f"hwmon/{label if sensor and isinstance(label, str) else name}"] = each
+        label = hwmon.get(f"{stem}_label")
+        known = label if isinstance(label, str) and label in _LABELS else _SENSORS.get(stem, name)
+        flat[f"hwmon/{known if stem != name else name}"] = each
     return {**{path: each for path, each in files.items() if not _HWMON.fullmatch(path)}, **flat}
 
 

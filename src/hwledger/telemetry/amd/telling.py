@@ -97,7 +97,7 @@ def _of_array(gauge: Gauge, quantity: Quantity, nodes: list[Any], unit: str) -> 
 
 
 def _is_mark(quantity: Quantity, number: float) -> bool:
-    if not float(number).is_integer():
+    if isinstance(number, float) and not number.is_integer():
         return False
     never_bytes = marks().get(int(number))
     if never_bytes is None:
