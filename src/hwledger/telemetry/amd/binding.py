@@ -299,10 +299,10 @@ def _energy(gauge: Gauge, said: Any) -> Reading:
         return said
     counter = said.get("energy_accumulator", said.get("power")) if isinstance(said, Mapping) else None
     resolution = said.get("counter_resolution") if isinstance(said, Mapping) else None
-    numbers = isinstance(counter, int | float) and isinstance(resolution, int | float)
-    if not numbers or not 0 < counter < _MOST_COUNTED or not 0 < resolution < _MOST_COUNTED:
+    factors = [each for each in (counter, resolution) if isinstance(each, int | float)]
+    if len(factors) < 2 or not all(0 < each < _MOST_COUNTED for each in factors):  # noqa: PLR2004 - of two
         return gauge.absent(Reason.UNSUPPORTED, "its counter does not run")
-    return checked(gauge, Quantity.ENERGY, counter * resolution * 1e-6)
+    return checked(gauge, Quantity.ENERGY, factors[0] * factors[1] * 1e-6)
 
 
 def _throttle(gauge: Gauge, said: Any) -> Reading:
