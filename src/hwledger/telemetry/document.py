@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from hwledger.telemetry.quantity import DEVICE, ENGINE, HOST, Quantity
-from hwledger.telemetry.reading import Absent, Reading, Readings, Value
+from hwledger.telemetry.reading import NOT_TOLD, Absent, Reading, Readings, Value
 from hwledger.telemetry.snapshot import (
     Check,
     DeviceSnapshot,
@@ -115,10 +115,12 @@ def _absent(reading: Absent, at: float | None) -> dict[str, Any]:
 
 
 def _process(process: ProcessSnapshot, at: float | None) -> dict[str, Any]:
-    return {
+    told = {
         "pid": process.pid, "name": process.name, "kind": process.kind,
         "memory": reading_document(process.memory, at),
     }  # fmt: skip
+    shared = process.shared_memory
+    return told if shared is NOT_TOLD else {**told, "shared_memory": reading_document(shared, at)}
 
 
 def _model(model: ModelSnapshot, at: float | None) -> dict[str, Any]:

@@ -17,7 +17,6 @@ from hwledger.device.spec import DeviceSpec
 from hwledger.errors import UsageError
 from hwledger.units import GIB, format_gib, whole_number
 
-AMD: Final = "0x1002"
 PATIENCE_S: Final = 5
 LEAST_SHARE: Final = 0.9
 """What drivers report of the nominal memory, at least: of the catalogue's, usable are 0.91 and more."""
@@ -86,23 +85,26 @@ def _nvidia() -> Iterator[DeviceSpec]:
 
 
 def _amd() -> Iterator[DeviceSpec]:
-    for card in sorted(Path("/sys/class/drm").glob("card[0-9]*/device")):
-        with contextlib.suppress(OSError, ValueError):
-            if (card / "vendor").read_text("ascii").strip() == AMD:
-                yield _amdgpu(card)
+    from hwledger.telemetry.amd.amdgpu import AmdgpuSampler, with_sizes  # noqa: PLC0415 - start-up time
+    from hwledger.telemetry.reading import bytes_of  # noqa: PLC0415 - likewise
+    from hwledger.telemetry.system import System  # noqa: PLC0415 - likewise
+
+    system = System()
+    for device in AmdgpuSampler(system).sample(processes=False).devices:
+        known = with_sizes(system, device)
+        total = bytes_of(known["memory_total"])
+        if total:
+            yield _amdgpu(known.name, total, bytes_of(known["shared_memory_total"]) or 0)
 
 
-def _amdgpu(card: Path) -> DeviceSpec:
+def _amdgpu(name: str, total: int, mappable: int) -> DeviceSpec:
     """Return one card of amdgpu; of shared memory what the GPU may map counts, not the carve-out.
 
     The two overlap the same memory (ROCm/legacy-rocm-build#6004: 8 and 124 GiB of 128), so never their sum.
     """
-    total = int((card / "mem_info_vram_total").read_text("ascii"))
-    name = card / "product_name"
-    device = _known(name.read_text("utf-8").strip() if name.is_file() else "AMD GPU", "AMD", total, "amdgpu")
+    device = _known(name or "AMD GPU", "AMD", total, "amdgpu")
     if not device.unified:
         return device
-    mappable = int((card / "mem_info_gtt_total").read_text("ascii"))
     return replace(device, usable_bytes=min(max(total, mappable), device.memory_bytes))
 
 

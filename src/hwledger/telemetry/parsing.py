@@ -22,7 +22,7 @@ FACTORS: Final[Mapping[str, tuple[Unit, float]]] = {
     "tib": (Unit.BYTES, _K**4),
     "kb": (Unit.BYTES, 1e3), "mb": (Unit.BYTES, 1e6), "gb": (Unit.BYTES, 1e9),
     "%": (Unit.RATIO, 0.01), "": (Unit.COUNT, 1),
-    "c": (Unit.CELSIUS, 1), "°c": (Unit.CELSIUS, 1), "\u2103": (Unit.CELSIUS, 1),
+    "c": (Unit.CELSIUS, 1), "mc": (Unit.CELSIUS, 1e-3), "°c": (Unit.CELSIUS, 1), "\u2103": (Unit.CELSIUS, 1),
     "w": (Unit.WATTS, 1), "mw": (Unit.WATTS, 1e-3), "uw": (Unit.WATTS, 1e-6),
     "j": (Unit.JOULES, 1), "mj": (Unit.JOULES, 1e-3), "uj": (Unit.JOULES, 1e-6),
     "hz": (Unit.HERTZ, 1), "khz": (Unit.HERTZ, 1e3), "mhz": (Unit.HERTZ, 1e6), "ghz": (Unit.HERTZ, 1e9),
@@ -77,6 +77,17 @@ def number_in(text: str) -> tuple[float, str] | None:
         return None
     number = float(found["number"])
     return (number, (found["unit"] or "").strip().lower()) if math.isfinite(number) else None
+
+
+def digits_in(text: object, most: int = 10) -> int | None:
+    """Return a whole number that stands alone, such as a process or a device; ``None``: it is none.
+
+    Args:
+        text: digits, or the number of a JSON document.
+        most: digits that it has at most.
+    """
+    said = "" if isinstance(text, bool) else str(text).strip()
+    return int(said) if said.isascii() and said.isdigit() and len(said) <= most else None
 
 
 def checked(gauge: Gauge, quantity: Quantity, number: float) -> Reading:

@@ -31,6 +31,8 @@ MODULES: Final[tuple[str, ...]] = (
     "hwledger.telemetry.nvtop",
     "hwledger.telemetry.tailscale",
     "hwledger.telemetry.engines.formats",
+    "hwledger.telemetry.amd.formats",
+    "hwledger.telemetry.drm.formats",
 )
 """Modules with ``FORMATS``; the most telling formats first."""
 

@@ -24,12 +24,14 @@ class ProcessSnapshot:
         name: name or command; empty where it is not known.
         memory: bytes that it holds on the device.
         kind: ``compute``, ``graphics`` or both, as far as the source tells; else empty.
+        shared_memory: bytes of the host's memory that the device has mapped for it.
     """
 
     pid: int | None
     name: str
     memory: Reading
     kind: str = ""
+    shared_memory: Reading = NOT_TOLD
 
 
 @dataclass(frozen=True, slots=True)

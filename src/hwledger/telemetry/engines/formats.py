@@ -6,13 +6,13 @@ from typing import Any, Final
 
 from hwledger.library.fields import mapping
 from hwledger.telemetry.engines import llama_cpp, lmstudio, ollama, others, sglang
-from hwledger.telemetry.lenient import json_in
 from hwledger.telemetry.engines.llama_log import is_llama_log, read_llama_log
 from hwledger.telemetry.engines.ollama_log import is_ollama_log, read_ollama_log
 from hwledger.telemetry.engines.page import engine_of, read_engine_page
 from hwledger.telemetry.engines.sizes import explained, named
 from hwledger.telemetry.engines.tables import metric_table
 from hwledger.telemetry.engines.vllm_log import is_vllm_log, read_vllm_log
+from hwledger.telemetry.lenient import json_in
 from hwledger.telemetry.reading import Absent, Gauge, Reason
 from hwledger.telemetry.recorded import Format
 from hwledger.telemetry.snapshot import EngineSnapshot, Sample
