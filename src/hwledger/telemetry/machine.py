@@ -15,6 +15,7 @@ from hwledger.device.catalogue import find_candidates, find_device
 from hwledger.device.options import wired
 from hwledger.device.spec import DeviceSpec
 from hwledger.errors import UsageError
+from hwledger.telemetry.nvidia.present import library_there
 from hwledger.units import GIB, format_gib, whole_number
 
 PATIENCE_S: Final = 5
@@ -68,20 +69,23 @@ def _host_bytes() -> int:
 
 
 def _nvidia() -> Iterator[DeviceSpec]:
-    import pynvml  # noqa: PLC0415 - start-up time
-
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
+    """Return NVIDIA's whole devices; one whose memory is not told, or is the host's, is none of its own."""
+    if not library_there():
         return
+    from hwledger.telemetry.nvidia.facts import SOURCE  # noqa: PLC0415 - start-up time, here and below
+    from hwledger.telemetry.nvidia.nvml import sampler  # noqa: PLC0415
+    from hwledger.telemetry.reading import bytes_of  # noqa: PLC0415
+    from hwledger.telemetry.system import System  # noqa: PLC0415
+
+    source = sampler(System())
     try:
-        for index in range(pynvml.nvmlDeviceGetCount()):
-            with contextlib.suppress(pynvml.NVMLError):
-                handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-                total = int(pynvml.nvmlDeviceGetMemoryInfo(handle).total)
-                yield _known(str(pynvml.nvmlDeviceGetName(handle)), "NVIDIA", total, "NVML")
+        found = source.sample(processes=False).devices
     finally:
-        pynvml.nvmlShutdown()
+        source.close()
+    for device in found:
+        total = bytes_of(device["memory_total"])
+        if total is not None and not device.parent:
+            yield _known(device.name, device.vendor, total, SOURCE)
 
 
 def _amd() -> Iterator[DeviceSpec]:
