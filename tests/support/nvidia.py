@@ -3,6 +3,7 @@
 import ctypes
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -114,12 +115,14 @@ class Kernel:
 
 @pytest.fixture(scope="session")
 def libraries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Compile the stand-in in its variants; skip, with a word, where there is no compiler."""
+    """Compile the stand-in in its variants; skip, with a word, where that cannot be."""
     return compiled(tmp_path_factory.mktemp("nvml"))
 
 
 def compiled(folder: Path) -> dict[str, Path]:
     """Compile the stand-in in its variants: ``new``, ``old`` (before 450) and ``wide`` (535.43 to 535.86)."""
+    if not sys.platform.startswith("linux"):
+        pytest.skip("the stand-in is of Linux's library")
     compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if compiler is None:
         pytest.skip("there is no C compiler for the stand-in of libnvidia-ml.so.1")

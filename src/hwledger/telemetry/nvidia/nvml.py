@@ -27,6 +27,9 @@ from hwledger.telemetry.system import System
 NAME: Final = "nvml"
 FIRST_WAIT_S: Final = 1.0
 LONGEST_WAIT_S: Final = 300.0
+MISMATCH: Final = 18
+"""NVML's code for a driver that was updated: a program keeps the library that it loaded before."""
+START_ANEW: Final = "a program that ran meanwhile, as this one did, must be started anew"
 GONE: Final = 1
 """NVML's code for a driver that was unloaded."""
 NOT_FOUND: Final = 28
@@ -35,6 +38,7 @@ HIDDEN: Final = "the driver does not tell how much memory the process holds"
 HIDDEN_BY_WINDOWS: Final = "Windows manages the memory: NVML does not tell how much a process holds"
 OWN_ONLY: Final = "only processes of this container can be seen, and none of them is on the device"
 OWN_NOTE: Final = "only processes of this container can be seen: there may be others"
+ASK: Final = "see whether nvidia-smi works, and what the kernel's log (dmesg) says"
 OF_SLICES: Final = "in MIG mode the slices tell their processes"
 
 
@@ -107,7 +111,7 @@ class NvmlSampler:
             self._start(self._system.clock())
         if self._session is None:
             why = self._why or failure_of(GONE)
-            return Check(NAME, works=False, found=why.says, remedy=why.remedy, reason=why.absent)
+            return Check(NAME, works=False, found=why.says, remedy=why.remedy or ASK, reason=why.absent)
         cards = self._session.cards
         told = ", ".join(str(each.value) for each in cards.driver.values() if isinstance(each, Value))
         found = f"{cards.count} device{'s' * (cards.count != 1)}{f' (driver {told})' if told else ''}"
@@ -233,7 +237,8 @@ class NvmlSampler:
     def _nothing(self, why: Failure) -> Sample:
         """Return that the source tells nothing; devices that were seen before are shown without values."""
         devices = tuple(_silent(card, why.absent) for card in self._seen.values())
-        line = f"{SOURCE}: {why.says}{f'; {why.remedy}' if why.remedy else ''}"
+        more = (why.remedy, START_ANEW if why.code == MISMATCH and devices else "")
+        line = "; ".join((f"{SOURCE}: {why.says}", *filter(None, more)))
         return Sample(devices, troubles=(line,), failure=why.absent)
 
     def _stop(self) -> None:

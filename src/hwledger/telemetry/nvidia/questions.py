@@ -24,7 +24,7 @@ OLD_RESERVED: Final = Absent(Reason.UNSUPPORTED, "the driver tells it since vers
 """The reading of reserved memory where only version 1 of the call is known: used holds it there."""
 MILLI: Final = 1e-3
 MEGA: Final = 1e6
-PERCENT: Final = 0.01
+PERCENT: Final = 1e-2
 
 
 class Question:
@@ -70,10 +70,15 @@ class Question:
 
 
 def number(quantity: Quantity, factor: float = 1) -> Read:
-    """Return the reader of one number that comes in units of ``factor``."""
+    """Return the reader of one number that comes in units of ``factor``.
+
+    Parts are divided, so that 41 % is 0.41.
+    """
+    parts = round(1 / factor) if factor < 1 else 0
 
     def read(gauge: Gauge, answer: Any, found: Found) -> None:
-        found[quantity] = _number(gauge, quantity, answer if factor == 1 else answer * factor, answer)
+        value = answer / parts if parts else answer * factor
+        found[quantity] = _number(gauge, quantity, value, answer)
 
     return read
 
@@ -112,7 +117,7 @@ def _heat(gauge: Gauge, degrees: Any, found: Found) -> None:
 
 def _busy(gauge: Gauge, told: Any, found: Found) -> None:
     for quantity, raw in ((Quantity.UTILIZATION, told.gpu), (Quantity.MEMORY_ACTIVITY, told.memory)):
-        found[quantity] = _number(gauge, quantity, raw * PERCENT, raw)
+        found[quantity] = _number(gauge, quantity, raw / 100, raw)
 
 
 def _throttle(gauge: Gauge, bits: Any, found: Found) -> None:

@@ -176,6 +176,22 @@ def test_a_driver_that_hangs_from_the_first_is_told_of(driver: Driver, machine: 
     assert (check.works, check.reason.reason) == (False, Reason.STALE)
 
 
+def test_a_lost_device_holds_no_processes(driver: Driver, machine: System, clock: Clock) -> None:
+    """Proves that what ran on a device is not shown once it is lost, though the list is not yet due again."""
+    driver.tells(card(processes=("compute 5 1024 python",), rules=("fail DeviceGetPowerUsage 15 3",)))
+    host = Host(clock)
+    with Collector([NvmlSampler(machine), host], system=machine, interval_s=0.02) as collector:
+        assert collector.wait(30)
+        snapshot = collector.snapshot()
+        while isinstance(power(snapshot), Value):
+            assert isinstance(snapshot.devices[0].processes, tuple)
+            assert host.asked.acquire(timeout=30)
+            snapshot = collector.snapshot()
+    held = snapshot.devices[0].processes
+    assert isinstance(held, Absent)
+    assert held.reason is Reason.LOST_DEVICE
+
+
 def test_a_slow_driver_is_waited_for(nvml: NvmlSampler, driver: Driver) -> None:
     """Proves that slowness alone costs no value."""
     driver.tells(card(rules=("slow DeviceGetPowerUsage 20000",)))

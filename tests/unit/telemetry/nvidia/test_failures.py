@@ -28,7 +28,7 @@ pytestmark = pytest.mark.requirement("FR-TEL-NVML")
         (15, Reason.LOST_DEVICE, ("fell off the bus", "restart")),
         (16, Reason.LOST_DEVICE, ("needs a reset", "reset")),
         (999, Reason.LOST_DEVICE, ("unknown error", "dmesg")),
-        (77, Reason.UNPARSED, ("77", "")),
+        (77, Reason.UNPARSED, ("77", "nvidia-smi")),
     ],
 )
 def test_a_driver_that_does_not_start_says_why(
@@ -186,6 +186,19 @@ def test_a_driver_that_stays_away_is_asked_ever_more_seldom(
     sample = nvml.sample(processes=True)
     assert sample.failure is None
     assert isinstance(sample.devices[0]["power"], Value)
+
+
+def test_a_driver_that_was_updated_needs_this_program_to_start_anew(
+    nvml: NvmlSampler, driver: Driver
+) -> None:
+    """Proves that the sentence says what helps: the library of before is loaded, and stays so."""
+    driver.tells(card())
+    nvml.sample(processes=True)
+    driver.tells(card(), system=("init 18",))
+    driver.unload()
+    (line,) = nvml.sample(processes=True).troubles
+    assert "of different versions" in line
+    assert "must be started anew" in line
 
 
 def test_a_slice_that_went_does_not_hide_the_others(nvml: NvmlSampler, driver: Driver) -> None:
