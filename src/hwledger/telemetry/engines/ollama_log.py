@@ -21,6 +21,7 @@ _DEVICE: Final = re.compile(
     r'msg="(?P<kind>model weights|kv cache|compute graph)" device=(?P<device>[\w.-]{1,60})'
     r' size="(?P<size>[^"]{1,40})"'
 )
+_TOTAL: Final = re.compile(r'msg="total memory" size="([^"]{1,40})"')
 _ESTIMATE: Final = re.compile(r"\bmsg=\"?offload(?: to (?P<to>\w+)\"?)?\"? .*\bmemory\.required\.full=")
 _PAIR: Final = re.compile(r'([\w.]{1,60})=(?:"([^"]{0,200})"|(\S{1,200}))')
 _KINDS: Final = {
@@ -43,10 +44,10 @@ def is_ollama_log(text: str) -> bool:
 def read_ollama_log(text: str) -> Sample:
     """Return what the last load of a log says."""
     gauge = Gauge(SOURCE, basis=Basis.LOGGED)
-    devices, estimate = _last(text, gauge)
+    devices, estimate, total = _last(text, gauge)
     notes: tuple[str, ...] = ()
     if devices:
-        told = with_sums(gauge, devices, _KINDS.values())
+        told = {**with_sums(gauge, devices, _KINDS.values()), **total}
     else:
         beneath = read_llama_log(text)
         model = beneath.engines[0].models[0]
@@ -63,9 +64,10 @@ def _engine(model: ModelSnapshot, notes: tuple[str, ...]) -> EngineSnapshot:
     return EngineSnapshot("ollama", models=(model,), notes=notes)
 
 
-def _last(text: str, gauge: Gauge) -> tuple[Devices, dict[str, str]]:
-    """Return the lines by device of the last load, and its estimates."""
+def _last(text: str, gauge: Gauge) -> tuple[Devices, dict[str, str], Told]:
+    """Return the lines by device of the last load, its estimates, and its total."""
     devices: Devices = {}
+    total: Told = {}
     estimate: dict[str, str] = {}
     behind = False
     for line in text.split("\n"):
@@ -73,13 +75,15 @@ def _last(text: str, gauge: Gauge) -> tuple[Devices, dict[str, str]]:
         if found := _DEVICE.search(short):
             weights = found["kind"] == "model weights"
             if weights and behind:
-                devices = {}
+                devices, total = {}, {}
             behind = not weights
             quantity = _KINDS[found["kind"]]
             devices.setdefault(found["device"], {})[quantity] = measured(gauge, quantity, found["size"])
+        elif found := _TOTAL.search(short):
+            total = {Quantity.MODEL_BYTES: measured(gauge, Quantity.MODEL_BYTES, found[1])}
         elif _ESTIMATE.search(short):
             estimate = {key: quoted or plain for key, quoted, plain in _PAIR.findall(short)}
-    return devices, estimate
+    return devices, estimate, total
 
 
 def _estimated(pairs: dict[str, str], gauge: Gauge) -> Told:

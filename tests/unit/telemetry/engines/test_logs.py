@@ -96,7 +96,7 @@ def table(free: int, own: tuple[int, int, int], beside: int) -> str:
     """A table of one device and the host."""
     return (
         "x: | memory breakdown [MiB] | total   free    self   model   context   compute    unaccounted |\n"
-        f"x: |   - CUDA0 (RTX 4090) | 24080 = {free} + ({sum(own)} = {' + '.join(map(str, own))}) + {beside} |\n"
+        f"x: |   - CUDA0 (A 1) | 24080 = {free} + ({sum(own)} = {' + '.join(map(str, own))}) + {beside} |\n"
         "x: |   - Host             |                  72 =     0 +      57 +      15                |\n"
     )
 
@@ -212,6 +212,8 @@ def test_ollama_by_device() -> None:
     assert value(model["weights_bytes"]) == 3 * GIB
     assert value(model["kv_cache_bytes"]) == 112 * MIB
     assert Quantity.COMPUTE_BYTES not in model.readings
+    total = read_ollama_log(weights + cache + 'level=INFO msg="total memory" size="3.2 GiB"\n')
+    assert value(model_of(total)["model_bytes"]) == round(3.2 * GIB)
 
 
 def test_ollama_estimates_and_what_llama_cpp_prints_within_it() -> None:

@@ -37,7 +37,8 @@ def test_ollama_shows_a_model_with_its_context() -> None:
         "details": {"parameter_size": "8.0B", "quantization_level": "Q4_0"},
         "parameters": 'stop  "x"\nnum_ctx   4096',
         "model_info": {
-            "general.architecture": "llama", "llama.context_length": 8192, "general.parameter_count": 8030261248,
+            "general.architecture": "llama", "llama.context_length": 8192,
+            "general.parameter_count": 8030261248,
         },
     }  # fmt: skip
     (model,) = ollama.read_shown(shown, GAUGE).models

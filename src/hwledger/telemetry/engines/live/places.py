@@ -87,7 +87,10 @@ def places(environ: Mapping[str, str], sight: Sight) -> tuple[list[Place], list[
         for port in usual_ports()
         if _may(port, owners, running, engines)
     ]
-    return list({_key(place): place for place in reversed(found)}.values())[::-1], troubles
+    once: dict[object, Place] = {}
+    for place in found:
+        once.setdefault(_key(place), place)
+    return list(once.values()), troubles
 
 
 def _key(place: Place) -> object:

@@ -87,4 +87,4 @@ class Rates:
     def _why_none(self) -> str:
         if self.at_end:
             return f"the engine counts tokens when a request ends: a rate needs {AT_END_S:.0f} s of looks"
-        return "a rate needs two looks, and this is the first"
+        return "a rate needs two looks some time apart, and this is the first"

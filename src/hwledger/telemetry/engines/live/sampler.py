@@ -44,10 +44,20 @@ class EnginesSampler:
         self._pool: ThreadPoolExecutor | None = None
 
     def check(self) -> Check:
-        """Return which engines answer here; it works where there are none, for one may start later."""
-        sample = self.sample(processes=True)
-        found = [f"{TITLES[engine.engine]} at {engine.address}" for engine in sample.engines]
-        remedy = "; ".join(sample.troubles)
+        """Return which engines answer here; it works where there are none, for one may start later.
+
+        No figures are asked for: llama.cpp's means begin anew with each question.
+        """
+        self._find()
+        watched = list(self._watched.values())
+        clock = self._system.clock
+        names = list(self._workers().map(lambda each: each.identify(clock()), watched))
+        found = [
+            f"{TITLES[name]} at {each.place.address}"
+            for name, each in zip(names, watched, strict=True)
+            if name
+        ]
+        remedy = "; ".join((*self._troubles, *(each.trouble for each in watched if each.trouble)))
         if not found:
             said = "no inference engine answers on this machine"
             return Check(

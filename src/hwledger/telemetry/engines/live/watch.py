@@ -3,7 +3,7 @@
 import contextlib
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
@@ -53,6 +53,16 @@ class Watched:
 
         Where it does not answer in time, that is what it said last, stale.
         """
+        return self._guarded(self._looked, at)
+
+    def identify(self, at: float) -> str:
+        """Return the engine that answers; empty where none does. Never raises, and reads no figures."""
+        found = self._guarded(self._identified, at)
+        return self.engine or (found.engine if found is not None else "")
+
+    def _guarded(
+        self, ask: Callable[[Server, float], EngineSnapshot | None], at: float
+    ) -> EngineSnapshot | None:
         self.trouble = ""
         if self._known is None and at < self._left_alone_until:
             return None
@@ -60,7 +70,8 @@ class Watched:
             self._gone()
             return None
         try:
-            return self._asked(at)
+            with _server(self.place, self._limit_s) as server:
+                return ask(server, at)
         except DeniedError:
             return self._denied()
         except UnreachableError as error:
@@ -69,20 +80,24 @@ class Watched:
             self.trouble = str(error)
             return None
 
-    def _asked(self, at: float) -> EngineSnapshot | None:
-        with _server(self.place, self._limit_s) as server:
-            if self._known is None:
-                engine = identify(server, self.place.engine)
-                if engine is None:
-                    self._left_alone_until = at + UNKNOWN_AGAIN_S
-                    self.trouble = (
-                        f"{self.place.address} is no engine that is known" if self.place.given else ""
-                    )
-                    return None
-                self._known = Known(engine, self.place.words, rates=Rates(at_end=engine in COUNT_AT_END))
-            self._known.words = self.place.words
-            self._last = self._placed(look(server, self._known, at))
-            return self._last
+    def _looked(self, server: Server, at: float) -> EngineSnapshot | None:
+        self._identified(server, at)
+        if self._known is None:
+            return None
+        self._known.words = self.place.words
+        self._last = self._placed(look(server, self._known, at))
+        return self._last
+
+    def _identified(self, server: Server, at: float) -> None:
+        if self._known is not None:
+            return
+        engine = identify(server, self.place.engine)
+        if engine is not None:
+            self._known = Known(engine, self.place.words, rates=Rates(at_end=engine in COUNT_AT_END))
+            return
+        self._left_alone_until = at + UNKNOWN_AGAIN_S
+        if self.place.given:
+            self.trouble = f"{self.place.address} is no engine that is known"
 
     def _placed(self, engine: EngineSnapshot) -> EngineSnapshot:
         return replace(engine, address=self.place.address, pid=self.place.pid)
