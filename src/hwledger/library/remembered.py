@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Final
 
 from hwledger.errors import DeniedError, HwledgerError, MissingError, OfflineError, UnreachableError
-from hwledger.library.access import Access
+from hwledger.library.access import Access, refused_anew
 from hwledger.library.checkpoint import Checkpoint, checkpoint_spec
 from hwledger.library.checkpoint_document import checkpoint_document, read_document
 from hwledger.library.kept import Kept, keep, recall
@@ -38,7 +38,8 @@ class Read:
 def remembered(key: str, access: Access, read: Callable[[], Read], *, lasting: bool = False) -> ModelSpec:
     """Return the model behind ``key``: as remembered where that is fresh, else as ``read`` gives it.
 
-    Without a network, what is remembered counts however old it is, and the reading says how old.
+    Without a network, what is remembered counts however old it is, and the reading says how old; to read it
+    anew then is a contradiction, unless a copy is on this machine.
 
     Args:
         key: source, place and revision.
@@ -47,19 +48,22 @@ def remembered(key: str, access: Access, read: Callable[[], Read], *, lasting: b
         lasting: the content can never change (a commit).
 
     Raises:
+        UsageError: it is remembered, and neither that nor the network is to be used.
         OfflineError: nothing is remembered and the network is not to be used.
         HwledgerError: as ``read``.
     """
     kept = recall(_KIND, key)
     old = _old(kept)
     fresh = kept is not None and (lasting or kept.age_s < FRESH_S)
-    if old and (access.offline or (fresh and not access.refresh)):
+    if old and not access.refresh and (access.offline or fresh):
         return _spec(old)
     try:
         now = read()
     except UnreachableError as error:
-        if old is None or isinstance(error, (DeniedError, OfflineError)):
+        if old is None or isinstance(error, DeniedError):
             raise
+        if isinstance(error, OfflineError):
+            raise refused_anew(old.reading.origin) from None
         access.say(f"{error}; planned from an earlier reading")
         return _spec(old)
     spec = _spec(now)
