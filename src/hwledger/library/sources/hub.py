@@ -65,7 +65,10 @@ class HubSource:
             )
         wanted = replace(wanted, revision=wanted.revision or access.revision)
         key = f"hub|{endpoint()}|{wanted}"
-        return remembered(key, access, lambda: _read(wanted, access, key), lasting=wanted.lasting)
+        return remembered(
+            key, access, lambda: _read(wanted, access, key), identity=lambda: _commit(wanted, access),
+            lasting=wanted.lasting,
+        )  # fmt: skip
 
     def nearest(self, ref: str) -> Sequence[str]:
         """Return models of the hub's cache on this machine that are called like ``ref``."""
@@ -92,7 +95,16 @@ def _read(ref: HubReference, access: Access, key: str) -> "Read":
         found = _checkpoint(files, choice, ref)
         origin = f"{_host()}/{files.where}"
         reading = Reading(origin, files.counter.opened, hub.http.bytes_read, hub.http.requests)
-        return Read(found, reading, repository.commit)
+        return Read(found, reading, repository.commit, repository.commit)
+
+
+def _commit(ref: HubReference, access: Access) -> str:
+    """Return the commit that the hub has at a revision now."""
+    from hwledger.library.hub.repository import read_repository  # noqa: PLC0415 - start-up time
+    from hwledger.library.hub.session import hub_session  # noqa: PLC0415
+
+    with hub_session(access) as hub:
+        return read_repository(hub, ref).commit
 
 
 def _repository(hub: "Hub", ref: HubReference, key: str) -> "Repository":
