@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -55,15 +55,15 @@ def running(script: str, port: int, folder: Path, path: str = "") -> Iterator[st
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
     """End a process and its group: asked first, then killed."""
-    if process.poll() is None:
+    with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGTERM)
     if process.stdin:
         process.stdin.close()
-    try:
+    with suppress(subprocess.TimeoutExpired):
         process.wait(20)
-    except subprocess.TimeoutExpired:
+    with suppress(ProcessLookupError):  # what is left of the group
         os.killpg(process.pid, signal.SIGKILL)
-        process.wait(20)
+    process.wait(20)
 
 
 def _wait_for(process: "subprocess.Popen[bytes]", address: str, log: Path) -> None:
