@@ -229,7 +229,7 @@ def test_progress_is_told_up_to_the_last_set() -> None:
 
 @pytest.mark.requirement("FR-SOLVE-DEVICES")
 def test_a_type_is_only_answered_where_the_device_runs_it() -> None:
-    """VLLM needs compute capability 7.5, and a cache in fp8 is offered from 8.9: no V100, and no A100 with it."""
+    """VLLM needs compute capability 7.5, and a cache in fp8 is offered from 8.9 on."""
     wanted = replace(asked("Qwen/Qwen3-8B", "vllm", weights=None), catalogue=(find_device("A100 SXM 40GB"),))
     answer = solve_devices(wanted, ("devices", "weights", "kv-cache"))
     assert answer.solutions

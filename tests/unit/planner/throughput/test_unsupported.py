@@ -69,7 +69,7 @@ def test_what_runs_is_not_refused(device: str, engine: str) -> None:
 
 @pytest.mark.requirement("FR-SPEED-FIGURES")
 @pytest.mark.parametrize(("version", "runs"), [("0.19.1", True), ("0.20.2", True), ("0.21.0", False)])
-def test_an_older_release_runs_on_an_older_device(version: str, runs: bool) -> None:
+def test_an_older_release_runs_on_an_older_device(version: str, *, runs: bool) -> None:
     """VLLM dropped Volta: a release of before is not refused."""
     devices = parse_devices("V100 SXM2 32GB")
     made = plan(shipped_model(LLAMA), engine="vllm", engine_version=version, devices=devices, suggest=False)
