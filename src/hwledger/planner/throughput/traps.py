@@ -34,7 +34,7 @@ def _rows() -> list[dict[str, str]]:
 
 
 def _cache_kernel(plan: Plan, node: Node, number: float) -> Words | None:
-    """A cache type that a default build of llama.cpp has no fast kernel for: bf16 has one from ``number`` on."""
+    """A cache type that a default build of llama.cpp has no fast kernel for: bf16 until ``number``."""
     del node
     if plan.engine != "llama.cpp" or not _backends(plan) & {"CUDA", "ROCm"}:
         return None
