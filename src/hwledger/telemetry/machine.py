@@ -85,7 +85,7 @@ def _nvidia() -> Iterator[DeviceSpec]:
     for device in found:
         total = bytes_of(device["memory_total"])
         if total is not None and not device.parent:
-            yield _known(device.name, device.vendor, total, SOURCE)
+            yield known_device(device.name, device.vendor, total, SOURCE)
 
 
 def _amd() -> Iterator[DeviceSpec]:
@@ -106,7 +106,7 @@ def _amdgpu(name: str, total: int, mappable: int) -> DeviceSpec:
 
     The two overlap the same memory (ROCm/legacy-rocm-build#6004: 8 and 124 GiB of 128), so never their sum.
     """
-    device = _known(name or "AMD GPU", "AMD", total, "amdgpu")
+    device = known_device(name or "AMD GPU", "AMD", total, "amdgpu")
     if not device.unified:
         return device
     return replace(device, usable_bytes=min(max(total, mappable), device.memory_bytes))
@@ -116,7 +116,9 @@ def _apple() -> Iterator[DeviceSpec]:
     if platform.system() != "Darwin" or platform.machine() != "arm64":
         return
     memory = int(psutil.virtual_memory().total)
-    device = _known(f"{_sysctl('machdep.cpu.brand_string')} {memory >> 30}GB", "Apple", memory, "sysctl")
+    device = known_device(
+        f"{_sysctl('machdep.cpu.brand_string')} {memory >> 30}GB", "Apple", memory, "sysctl"
+    )
     limit = _sysctl("iogpu.wired_limit_mb")  # 0: the system's own
     with contextlib.suppress(UsageError):
         device = wired(device, limit) if whole_number(limit) is not None else device
@@ -150,7 +152,7 @@ def _named(name: str, total: int) -> DeviceSpec:
     return find_device(name)
 
 
-def _known(name: str, vendor: str, total: int, source: str) -> DeviceSpec:
+def known_device(name: str, vendor: str, total: int, source: str) -> DeviceSpec:
     """Return the catalogue's device of that name with the driver's memory, or one of that memory alone."""
     try:
         device = _named(name, total)

@@ -29,13 +29,13 @@ def test_without_an_accelerator_the_hosts_memory_counts(monkeypatch: pytest.Monk
 
 def test_a_drivers_memory_wins_over_the_catalogues() -> None:
     """A known name keeps what the catalogue knows, with the memory that the driver reports."""
-    known = machine._known("NVIDIA GeForce RTX 4090", "NVIDIA", 24 << 30, "NVML")
+    known = machine.known_device("NVIDIA GeForce RTX 4090", "NVIDIA", 24 << 30, "NVML")
     assert (known.name, known.usable_bytes, known.usable_basis) == (
         find_device("RTX 4090").name,
         24 << 30,
         "measured",
     )
-    unknown = machine._known("NVIDIA Something 9000", "NVIDIA", 5 << 30, "NVML")
+    unknown = machine.known_device("NVIDIA Something 9000", "NVIDIA", 5 << 30, "NVML")
     assert (unknown.name, unknown.memory_bytes) == ("NVIDIA Something 9000", 5 << 30)
     assert Machine((known, unknown), 1 << 30).described.startswith(
         "RTX 4090, NVIDIA Something 9000 and 1.00 GiB"
@@ -75,7 +75,7 @@ def of_several_sizes() -> list[tuple[str, str, int]]:
 @pytest.mark.parametrize(("name", "meant", "total"), of_several_sizes())
 def test_of_several_sizes_the_drivers_memory_tells(name: str, meant: str, total: int) -> None:
     """A name without its size is the device of that memory, and its bandwidth is known."""
-    found = machine._known(name, "NVIDIA", total, "NVML")
+    found = machine.known_device(name, "NVIDIA", total, "NVML")
     assert (found.name, found.usable_bytes) == (meant, total)
     assert found.bandwidth_bytes_per_second
 
