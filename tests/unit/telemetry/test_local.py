@@ -133,7 +133,8 @@ def test_what_is_not_known_is_left_out_and_said() -> None:
 @pytest.mark.parametrize(
     ("text", "idle", "numbers"),
     [("local", False, set()), (" LOCAL ", False, set()), ("local idle", True, set()),
-     ("local:idle", True, set()),     ("local 0 2", False, {0, 2}), ("local:0,2", False, {0, 2}), ("local idle 1", True, {1})],
+     ("local:idle", True, set()), ("local 0 2", False, {0, 2}),
+     ("local:0,2", False, {0, 2}), ("local idle 1", True, {1})],
 )  # fmt: skip
 def test_the_words_of_this_machine(text: str, idle: bool, numbers: set[int]) -> None:  # noqa: FBT001 - a row
     """Each spelling asks what it says."""
