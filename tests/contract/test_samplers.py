@@ -15,7 +15,10 @@ from hwledger.telemetry.snapshot import Sample
 from hwledger.telemetry.system import Ran, System
 from support.samplers import FakeSampler
 
-pytestmark = pytest.mark.requirement("FR-TEL-SOURCES")
+pytestmark = [
+    pytest.mark.requirement("FR-TEL-SOURCES"),
+    pytest.mark.enable_socket,  # engines are looked for on loopback
+]
 
 
 def nothing_installed(command: list[str], limit_s: float = 0) -> Ran | Absent:

@@ -13,15 +13,22 @@ def completed(device: DeviceSnapshot) -> DeviceSnapshot:
 
     ``total = used + reserved + free`` holds within 2 MiB on NVIDIA's recorded parts; other drivers reserve
     nothing that they tell of. What a source says itself is never replaced. Usable is the total without what
-    is reserved.
+    is reserved; of a device that shares the host's memory it is the larger of its carve-out and what it may
+    map, never their sum: the driver allocates from one of the two (kernel 6.10, amdgpu:
+    ``apu_prefer_gtt``), and they overlap (ROCm/legacy-rocm-build#6004: 8 and 124 GiB of 128). Of one that
+    has no carve-out of its own (Apple) nothing follows: others use the rest.
     """
+    if device.unified and Quantity.SHARED_MEMORY_TOTAL not in device.readings:
+        return device
     found = dict(device.readings)
     total, used = found.get(Quantity.MEMORY_TOTAL), found.get(Quantity.MEMORY_USED)
     free, kept = found.get(Quantity.MEMORY_FREE), found.get(Quantity.MEMORY_RESERVED)
     reserved = bytes_of(kept) or 0
     _fill(found, Quantity.MEMORY_FREE, total, used, reserved)
     _fill(found, Quantity.MEMORY_USED, total, free, reserved)
-    _fill(found, Quantity.MEMORY_USABLE, total, None, reserved)
+    mapped = found.get(Quantity.SHARED_MEMORY_TOTAL) if device.unified else None
+    largest = mapped if (bytes_of(mapped) or 0) > (bytes_of(total) or 0) else total
+    _fill(found, Quantity.MEMORY_USABLE, largest, None, 0 if largest is mapped else reserved)
     return replace(device, readings=found) if len(found) != len(device.readings) else device
 
 

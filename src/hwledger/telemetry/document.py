@@ -1,9 +1,10 @@
 """A snapshot as JSON: ``hwledger.probe/1``."""
 
+from dataclasses import asdict
 from typing import Any, Final
 
 from hwledger.telemetry.quantity import DEVICE, ENGINE, HOST, Quantity
-from hwledger.telemetry.reading import Absent, Reading, Readings, Value
+from hwledger.telemetry.reading import NOT_TOLD, Absent, Reading, Readings, Value
 from hwledger.telemetry.snapshot import (
     Check,
     DeviceSnapshot,
@@ -35,12 +36,14 @@ def snapshot_document(snapshot: Snapshot) -> dict[str, Any]:
 def sample_document(sample: Sample) -> dict[str, Any]:
     """Return one source's sample for JSON, without ages."""
     host = sample.host
+    peers = {"peers": [asdict(peer) for peer in sample.peers]} if sample.peers else {}
     return {
         "host": None if host is None else host_document(host, None),
         "devices": [device_document(device, None) for device in sample.devices],
         "engines": [engine_document(engine, None) for engine in sample.engines],
         "troubles": list(sample.troubles),
         "failure": None if sample.failure is None else _absent(sample.failure, None),
+        **peers,
     }  # fmt: skip
 
 
@@ -112,10 +115,12 @@ def _absent(reading: Absent, at: float | None) -> dict[str, Any]:
 
 
 def _process(process: ProcessSnapshot, at: float | None) -> dict[str, Any]:
-    return {
+    told = {
         "pid": process.pid, "name": process.name, "kind": process.kind,
         "memory": reading_document(process.memory, at),
     }  # fmt: skip
+    shared = process.shared_memory
+    return told if shared is NOT_TOLD else {**told, "shared_memory": reading_document(shared, at)}
 
 
 def _model(model: ModelSnapshot, at: float | None) -> dict[str, Any]:

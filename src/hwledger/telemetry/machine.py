@@ -18,7 +18,6 @@ from hwledger.errors import UsageError
 from hwledger.telemetry.nvidia.present import library_there
 from hwledger.units import GIB, format_gib, whole_number
 
-AMD: Final = "0x1002"
 PATIENCE_S: Final = 5
 LEAST_SHARE: Final = 0.9
 """What drivers report of the nominal memory, at least: of the catalogue's, usable are 0.91 and more."""
@@ -86,27 +85,30 @@ def _nvidia() -> Iterator[DeviceSpec]:
     for device in found:
         total = bytes_of(device["memory_total"])
         if total is not None and not device.parent:
-            yield _known(device.name, device.vendor, total, SOURCE)
+            yield known_device(device.name, device.vendor, total, SOURCE)
 
 
 def _amd() -> Iterator[DeviceSpec]:
-    for card in sorted(Path("/sys/class/drm").glob("card[0-9]*/device")):
-        with contextlib.suppress(OSError, ValueError):
-            if (card / "vendor").read_text("ascii").strip() == AMD:
-                yield _amdgpu(card)
+    from hwledger.telemetry.amd.amdgpu import AmdgpuSampler, with_sizes  # noqa: PLC0415 - start-up time
+    from hwledger.telemetry.reading import bytes_of  # noqa: PLC0415 - likewise
+    from hwledger.telemetry.system import System  # noqa: PLC0415 - likewise
+
+    system = System()
+    for device in AmdgpuSampler(system).sample(processes=False).devices:
+        known = with_sizes(system, device)
+        total = bytes_of(known["memory_total"])
+        if total:
+            yield _amdgpu(known.name, total, bytes_of(known["shared_memory_total"]) or 0)
 
 
-def _amdgpu(card: Path) -> DeviceSpec:
+def _amdgpu(name: str, total: int, mappable: int) -> DeviceSpec:
     """Return one card of amdgpu; of shared memory what the GPU may map counts, not the carve-out.
 
     The two overlap the same memory (ROCm/legacy-rocm-build#6004: 8 and 124 GiB of 128), so never their sum.
     """
-    total = int((card / "mem_info_vram_total").read_text("ascii"))
-    name = card / "product_name"
-    device = _known(name.read_text("utf-8").strip() if name.is_file() else "AMD GPU", "AMD", total, "amdgpu")
+    device = known_device(name or "AMD GPU", "AMD", total, "amdgpu")
     if not device.unified:
         return device
-    mappable = int((card / "mem_info_gtt_total").read_text("ascii"))
     return replace(device, usable_bytes=min(max(total, mappable), device.memory_bytes))
 
 
@@ -114,7 +116,9 @@ def _apple() -> Iterator[DeviceSpec]:
     if platform.system() != "Darwin" or platform.machine() != "arm64":
         return
     memory = int(psutil.virtual_memory().total)
-    device = _known(f"{_sysctl('machdep.cpu.brand_string')} {memory >> 30}GB", "Apple", memory, "sysctl")
+    device = known_device(
+        f"{_sysctl('machdep.cpu.brand_string')} {memory >> 30}GB", "Apple", memory, "sysctl"
+    )
     limit = _sysctl("iogpu.wired_limit_mb")  # 0: the system's own
     with contextlib.suppress(UsageError):
         device = wired(device, limit) if whole_number(limit) is not None else device
@@ -148,7 +152,7 @@ def _named(name: str, total: int) -> DeviceSpec:
     return find_device(name)
 
 
-def _known(name: str, vendor: str, total: int, source: str) -> DeviceSpec:
+def known_device(name: str, vendor: str, total: int, source: str) -> DeviceSpec:
     """Return the catalogue's device of that name with the driver's memory, or one of that memory alone."""
     try:
         device = _named(name, total)

@@ -22,7 +22,7 @@ FACTORS: Final[Mapping[str, tuple[Unit, float]]] = {
     "tib": (Unit.BYTES, _K**4),
     "kb": (Unit.BYTES, 1e3), "mb": (Unit.BYTES, 1e6), "gb": (Unit.BYTES, 1e9),
     "%": (Unit.RATIO, 0.01), "": (Unit.COUNT, 1),
-    "c": (Unit.CELSIUS, 1), "°c": (Unit.CELSIUS, 1), "\u2103": (Unit.CELSIUS, 1),
+    "c": (Unit.CELSIUS, 1), "mc": (Unit.CELSIUS, 1e-3), "°c": (Unit.CELSIUS, 1), "\u2103": (Unit.CELSIUS, 1),
     "w": (Unit.WATTS, 1), "mw": (Unit.WATTS, 1e-3), "uw": (Unit.WATTS, 1e-6),
     "j": (Unit.JOULES, 1), "mj": (Unit.JOULES, 1e-3), "uj": (Unit.JOULES, 1e-6),
     "hz": (Unit.HERTZ, 1), "khz": (Unit.HERTZ, 1e3), "mhz": (Unit.HERTZ, 1e6), "ghz": (Unit.HERTZ, 1e9),
@@ -91,6 +91,17 @@ def number_in(text: str) -> tuple[float, str] | None:
     return (number, (found["unit"] or "").strip().lower()) if math.isfinite(number) else None
 
 
+def digits_in(text: object, most: int = 10) -> int | None:
+    """Return a whole number that stands alone, such as a process or a device; ``None``: it is none.
+
+    Args:
+        text: digits, or the number of a JSON document.
+        most: digits that it has at most.
+    """
+    said = "" if isinstance(text, bool) else str(text).strip()
+    return int(said) if said.isascii() and said.isdigit() and len(said) <= most else None
+
+
 def checked(gauge: Gauge, quantity: Quantity, number: float) -> Reading:
     """Return a number as the value of a quantity, in its unit; ``unparsed`` where it cannot be.
 
@@ -130,4 +141,9 @@ def measured(
     wanted = MEANINGS[quantity].unit
     if factor is None or (factor[0] is not wanted and written):
         return gauge.absent(Reason.UNPARSED, f"{said[:80]!r} is not in {wanted}")
-    return checked(gauge, quantity, number * factor[1])
+    return checked(gauge, quantity, _scaled(number, factor[1]))
+
+
+def _scaled(number: float, factor: float) -> float:
+    """Return a number in base units; parts are divided, so that 41 % is 0.41."""
+    return number * factor if factor >= 1 else number / round(1 / factor)

@@ -14,7 +14,28 @@ from hwledger.telemetry.merge import merged_devices, merged_host
 from hwledger.telemetry.snapshot import Check, Sample, Snapshot
 
 LARGEST: Final = 16 << 20
-MODULES: Final[tuple[str, ...]] = ()
+MODULES: Final[tuple[str, ...]] = (
+    "hwledger.telemetry.nvidia.smi_capture",
+    "hwledger.telemetry.nvidia.smi_tree",
+    "hwledger.telemetry.nvidia.smi_csv",
+    "hwledger.telemetry.nvidia.smi_table",
+    "hwledger.telemetry.nvidia.tegrastats",
+    "hwledger.telemetry.nvidia.smi_errors",
+    "hwledger.telemetry.nvidia.exporters",
+    "hwledger.telemetry.apple.macmon",
+    "hwledger.telemetry.apple.macmon_page",
+    "hwledger.telemetry.apple.ioreg",
+    "hwledger.telemetry.apple.powermetrics",
+    "hwledger.telemetry.apple.system_profiler",
+    "hwledger.telemetry.intel.xpu_smi",
+    "hwledger.telemetry.intel.gpu_top",
+    "hwledger.telemetry.intel.vram_mm",
+    "hwledger.telemetry.nvtop",
+    "hwledger.telemetry.tailscale",
+    "hwledger.telemetry.engines.formats",
+    "hwledger.telemetry.amd.formats",
+    "hwledger.telemetry.drm.formats",
+)
 """Modules with ``FORMATS``; the most telling formats first."""
 
 

@@ -24,12 +24,14 @@ class ProcessSnapshot:
         name: name or command; empty where it is not known.
         memory: bytes that it holds on the device.
         kind: ``compute``, ``graphics`` or both, as far as the source tells; else empty.
+        shared_memory: bytes of the host's memory that the device has mapped for it.
     """
 
     pid: int | None
     name: str
     memory: Reading
     kind: str = ""
+    shared_memory: Reading = NOT_TOLD
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +155,27 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class Peer:
+    """Another machine that a network tells of, or this one in its eyes.
+
+    Attributes:
+        name: its own name.
+        domain: its name in the network.
+        addresses: its addresses there.
+        online: it can be reached; ``None`` where that is not told.
+        system: its operating system.
+        own: it is this machine.
+    """
+
+    name: str
+    domain: str = ""
+    addresses: tuple[str, ...] = ()
+    online: bool | None = None
+    system: str = ""
+    own: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """What one source saw at one moment.
 
@@ -162,6 +185,7 @@ class Sample:
         host: likewise; ``None`` where it does not look at the host.
         troubles: sentences: what could not be read, of what, and why.
         failure: why the source tells nothing at all; ``None`` where it tells something.
+        peers: machines of a network that the source tells of.
     """
 
     devices: tuple[DeviceSnapshot, ...] = ()
@@ -169,6 +193,7 @@ class Sample:
     host: HostSnapshot | None = None
     troubles: tuple[str, ...] = ()
     failure: Absent | None = None
+    peers: tuple[Peer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

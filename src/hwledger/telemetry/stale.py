@@ -38,7 +38,14 @@ def _device(device: DeviceSnapshot, detail: str) -> DeviceSnapshot:
     held = device.processes
     processes: tuple[ProcessSnapshot, ...] | Absent = held
     if not isinstance(held, Absent):
-        processes = tuple(replace(each, memory=_reading(each.memory, detail)) for each in held)
+        processes = tuple(
+            replace(
+                each,
+                memory=_reading(each.memory, detail),
+                shared_memory=_reading(each.shared_memory, detail),
+            )
+            for each in held
+        )
     return replace(device, readings=_readings(device.readings, detail), processes=processes)
 
 

@@ -1,5 +1,6 @@
 """The machine as samplers see it: its files, its tools and its clock, each exchangeable in a test."""
 
+import errno
 import os
 import shutil
 import signal
@@ -128,4 +129,6 @@ class System:
         except PermissionError:
             return Absent(Reason.NO_PERMISSION, f"{path} may not be read by this user", str(path))
         except OSError as error:
-            return Absent(Reason.UNSUPPORTED, f"{path.name}: {error.strerror or error}", str(path))
+            gone = error.errno in {errno.ENODEV, errno.ENXIO}
+            reason = Reason.LOST_DEVICE if gone else Reason.UNSUPPORTED
+            return Absent(reason, f"{path.name}: {error.strerror or error}", str(path))

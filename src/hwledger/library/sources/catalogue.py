@@ -45,14 +45,13 @@ class CatalogueSource:
 
     def nearest(self, ref: str) -> Sequence[str]:
         """Return catalogue names that look like ``ref``."""
-        from difflib import get_close_matches  # noqa: PLC0415 - start-up time
-
         from hwledger.library.catalogue import entries  # noqa: PLC0415 - start-up time
+        from hwledger.library.near import closest  # noqa: PLC0415 - start-up time
 
         names = {
             name.lower(): entry.id for entry in entries() for name in (entry.id, entry.id.split("/")[-1])
         }
-        return list(dict.fromkeys(names[n] for n in get_close_matches(ref.lower(), names, 3, 0.6)))
+        return closest(ref, names)
 
 
 def shipped_model(name: str) -> ModelSpec:

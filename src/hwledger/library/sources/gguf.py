@@ -49,9 +49,11 @@ class GgufSource:
         return local_spec(read, ref)
 
     def nearest(self, ref: str) -> Sequence[str]:
-        """Return nothing: a path is right or wrong."""
-        del ref
-        return ()
+        """Return files that llama.cpp downloaded and that are called like ``ref``."""
+        from hwledger.library.local.folders import llama_cpp_models  # noqa: PLC0415 - start-up time
+        from hwledger.library.near import closest_here  # noqa: PLC0415
+
+        return closest_here(ref, llama_cpp_models())
 
 
 def _parts(path: Path) -> list[Path]:

@@ -145,6 +145,6 @@ def _no_such(ref: str, near: Sequence[str]) -> str:
 
 
 def _near(ref: str, known: Sequence["Stored"]) -> list[str]:
-    names = {name: model.ref for model in known for name in model.names}
-    close = difflib.get_close_matches(ref.lower(), list(names), MOST_NEAR, 0.6)
-    return list(dict.fromkeys(names[name] for name in close))
+    from hwledger.library.near import closest  # noqa: PLC0415 - start-up time
+
+    return closest(ref, {name: model.ref for model in known for name in model.names}, MOST_NEAR)

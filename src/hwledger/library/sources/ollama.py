@@ -119,7 +119,10 @@ def _from_server(name: OllamaName, access: Access) -> ModelSpec:
     url = base_url()
     reach = reaching(access, url)
     try:
-        spec = remembered(f"ollama|{url}|{name}", reach, lambda: _ask(url, name, reach))
+        spec = remembered(
+            f"ollama|{url}|{name}", reach, lambda: _ask(url, name, reach),
+            identity=lambda: _identity(url, name, reach), unasked_s=0.0,
+        )  # fmt: skip
     except (UnreachableError, MalformedError) as error:
         known = [str(each) for each in names()]
         if known:
@@ -136,20 +139,31 @@ def _from_server(name: OllamaName, access: Access) -> ModelSpec:
     return _titled(with_file_weights(spec), name)
 
 
+def _identity(url: str, name: OllamaName, access: Access) -> str:
+    """Return what the server calls what it keeps under a name now: pulled again, it may be another model."""
+    from hwledger.library.net.http import Http  # noqa: PLC0415 - start-up time
+    from hwledger.library.ollama.server import Server, digest_of, row_of  # noqa: PLC0415
+
+    with Http(access) as http:
+        return digest_of(row_of(Server(http, url).tags(), str(name)))
+
+
 def _ask(url: str, name: OllamaName, access: Access) -> "Read":
     from hwledger.library.net.http import Http  # noqa: PLC0415 - start-up time
-    from hwledger.library.ollama.server import Server, row_of  # noqa: PLC0415
+    from hwledger.library.ollama.server import Server, digest_of, row_of  # noqa: PLC0415
     from hwledger.library.remembered import Read  # noqa: PLC0415
     from hwledger.model.reading import Reading  # noqa: PLC0415
 
     with Http(access) as http:
         server = Server(http, url)
         listed = server.tags()
+        row = row_of(listed, str(name))
         try:
-            found = _shown(server, name, row_of(listed, str(name)).get("size"))
+            found = _shown(server, name, row.get("size"))
         except MissingError:
             raise MissingError(_no_such(name, [str(row.get("name"))[:200] for row in listed])) from None
-        return Read(found, Reading(f"{url} ({name})", 1, http.bytes_read, http.requests))
+        reading = Reading(f"{url} ({name})", 1, http.bytes_read, http.requests)
+        return Read(found, reading, identity=digest_of(row))
 
 
 def _shown(server: "Server", name: OllamaName, size: object) -> "Checkpoint":

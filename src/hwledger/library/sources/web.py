@@ -38,7 +38,9 @@ class WebSource:
         """Read the header, or what is remembered of it."""
         from hwledger.library.remembered import remembered  # noqa: PLC0415 - start-up time
 
-        return remembered(f"web|{ref}", access, lambda: _read(ref, access))
+        return remembered(
+            f"web|{ref}", access, lambda: _read(ref, access), identity=lambda: _identity(ref, access)
+        )
 
     def nearest(self, ref: str) -> Sequence[str]:
         """Return nothing: an address is right or wrong."""
@@ -65,4 +67,16 @@ def _read(url: str, access: Access) -> "Read":
         shown = plain(url)
         origin = Origin(place=Place.WEB, name=shown, withheld=shown != url)
         found = replace(found, origin=origin)
-        return Read(found, Reading(plain(url), files.counter.opened, http.bytes_read, http.requests))
+        reading = Reading(shown, files.counter.opened, http.bytes_read, http.requests)
+        return Read(found, reading, identity=files.identity)
+
+
+def _identity(url: str, access: Access) -> str:
+    """Return what the server calls the file at an address now; it costs the first part of it."""
+    from hwledger.library.net.http import Http  # noqa: PLC0415 - start-up time
+    from hwledger.library.net.remote_files import WebFiles  # noqa: PLC0415
+
+    with Http(access) as http:
+        files = WebFiles(http, access, url)
+        with files.open(files.first):
+            return files.identity

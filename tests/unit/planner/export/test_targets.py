@@ -135,7 +135,7 @@ def test_an_adapter_is_served_beside_its_base() -> None:
     assert "--lora-paths" in command_of(export(make(spec, engine="vllm"), "sglang"))
     assert "--adapter-path" in command_of(export(make(spec, engine="mlx"), "mlx"))
     mistralrs = command_of(export(make(spec, engine="vllm"), "mistralrs"))
-    assert mistralrs[mistralrs.index("--lora") + 1] == "someone/lora"
+    assert mistralrs[mistralrs.index("--lora") + 1] == "adapter=someone/lora"
     here = replace(at(Place.FOLDER, "/m/base", gguf=False), adapter=LOCAL)
     assert f"ADAPTER {LOCAL.name}" in export(make(here, engine="llama.cpp"), "ollama").splitlines()
     quantised = replace(gguf_model(LLAMA), adapter=Origin(place=Place.FILE, name="/a/lora.gguf"))
@@ -145,7 +145,8 @@ def test_an_adapter_is_served_beside_its_base() -> None:
 
 @pytest.mark.requirement("FR-EXPORT-TARGETS")
 @pytest.mark.parametrize(
-    ("rank", "version", "taken"), [(1, "0.33.0", "8"), (64, "0.6.6", "64"), (65, "0.33.0", "128")]
+    ("rank", "version", "taken"),
+    [(1, "0.33.0", "1"), (1, "0.11.0", "8"), (64, "0.6.6", "64"), (65, "0.33.0", "128")],
 )
 def test_the_rank_is_one_that_the_engine_takes(rank: int, version: str, taken: str) -> None:
     """VLLM knows a few largest ranks: the smallest that is enough is told."""

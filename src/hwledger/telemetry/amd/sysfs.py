@@ -1,0 +1,159 @@
+"""What amdgpu's files in sysfs say of one card, from their texts alone."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Final
+
+from hwledger.telemetry.amd.facts import rows
+from hwledger.telemetry.amd.telling import MISSING, first, generation, ratio, reading_of, text_of, told
+from hwledger.telemetry.parsing import measured
+from hwledger.telemetry.quantity import Quantity
+from hwledger.telemetry.reading import Absent, Basis, Gauge, Reading, Reason, number_of
+
+SOURCE: Final = "amdgpu"
+Files = Mapping[str, str | Absent]
+SUSPENDED: Final = "suspended: asking would wake it"
+ASLEEP: Final = frozenset({"suspended", "suspending"})
+_LEVEL: Final = re.compile(r"\s*\w{1,4}:\s*(?P<speed>[\d.]{1,12}\s*Mhz)\s*(?P<now>\*?)\s*", re.IGNORECASE)
+_HWMON: Final = re.compile(r"hwmon/hwmon\d{1,5}/(?P<name>\w+)")
+_SENSORS: Final = {"temp1": "edge", "temp2": "junction", "temp3": "mem", "freq1": "sclk", "freq2": "mclk"}
+"""Where a sensor has no label that is known: Documentation/gpu/amdgpu/thermal.rst."""
+_LABELS: Final = frozenset(_SENSORS.values())
+_DEBUG_POWER: Final = re.compile(
+    r"^\s*(?P<watts>[\d.]{1,12} W) \((?:average|current) (?:GPU|SoC)", re.MULTILINE
+)
+_ERRORS: Final = re.compile(r"^ue:\s*(?P<count>\d{1,19})\s*$", re.MULTILINE)
+_PWM_MOST: Final = "255"
+"""Of ``pwm1`` where ``pwm1_max`` is not told: thermal.rst."""
+
+
+def of_files(files: Files, gauge: Gauge) -> dict[Quantity, Reading]:
+    """Return what the files of one card say.
+
+    Args:
+        files: texts, or why there is none, by path below ``/sys/class/drm/cardN/device``; a file that was
+            not looked for is left out, and so is its quantity.
+        gauge: the source and the moment.
+    """
+    flat = _flat(files)
+    found = told(rows("sysfs"), lambda name: flat.get(name, MISSING), gauge)
+    for quantities, level, hertz in (
+        ((Quantity.CLOCK, Quantity.CLOCK_MAX), "pp_dpm_sclk", "hwmon/sclk"),
+        ((Quantity.CLOCK_MEMORY, Quantity.CLOCK_MEMORY_MAX), "pp_dpm_mclk", "hwmon/mclk"),
+    ):
+        found.update(_clocks(flat, gauge, quantities, level, hertz))
+    found.update(_links(flat, gauge))
+    found.update(_rest(flat, gauge))
+    if isinstance(status := flat.get("power/runtime_status"), str):
+        found[Quantity.POWER_STATE] = text_of(gauge, Quantity.POWER_STATE, status)
+    return found
+
+
+def _flat(files: Files) -> dict[str, str | Absent]:
+    """Return files with sensors by their label: which ``tempN`` is which differs by part."""
+    flat: dict[str, str | Absent] = {}
+    hwmon = {found["name"]: each for path, each in files.items() if (found := _HWMON.fullmatch(path))}
+    for name, each in hwmon.items():
+        stem = name.removesuffix("_input")
+        label = hwmon.get(f"{stem}_label")
+        known = label if isinstance(label, str) and label in _LABELS else _SENSORS.get(stem, name)
+        flat[f"hwmon/{known if stem != name else name}"] = each
+    return {**{path: each for path, each in files.items() if not _HWMON.fullmatch(path)}, **flat}
+
+
+def _clocks(
+    files: Files, gauge: Gauge, quantities: tuple[Quantity, Quantity], level: str, hertz: str
+) -> Iterator[tuple[Quantity, Reading]]:
+    """Yield a clock, as its sensor measures it or else as the level in force states it, and its highest."""
+    now, most = quantities
+    said = files.get(level, MISSING)
+    readings: list[Reading] = []
+    if hertz in files:
+        readings.append(reading_of(gauge, now, files[hertz], "hz"))
+    if isinstance(said, str):
+        levels = [found for line in said.splitlines()[:64] if (found := _LEVEL.fullmatch(line))]
+        readings += [measured(gauge, now, each["speed"]) for each in levels if each["now"]]
+        speeds = [measured(gauge, most, each["speed"]) for each in levels]
+        known = max(speeds, key=lambda each: number_of(each) or -1.0, default=None)
+        yield most, known or gauge.absent(Reason.UNPARSED, f"no levels: {said[:40]!r}")
+        if not readings:
+            readings.append(gauge.absent(Reason.UNPARSED, "no level is marked as the one in force"))
+    elif isinstance(said, Absent):
+        readings.append(reading_of(gauge, now, said))
+        yield most, reading_of(gauge, most, said)
+    best = first(readings)
+    if best is not None:
+        yield now, best
+
+
+def _links(files: Files, gauge: Gauge) -> Iterator[tuple[Quantity, Reading]]:
+    for quantity, name in (
+        (Quantity.PCIE_GENERATION, "current_link_speed"),
+        (Quantity.PCIE_GENERATION_MAX, "max_link_speed"),
+    ):
+        said = files.get(name)
+        if isinstance(said, str):
+            yield quantity, generation(gauge, quantity, said)
+        elif said is not None:
+            yield quantity, replace(said, source=gauge.source)
+
+
+def _rest(files: Files, gauge: Gauge) -> Iterator[tuple[Quantity, Reading]]:
+    fan = _fan(files, gauge)
+    if fan is not None:
+        yield Quantity.FAN, fan
+    errors = files.get("ras/umc_err_count")
+    if isinstance(errors, str):
+        counted = _ERRORS.search(errors)
+        yield (
+            Quantity.ERRORS_UNCORRECTED,
+            measured(gauge, Quantity.ERRORS_UNCORRECTED, counted["count"] if counted else errors),
+        )
+    elif errors is not None:
+        yield Quantity.ERRORS_UNCORRECTED, replace(errors, source=gauge.source)
+    debug = files.get("amdgpu_pm_info")
+    power = _DEBUG_POWER.search(debug) if isinstance(debug, str) else None
+    if power is not None and not any(name.startswith("hwmon/power1") for name in files):
+        yield Quantity.POWER, reading_of(gauge, Quantity.POWER, power["watts"])
+
+
+def _fan(files: Files, gauge: Gauge) -> Reading | None:
+    """Return the fan's speed over its highest, by revolutions, else by the width of its pulses."""
+    for now, most, otherwise in (("fan1_input", "fan1_max", ""), ("pwm1", "pwm1_max", _PWM_MOST)):
+        part, whole = files.get(f"hwmon/{now}"), files.get(f"hwmon/{most}", otherwise)
+        if isinstance(part, str) and isinstance(whole, str):
+            counts = [measured(gauge, Quantity.PCIE_WIDTH, each) for each in (part, whole or otherwise)]
+            share = ratio(gauge, Quantity.FAN, *counts)
+            if share is not None:
+                return share
+    said = files.get("hwmon/fan1_input")
+    return replace(said, source=gauge.source) if isinstance(said, Absent) else None
+
+
+def asleep(gauge: Gauge, status: str, gives: frozenset[Quantity]) -> dict[Quantity, Reading]:
+    """Return what is said of a card that sleeps: that it does, and of the rest that it was not asked."""
+    found: dict[Quantity, Reading] = dict.fromkeys(gives, gauge.absent(Reason.UNSUPPORTED, SUSPENDED))
+    found[Quantity.POWER_STATE] = gauge(Quantity.POWER_STATE, status)
+    return found
+
+
+def usable(gauge: Gauge, found: Mapping[Quantity, Reading], host_bytes: int | None) -> Reading | None:
+    """Return what a part can use that works in the host's memory; ``None`` where it is not told.
+
+    The larger of its carve-out and what it may map, the latter not beyond what the host has beside the
+    carve-out: amdgpu lets it map more than there is (ROCm/legacy-rocm-build#6004).
+
+    Args:
+        gauge: the source and the moment.
+        found: its readings.
+        host_bytes: memory of the host, without the carve-out, which the kernel does not count.
+    """
+    own, mapped = (
+        number_of(found.get(Quantity.MEMORY_TOTAL)),
+        number_of(found.get(Quantity.SHARED_MEMORY_TOTAL)),
+    )
+    if own is None or mapped is None:
+        return None
+    limited = mapped if host_bytes is None else min(mapped, host_bytes)
+    return replace(gauge(Quantity.MEMORY_USABLE, int(max(own, limited))), basis=Basis.DERIVED)

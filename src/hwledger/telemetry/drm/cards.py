@@ -1,0 +1,87 @@
+"""Graphics cards as ``/sys/class/drm`` lists them, without touching one that sleeps."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from hwledger.telemetry.merge import pci_key
+from hwledger.telemetry.system import System
+
+_CARD: Final = re.compile(r"card(\d{1,4})")
+_ASLEEP: Final = frozenset({"suspended", "suspending"})
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One card.
+
+    Attributes:
+        number: that of ``cardN``.
+        folder: of its device, ``/sys/class/drm/cardN/device``.
+        key: its PCI address as ``pci_key`` writes it; ``card-N`` of devices that are not on PCI.
+        driver: the kernel's driver.
+        vendor: PCI vendor, ``0x1002``; empty where there is none.
+        device: PCI device, ``0x744c``; likewise.
+        revision: PCI revision, ``0xc8``; likewise.
+        runtime: its runtime power status, ``active`` or ``suspended``; empty where the kernel has none.
+    """
+
+    number: int
+    folder: Path
+    key: str
+    driver: str
+    vendor: str
+    device: str
+    revision: str
+    runtime: str
+
+    @property
+    def asleep(self) -> bool:
+        """Whether it is suspended, so that asking it anything else would wake it."""
+        return self.runtime in _ASLEEP
+
+
+def cards(system: System, driver: str | None = None) -> tuple[Card, ...]:
+    """Return the cards of this machine in their order, or those of one driver.
+
+    Nothing that is read here wakes a device: the kernel keeps ids, names and power status itself.
+    """
+    root = system.sysfs / "class" / "drm"
+    try:
+        names = sorted(
+            (int(found[1]), path) for path in root.iterdir() if (found := _CARD.fullmatch(path.name))
+        )
+    except OSError:
+        return ()
+    every = (_card(system, number, path / "device") for number, path in names)
+    return tuple(card for card in every if driver is None or card.driver == driver)
+
+
+def _card(system: System, number: int, folder: Path) -> Card:
+    event = _pairs(_text(system, folder / "uevent"))
+    address = event.get("PCI_SLOT_NAME") or _linked(folder)
+    return Card(
+        number=number, folder=folder, key=pci_key(address) or f"card-{number}",
+        driver=event.get("DRIVER") or _linked(folder / "driver"),
+        vendor=_text(system, folder / "vendor"), device=_text(system, folder / "device"),
+        revision=_text(system, folder / "revision"),
+        runtime=_text(system, folder / "power" / "runtime_status"),
+    )  # fmt: skip
+
+
+def _text(system: System, path: Path) -> str:
+    told = system.read(path)
+    return told[:4096] if isinstance(told, str) else ""
+
+
+def _pairs(text: str) -> dict[str, str]:
+    return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+
+
+def _linked(path: Path) -> str:
+    """Return the name of what a link points to; empty where it is none."""
+    try:
+        return path.readlink().name
+    except OSError:
+        return ""

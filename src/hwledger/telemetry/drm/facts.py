@@ -1,0 +1,55 @@
+"""What the kernel's drivers, regions and engines are called: ``data/drm.toml``."""
+
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """What is known of a driver.
+
+    Attributes:
+        vendor: whose devices it drives.
+        kind: ``gpu`` or ``npu``.
+        unified: its devices use the host's memory; ``None``: some do.
+        regions_tell: those that do have no region of their own.
+    """
+
+    vendor: str
+    kind: str = "gpu"
+    unified: bool | None = None
+    regions_tell: bool = False
+
+
+@cache
+def _tables() -> dict[str, Any]:
+    return tomllib.loads((files("hwledger.telemetry") / "data" / "drm.toml").read_text("utf-8"))
+
+
+@cache
+def drivers() -> dict[str, Driver]:
+    """Return every driver that is known, by its name in ``drm-driver`` and sysfs."""
+    return {
+        name: Driver(row["vendor"], row.get("kind", "gpu"), row.get("unified"), bool(row.get("regions_tell")))
+        for row in _tables()["driver"]
+        for name in row["name"]
+    }
+
+
+@cache
+def _places() -> dict[str, str]:
+    return {name: row["place"] for row in _tables()["region"] for name in row["name"]}
+
+
+def place_of(region: str) -> str:
+    """Return whether memory of a region is the device's ``own`` or the ``host``'s; ``unknown`` else."""
+    return _places().get(region) or _places().get(region.rstrip("0123456789"), "unknown")
+
+
+@cache
+def engines() -> dict[str, str]:
+    """Return what engines do, ``compute`` or ``graphics``, by their name."""
+    return {name: row["kind"] for row in _tables()["engine"] for name in row["name"]}
