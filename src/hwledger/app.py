@@ -67,7 +67,8 @@ def plan(  # noqa: PLR0913 - the planner's public knobs
         concurrency: requests at once; 1 where ``None``.
         weights: number type or quantisation to plan the weights in; as stored where ``None``.
         kv_cache: number type of the KV cache; the engine's default where ``None``.
-        device: the accelerators as people write them: ``"RTX 4090"``, ``"2x H100 SXM"``.
+        device: the accelerators as people write them: ``"RTX 4090"``, ``"2x H100 SXM"``; or a node,
+            ``"DGX H100"``, whose host memory and links then count.
         options: the engine's own options, ``{"max_num_batched_tokens": 8192}`` or ``["n_ctx=8192"]``;
             they win over ``context`` and ``concurrency``.
         access: how the model may be read: offline, fresh, which revision.
@@ -85,7 +86,7 @@ def plan(  # noqa: PLR0913 - the planner's public knobs
         return plan_spec(
             _model(ref, access), engine=engine, engine_version=engine_version, context=context,
             concurrency=1 if concurrency is None else concurrency, weights=weights, kv_cache=kv_cache,
-            devices=devices_of(device), options=options,
+            devices=devices_of(device), node=named_node(device), options=options,
         )  # fmt: skip
     from hwledger.library.told import as_texts, told_options  # noqa: PLC0415 - start-up time
 
@@ -105,6 +106,7 @@ def plan(  # noqa: PLR0913 - the planner's public knobs
         weights=_first(weights, told.weights),
         kv_cache=_first(kv_cache, told.kv_cache),
         devices=devices_of(wanted),
+        node=named_node(wanted),
         options=[*(kept if same else ()), *as_texts(options)],
     )
     return _with_notes(made, told)
@@ -153,7 +155,7 @@ def speed(made: Plan, traffic: "Traffic | None" = None, *, node: "Node | None" =
     Args:
         made: the plan.
         traffic: who asks what; the plan's context, full when an answer ends, where ``None``.
-        node: the host and the links; what is known of the devices alone where ``None``.
+        node: the host and the links; those that the plan's devices were named with where ``None``.
 
     Measured runs that cannot be read correct nothing, and a warning says so.
     """

@@ -99,7 +99,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     a model. Exit code 3 says that it does not fit, or that nothing holds the limits of --solve.
     """
     check_export(target, asked, force=force, as_json=as_json)
-    from hwledger.app import cost, named_node, plan, speed
+    from hwledger.app import cost, plan, speed
     from hwledger.cli.access import reading
     from hwledger.cli.solving import answer, check_asked
     from hwledger.planner.fit import Verdict
@@ -127,7 +127,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
             ctx, made, asked, [name for name, value in knobs.items() if value is not None], as_json=as_json
         )
         return
-    fast = speed(made, node=named_node(device)) if made.request.devices else None
+    fast = speed(made) if made.request.devices else None
     if as_json:
         from hwledger.cli.output import write_json
         from hwledger.planner.document import plan_document

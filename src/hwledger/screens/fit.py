@@ -17,6 +17,7 @@ from hwledger.screens.speed import digits
 from hwledger.units import format_count, format_gib
 
 if TYPE_CHECKING:
+    from hwledger.device.node import Node
     from hwledger.device.spec import DeviceSpec
     from hwledger.library.local.model import LocalModel
     from hwledger.model.spec import ModelSpec
@@ -48,6 +49,7 @@ class FitQuestion:
 
     Attributes:
         devices: the devices.
+        node: what they are in; ``None``: of the host nothing is known.
         engine: ``None``: what suits model and devices.
         context: tokens; ``None``: 4096 or less.
         concurrency: requests at once.
@@ -56,6 +58,7 @@ class FitQuestion:
     """
 
     devices: "tuple[DeviceSpec, ...]"
+    node: "Node | None" = None
     engine: str | None = None
     context: int | None = None
     concurrency: int = 1
@@ -99,7 +102,7 @@ def _fitted(name: str, open_it: Callable[[], object], asked: FitQuestion, estima
     except HwledgerError as error:
         return Fitted(model=name, parameters=0, active=0, engine="", mode=Mode.NOT, problem=str(error))
     return fit_model(
-        spec, asked.devices, engine=asked.engine, context=asked.context,  # type: ignore[arg-type] # a model
+        spec, asked.devices, node=asked.node, engine=asked.engine, context=asked.context,  # type: ignore[arg-type] # a model
         concurrency=asked.concurrency, weights=asked.weights, limits=asked.limits, estimator=estimate,
     )  # fmt: skip
 

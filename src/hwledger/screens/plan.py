@@ -118,15 +118,21 @@ def _verdict(plan: Plan) -> str:
         least = "" if plan.spec.weights_known else "at least "
         return f"Needs {least}{total} of accelerator memory{_host(plan)}"
     word = VERDICTS[plan.fit.verdict]
-    room = format_gib(abs(plan.fit.headroom_bytes))
+    room, missing = format_gib(abs(plan.fit.headroom_bytes)), plan.fit.missing
     where = "" if len(plan.devices) == 1 else " on the fullest device"
+    if plan.fit.verdict is Verdict.DOES_NOT_FIT and (plan.fit.host_headroom_bytes or 0) < 0:
+        return f"{word}: {missing} are missing; needs {total}{_host(plan)}"
     if plan.fit.verdict is Verdict.DOES_NOT_FIT:
         return f"{word}: {room} too much{where}; needs {total}{_host(plan)}"
     return f"{word}: needs {total}, {room} to spare{where}{_host(plan)}"
 
 
 def _host(plan: Plan) -> str:
-    return f" and {format_gib(plan.host_bytes)} of host memory" if plan.host_bytes else ""
+    if not plan.host_bytes:
+        return ""
+    node, room = plan.request.node, plan.host_headroom_bytes
+    there = f" ({format_gib(plan.host_bytes + room)} there: {node.name})" if node and room is not None else ""
+    return f" and {format_gib(plan.host_bytes)} of host memory{there}"
 
 
 def _engine(plan: Plan) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import psutil
 
@@ -16,6 +16,9 @@ from hwledger.device.options import wired
 from hwledger.device.spec import DeviceSpec
 from hwledger.errors import UsageError
 from hwledger.units import GIB, format_gib, whole_number
+
+if TYPE_CHECKING:
+    from hwledger.device.node import Node
 
 AMD: Final = "0x1002"
 PATIENCE_S: Final = 5
@@ -45,6 +48,16 @@ class Machine:
         size = self.host_bytes
         return (DeviceSpec(name="host memory", vendor="", memory_bytes=size, usable_bytes=size, unified=True,
                            usable_basis="measured", source="operating system"),)  # fmt: skip
+
+    @property
+    def node(self) -> "Node":
+        """This machine as a node; of its links and the rate of its memory nothing is known."""
+        from hwledger.device.node import node_of  # noqa: PLC0415 - start-up time
+
+        made = node_of(self.devices, "this machine")
+        if made.unified:
+            return made
+        return replace(made, host_memory_bytes=self.host_bytes, source="operating system")
 
     @property
     def described(self) -> str:

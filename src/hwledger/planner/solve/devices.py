@@ -118,8 +118,14 @@ def _sets(question: Question, unknowns: Sequence[str]) -> list[Devices]:
         (device,) * count
         for count in counts_on(engine)
         for device in question.catalogue
-        if engine_runs_on(engine, device, count)
+        if engine_runs_on(engine, device, count) and _there(question, count)
     ]
+
+
+def _there(question: Question, count: int) -> bool:
+    """Whether so many devices are in the node that was named; without one there are as many as are asked."""
+    node = question.request.node
+    return node is None or count <= len(node.devices)
 
 
 def _types(question: Question, kind: str, *, varied: bool) -> tuple[str | None, ...]:
@@ -266,6 +272,9 @@ def _refused(question: Question, table: Table, misses: Rows) -> Iterator[Refused
 
 def _notes(question: Question, table: Table, rows: Rows) -> tuple[str, ...]:
     notes = []
+    node = question.request.node
+    if node is not None and not len(rows):
+        notes.append(f"{node.name} has {devices_words(node.devices)}: more are not tried")
     if question.estimator is None:
         notes.append("speeds are not estimated")
     elif len(rows) and np.isnan(table.tpot[rows]).any():
@@ -273,8 +282,11 @@ def _notes(question: Question, table: Table, rows: Rows) -> tuple[str, ...]:
     unpriced = int(np.isnan(table.price[rows]).sum()) if len(rows) else 0
     if unpriced:
         notes.append(f"the price of {unpriced:,} of {len(rows):,} ways that hold is not known")
+    runs = table.excess[ENGINE] == 0
     for name, over in table.excess.items():
-        unknown = int(np.isinf(over).sum())
+        runs &= ~(over > 0) if name in OF_MEMORY else True
+    for name, over in table.excess.items():
+        unknown = int(np.isinf(over[runs]).sum())
         if unknown and name != ENGINE:
             notes.append(f"{LABELS[name]} is not known of {unknown:,} candidates: they are not taken")
     return tuple(notes)

@@ -9,6 +9,7 @@ from hwledger.errors import UsageError
 from hwledger.units import format_bytes
 
 MEMORY: Final = "memory"
+NODE_HOST: Final = "node_host_bytes"
 WHOLE: Final = 100
 """Requests per second from which on they are written without a fraction."""
 
@@ -61,7 +62,7 @@ class Miss:
     """One limit that a plan misses.
 
     Attributes:
-        limit: name of the limit: a field of ``Limits``, or ``memory``.
+        limit: name of the limit: a field of ``Limits``, ``memory``, or ``node_host_bytes``.
         wanted: the limit.
         got: what the plan has; ``None`` where that is not known.
         why: in words.
@@ -89,9 +90,10 @@ LABELS: Final = {
     "max_watts": "power",
     "max_price_per_hour": "price",
     "ram_bytes": "host memory",
+    NODE_HOST: "host memory of the node",
     "min_requests_per_second": "requests answered per second",
 }
-OF_MEMORY: Final = frozenset({MEMORY, "ram_bytes"})
+OF_MEMORY: Final = frozenset({MEMORY, "ram_bytes", NODE_HOST})
 """Limits without which a way does not run at all."""
 LOWER: Final = frozenset({"min_tokens_per_second", "min_requests_per_second"})
 """Limits that have to be reached; all others must not be exceeded."""
@@ -110,6 +112,7 @@ _SHOWN: Final[dict[str, Callable[[float], str]]] = {
     "max_watts": lambda value: f"{value:,.0f} W",
     "max_price_per_hour": lambda value: f"{value:.3g} USD/h",
     "ram_bytes": format_bytes,
+    NODE_HOST: format_bytes,
     "min_requests_per_second": lambda value: f"{value:,.0f}/s" if value >= WHOLE else f"{value:.3g}/s",
 }
 
@@ -119,14 +122,17 @@ def shown(limit: str, value: float) -> str:
     return _SHOWN[limit](value)
 
 
-def miss(limit: str, wanted: float | None, got: float | None, unknown: str = "") -> Miss | None:
+def miss(
+    limit: str, wanted: float | None, got: float | None, unknown: str = "", *, of: str = ""
+) -> Miss | None:
     """Return how a limit is missed; ``None`` where it holds or is not set.
 
     Args:
-        limit: a field of ``Limits``, or ``memory``.
+        limit: a field of ``Limits``, ``memory``, or ``node_host_bytes``.
         wanted: the limit.
         got: what the plan has; ``None``: not known, so that the limit cannot be said to hold.
         unknown: why it is not known.
+        of: whose limit it is, in words.
     """
     if wanted is None:
         return None
@@ -136,6 +142,6 @@ def miss(limit: str, wanted: float | None, got: float | None, unknown: str = "")
         return None
     word = "below" if limit in LOWER else "over"
     by = shown(limit, abs(got - wanted))
-    return Miss(
-        limit, wanted, got, f"{LABELS[limit]} {shown(limit, got)}, {by} {word} {shown(limit, wanted)}"
-    )
+    whole = f"{shown(limit, wanted)}{f' of {of}' if of else ''}"
+    what = "host memory" if limit == NODE_HOST else LABELS[limit]
+    return Miss(limit, wanted, got, f"{what} {shown(limit, got)}, {by} {word} {whole}")

@@ -7,12 +7,13 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from hwledger.device.node import node_for
 from hwledger.device.spec import DeviceSpec
 from hwledger.planner.plan import Plan
 from hwledger.planner.solve.blocks import Block
 from hwledger.planner.solve.power import power_share
 from hwledger.planner.throughput import Traffic
-from hwledger.planner.throughput.serving_case import case_of_plan
+from hwledger.planner.throughput.serving_case import case_of_plan, linked
 from hwledger.planner.throughput.serving_constants import shipped_constants, tags_of
 from hwledger.planner.throughput.serving_loads import (
     Loads,
@@ -36,15 +37,14 @@ class Servers:
     """Fills the speeds of blocks; devices and constants are kept between them."""
 
     def __init__(self) -> None:
-        self._chips: dict[tuple[int, ...], _Chips] = {}
+        self._chips: dict[tuple[object, ...], _Chips] = {}
 
     def fill(self, block: Block, plans: Sequence[Plan], traffic: Traffic, ttft: Array, tpot: Array) -> None:
         """Write TTFT and TPOT of a block, shape (sets, weights, kv_caches).
 
         What fits holds all requests that are asked for; what does not fit has no speed here.
         """
-        devices = tuple(members[0] for members in block.sets)
-        chips = self._chips.setdefault(tuple(map(id, devices)), _Chips(devices))
+        chips = self._known(block)
         cases = [
             [
                 case_of_plan(replace(p, request=replace(p.request, weights=w or block.request.weights)))
@@ -60,12 +60,22 @@ class Servers:
         ttft[...] = np.where(known, served.ttft, np.nan)
         tpot[...] = np.where(known, served.tpot, np.nan)
 
+    def _known(self, block: Block) -> "_Chips":
+        """The devices of a block, joined as the node that was named joins so many of them."""
+        node, firsts = block.request.node, tuple(members[0] for members in block.sets)
+        joined = node is not None and (len(block.sets[0]), node)
+        key = (joined, *map(id, firsts))
+        if key not in self._chips:
+            devices = (linked(one, node_for(node, block.sets[0])) for one in firsts) if node else firsts
+            self._chips[key] = _Chips(tuple(devices), keys=firsts)
+        return self._chips[key]
+
 
 class _Chips:
     """Devices as arrays of shape (devices,)."""
 
-    def __init__(self, devices: tuple[DeviceSpec, ...]) -> None:
-        self.devices = devices
+    def __init__(self, devices: tuple[DeviceSpec, ...], keys: tuple[DeviceSpec, ...]) -> None:
+        self.devices, self.keys = devices, keys  # what is told apart by identity has to stay alive
         self.slowed = np.array([min(1.0, power_share(d)) for d in devices])
         self.bandwidth = np.array([d.bandwidth_bytes_per_second or np.nan for d in devices], dtype=float)
         self.wire = np.array([wire_of(d) or np.nan for d in devices], dtype=float)

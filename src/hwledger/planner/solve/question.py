@@ -1,6 +1,6 @@
 """What is asked of the solver, and measuring one way to answer it: planned, estimated, held to the limits."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -11,7 +11,7 @@ from hwledger.planner.plan import Plan, plan_request
 from hwledger.planner.request import Request, Workload
 from hwledger.planner.solve.arrivals import Arrivals, Lengths
 from hwledger.planner.solve.cost import Cost, cost_of
-from hwledger.planner.solve.limits import MEMORY, OF_MEMORY, Limits, Miss, miss
+from hwledger.planner.solve.limits import MEMORY, NODE_HOST, OF_MEMORY, Limits, Miss, miss
 from hwledger.planner.throughput import Figure, Throughput, Traffic, traffic_of
 
 UNKNOWNS: Final = ("context", "concurrency", "weights", "kv-cache", "devices", "all")
@@ -169,8 +169,15 @@ def memory_misses(plan: Plan, limits: Limits) -> list[Miss]:
         if device.usable_bytes is not None
     ]
     worst = max((one for one in found if one), key=lambda one: (one.got or 0) - one.wanted, default=None)
-    host = miss("ram_bytes", limits.ram_bytes, plan.host_bytes)
-    return [one for one in (worst, host) if one]
+    return [one for one in (worst, *_host_misses(plan, limits)) if one]
+
+
+def _host_misses(plan: Plan, limits: Limits) -> Iterator[Miss | None]:
+    """Yield what is over the host memory that was given, and over the node's own."""
+    yield miss("ram_bytes", limits.ram_bytes, plan.host_bytes, of="--ram")
+    node, room = plan.request.node, plan.host_headroom_bytes
+    if node is not None and room is not None:
+        yield miss(NODE_HOST, plan.host_bytes + room, plan.host_bytes, of=node.name)
 
 
 def cost_misses(cost: Cost, limits: Limits) -> list[Miss]:

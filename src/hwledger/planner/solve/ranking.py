@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
+from hwledger.device.node import Node
 from hwledger.device.spec import DeviceSpec
 from hwledger.errors import HwledgerError
 from hwledger.model.spec import ModelSpec
@@ -80,6 +81,7 @@ def fit_model(  # noqa: PLR0913 - what a fit depends on
     spec: ModelSpec,
     devices: tuple[DeviceSpec, ...],
     *,
+    node: Node | None = None,
     engine: str | None = None,
     context: int | None = None,
     concurrency: int = 1,
@@ -99,8 +101,9 @@ def fit_model(  # noqa: PLR0913 - what a fit depends on
     try:
         wanted = min(context, spec.context_length or context) if context else None
         request = make_request(
-            spec, profile, context=wanted, concurrency=concurrency, weights=weights, devices=devices
-        )
+            spec, profile, context=wanted, concurrency=concurrency, weights=weights,
+            devices=devices, node=node,
+        )  # fmt: skip
         question = Question(request=request, profile=profile, limits=limits or Limits(), estimator=estimator)
         return _best(question, blank, fixed=weights)
     except HwledgerError as error:

@@ -7,9 +7,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from hwledger.device.node import host_room_bytes
 from hwledger.planner.solve.blocks import Block
 from hwledger.planner.solve.cost import cost_of
-from hwledger.planner.solve.limits import LOWER, MEMORY, Limits
+from hwledger.planner.solve.limits import LOWER, MEMORY, NODE_HOST, Limits
 from hwledger.planner.solve.pace import Pace
 from hwledger.planner.solve.quality import KV_CACHE, WEIGHTS, evidence_of, is_plain
 
@@ -134,6 +135,9 @@ def _excesses(block: Block, limits: Limits, figures: dict[str, Array]) -> Iterab
     yield ENGINE, np.where(block.runs, 0.0, np.inf)
     with np.errstate(divide="ignore"):
         speeds = 1 / figures["tpot_seconds"]
+    room = host_room_bytes(block.request.node, block.sets[0], block.total - block.host)
+    if room is not None:
+        yield NODE_HOST, _over(block.host.astype(float), np.maximum(1.0, room))
     more = {"ram_bytes": block.host.astype(float), "min_tokens_per_second": speeds}
     for name, values in {**more, **figures}.items():
         wanted = getattr(limits, name)

@@ -259,7 +259,7 @@ def test_what_a_target_cannot_run_is_refused_with_what_to_do(
 def test_a_plan_that_does_not_fit_is_written_by_force_alone() -> None:
     """The refusal has the exit code of the verdict; by force the text says that it does not fit."""
     made = make(hub_model("Qwen/Qwen3-32B"), "RTX 4090", engine="vllm")
-    with pytest.raises(DoesNotFitError, match="GiB too much") as refused:
+    with pytest.raises(DoesNotFitError, match="GiB on the fullest device are missing") as refused:
         export(made, "vllm")
     assert refused.value.exit_code == 3
     assert "does NOT fit" in export(made, "vllm", force=True)
