@@ -8,6 +8,8 @@ import click
 from hwledger.cli.values import Money, Seconds, Size
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from hwledger.planner.solve.arrivals import Arrivals, Lengths
     from hwledger.planner.solve.limits import Limits
 
@@ -80,6 +82,10 @@ def traffic_of(asked: dict[str, Any]) -> "tuple[Arrivals | None, Lengths | None,
     return Arrivals(requests_per_second=asked["rps"], prompt=prompt, output=output), prompt, output
 
 
-def is_asked(asked: dict[str, Any]) -> bool:
-    """Whether any of the options was given."""
-    return any(value is not None for key, value in asked.items() if key != "seed")
+LIMITS = ("ttft", "tpot", "min_tps", "max_watts", "max_price", "reserve", "ram")
+TRAFFIC = ("rps", "prompt", "output")
+
+
+def is_asked(asked: "Mapping[str, Any]") -> bool:
+    """Whether any of the limits or any traffic was given."""
+    return any(asked.get(key) is not None for key in (*LIMITS, *TRAFFIC))

@@ -11,7 +11,9 @@ from hwledger.screens.reading import reading_line
 from hwledger.units import format_bytes, format_gib, format_tokens
 
 if TYPE_CHECKING:
+    from hwledger.planner.solve.holding import Held
     from hwledger.planner.throughput import Throughput
+    from hwledger.screens.holding import LimitRow
     from hwledger.screens.speed import SpeedBlock
 
 VERDICTS = {
@@ -64,6 +66,7 @@ class PlanScreen:
         program: the command or server whose settings these are; empty where there was none.
         read: what was read to know the model; empty where that is not told.
         speed: the speed block; ``None`` where no device was given.
+        limits: the limits that were asked, and whether each is met.
     """
 
     verdict: str
@@ -81,10 +84,13 @@ class PlanScreen:
     program: str
     read: str
     speed: "SpeedBlock | None" = None
+    limits: "tuple[LimitRow, ...]" = ()
 
 
-def plan_screen(plan: Plan, throughput: "Throughput | None" = None) -> PlanScreen:
-    """Return the screen of a plan and, where it was estimated, of its speed."""
+def plan_screen(
+    plan: Plan, throughput: "Throughput | None" = None, held: "Sequence[Held]" = ()
+) -> PlanScreen:
+    """Return the screen of a plan and, where it was estimated, of its speed and its limits."""
     places = _places(plan)
     speed = _speed(throughput) if throughput else None
     return PlanScreen(
@@ -103,7 +109,14 @@ def plan_screen(plan: Plan, throughput: "Throughput | None" = None) -> PlanScree
         program=f"As run by: {plan.program}" if plan.program else "",
         read=reading_line(plan.spec),
         speed=speed,
+        limits=_limits(held) if held else (),
     )
+
+
+def _limits(held: "Sequence[Held]") -> "tuple[LimitRow, ...]":
+    from hwledger.screens.holding import limit_rows  # noqa: PLC0415 - start-up time
+
+    return limit_rows(held)
 
 
 def _speed(throughput: "Throughput") -> "SpeedBlock":

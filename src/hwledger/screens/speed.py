@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from hwledger.planner.solve.limits import format_rate
 from hwledger.planner.throughput import Figure, Throughput, Traffic
 from hwledger.units import format_tokens
 
@@ -45,7 +46,7 @@ def speed_block(throughput: Throughput) -> SpeedBlock:
     """Return the block of an estimate; all users together are shown where there is more than one."""
     limits, corrected = dict(throughput.limits), dict(throughput.corrected)
     names = {**RATES, **TIMES}
-    if throughput.traffic.concurrency == 1:
+    if throughput.traffic.concurrency == 1 and throughput.traffic.requests_per_second is None:
         del names["aggregate_tokens_per_second"]
     rows = []
     for key, name in names.items():
@@ -71,6 +72,8 @@ def own_runs(throughput: Throughput) -> tuple[str, ...]:
 def _title(traffic: Traffic) -> str:
     cached = f" after {format_tokens(traffic.cached_tokens)} in the cache" if traffic.cached_tokens else ""
     users = f", {traffic.concurrency} at once" if traffic.concurrency > 1 else ""
+    if traffic.requests_per_second is not None:
+        users = f", {format_rate(traffic.requests_per_second)} arriving"
     prompt, answer = format_tokens(traffic.prompt_tokens), format_tokens(traffic.output_tokens)
     return f"Speed with a prompt of {prompt} tokens{cached} and an answer of {answer}{users}"
 

@@ -5,6 +5,7 @@ from typing import Any
 from hwledger.planner.plan import Plan
 from hwledger.planner.solve.answer import Answer, Refused, Solution
 from hwledger.planner.solve.cost import Cost, cost_of
+from hwledger.planner.solve.holding import Held
 from hwledger.planner.solve.limits import Miss
 from hwledger.planner.solve.question import Measured
 from hwledger.planner.throughput import Throughput
@@ -75,6 +76,15 @@ def _memory(plan: Plan) -> dict[str, Any]:
 def miss_document(miss: Miss) -> dict[str, Any]:
     """Return one limit that is missed."""
     return {"limit": miss.limit, "wanted": miss.wanted, "got": miss.got, "why": miss.why}
+
+
+def held_document(held: Held) -> dict[str, Any]:
+    """Return one limit of a plan and what the plan has of it."""
+    return {
+        "limit": held.limit, "wanted": held.wanted, "got": held.got, "met": held.miss is None,
+        "interval": list(held.interval) if held.interval else None,
+        "why": held.miss.why if held.miss else None,
+    }  # fmt: skip
 
 
 def _refused(refused: Refused) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from hwledger.units import format_bytes
 
 MEMORY: Final = "memory"
 NODE_HOST: Final = "node_host_bytes"
+RESERVE: Final = "reserve_bytes"
 WHOLE: Final = 100
 """Requests per second from which on they are written without a fraction."""
 
@@ -91,11 +92,12 @@ LABELS: Final = {
     "max_price_per_hour": "price",
     "ram_bytes": "host memory",
     NODE_HOST: "host memory of the node",
+    RESERVE: "memory kept free",
     "min_requests_per_second": "requests answered per second",
 }
 OF_MEMORY: Final = frozenset({MEMORY, "ram_bytes", NODE_HOST})
 """Limits without which a way does not run at all."""
-LOWER: Final = frozenset({"min_tokens_per_second", "min_requests_per_second"})
+LOWER: Final = frozenset({"min_tokens_per_second", "min_requests_per_second", RESERVE})
 """Limits that have to be reached; all others must not be exceeded."""
 
 
@@ -113,8 +115,15 @@ _SHOWN: Final[dict[str, Callable[[float], str]]] = {
     "max_price_per_hour": lambda value: f"{value:.3g} USD/h",
     "ram_bytes": format_bytes,
     NODE_HOST: format_bytes,
+    RESERVE: format_bytes,
     "min_requests_per_second": lambda value: f"{value:,.0f}/s" if value >= WHOLE else f"{value:.3g}/s",
 }
+
+
+def format_rate(per_second: float) -> str:
+    """Return a rate of arrivals as people read it: ``2.5 requests per second``."""
+    digits = f"{per_second:,.0f}" if per_second >= WHOLE else f"{per_second:g}"
+    return f"{digits} request{'' if per_second == 1 else 's'} per second"
 
 
 def shown(limit: str, value: float) -> str:

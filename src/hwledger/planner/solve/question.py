@@ -1,9 +1,10 @@
 """What is asked of the solver, and measuring one way to answer it: planned, estimated, held to the limits."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from hwledger.device.options import kept_free
 from hwledger.device.spec import DeviceSpec
 from hwledger.errors import HwledgerError
 from hwledger.planner.engine import EngineProfile
@@ -82,17 +83,24 @@ class Question:
 
     def traffic(self, plan: Plan) -> Traffic:
         """Return who asks what of a plan: the lengths that were given, else a full context."""
-        memory = plan.memory
-        prompt = self.arrivals.prompt if self.arrivals else self.prompt
-        output = self.arrivals.output if self.arrivals else self.output
-        if prompt is None and output is None:
-            return traffic_of(memory.context_tokens, memory.concurrency)
-        answer = max(1, round(output.mean)) if output else traffic_of(memory.context_tokens, 1).output_tokens
-        asked = round(prompt.mean) if prompt else max(0, memory.context_tokens - answer)
-        return Traffic(
-            prompt_tokens=asked, output_tokens=answer, concurrency=memory.concurrency,
-            requests_per_second=self.arrivals.requests_per_second if self.arrivals else None,
-        )  # fmt: skip
+        return traffic_under(plan, self.arrivals, self.prompt, self.output)
+
+
+def traffic_under(
+    plan: Plan, arrivals: Arrivals | None = None, prompt: Lengths | None = None, output: Lengths | None = None
+) -> Traffic:
+    """Return who asks what of a plan, by mean lengths; a full context where no lengths are given."""
+    memory = plan.memory
+    if arrivals is not None:
+        prompt, output = arrivals.prompt, arrivals.output
+    if prompt is None and output is None:
+        return traffic_of(memory.context_tokens, memory.concurrency)
+    answer = max(1, round(output.mean)) if output else traffic_of(memory.context_tokens, 1).output_tokens
+    asked = round(prompt.mean) if prompt else max(0, memory.context_tokens - answer)
+    return Traffic(
+        prompt_tokens=asked, output_tokens=answer, concurrency=memory.concurrency,
+        requests_per_second=arrivals.requests_per_second if arrivals else None,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,8 +165,7 @@ def with_reserve(request: Request, reserve_bytes: int) -> Request:
     """Return the request with so much less usable memory on each device."""
     if not reserve_bytes:
         return request
-    devices = tuple(replace(d, usable_bytes=max(0, d.usable_bytes - reserve_bytes)) for d in request.devices)
-    return replace(request, devices=devices)
+    return replace(request, devices=kept_free(request.devices, reserve_bytes))
 
 
 def memory_misses(plan: Plan, limits: Limits) -> list[Miss]:
@@ -169,15 +176,16 @@ def memory_misses(plan: Plan, limits: Limits) -> list[Miss]:
         if device.usable_bytes is not None
     ]
     worst = max((one for one in found if one), key=lambda one: (one.got or 0) - one.wanted, default=None)
-    return [one for one in (worst, *_host_misses(plan, limits)) if one]
+    return [*([worst] if worst else []), *host_misses(plan, limits)]
 
 
-def _host_misses(plan: Plan, limits: Limits) -> Iterator[Miss | None]:
-    """Yield what is over the host memory that was given, and over the node's own."""
-    yield miss("ram_bytes", limits.ram_bytes, plan.host_bytes, of="--ram")
+def host_misses(plan: Plan, limits: Limits) -> list[Miss]:
+    """Return what is over the host memory that was given, and over the node's own."""
+    found = [miss("ram_bytes", limits.ram_bytes, plan.host_bytes, of="--ram")]
     node, room = plan.request.node, plan.host_headroom_bytes
     if node is not None and room is not None:
-        yield miss(NODE_HOST, plan.host_bytes + room, plan.host_bytes, of=node.name)
+        found.append(miss(NODE_HOST, plan.host_bytes + room, plan.host_bytes, of=node.name))
+    return [one for one in found if one]
 
 
 def cost_misses(cost: Cost, limits: Limits) -> list[Miss]:
