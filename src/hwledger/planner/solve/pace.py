@@ -63,8 +63,13 @@ class Paces:
         return Pace(ttft=ttft, tpot=tpot)
 
     def _refused(self, plan: Plan, members: Sequence[DeviceSpec]) -> bool:
-        """Whether the engine does not run on these devices at all, as the estimator has it."""
-        key = (*map(id, dict.fromkeys(members)), plan.memory.options.get("tensor_parallel_size"))
+        """Whether the engine does not run on these devices at all, as the estimator has it.
+
+        Of a device its maker and its generation count, as the rules of ``throughput/unsupported.py`` do.
+        """
+        each = {id(one): one for one in members}.values()
+        kinds = ((one.vendor, one.architecture, one.compute_capability) for one in each)
+        key = (*kinds, plan.memory.options.get("tensor_parallel_size"))
         if key not in self._known:
             request = replace(plan.request, devices=tuple(members))
             self._known[key] = bool(unsupported(replace(plan, request=request)))
