@@ -82,17 +82,17 @@ def _devices(device: str | None, ram: int | None) -> "tuple[_Where, str, int | N
 
     No node, or no memory: of the host nothing is known.
     """
-    from hwledger.app import devices_of, named_node
+    from hwledger.calls import place_of
     from hwledger.screens.fit import host_words
 
-    if not device:
-        from hwledger.telemetry.machine import this_machine
+    if device:
+        where = place_of(device)
+        host = ram or (where[1].host_memory_bytes if where[1] else None)
+        return where, f"{device}{host_words(host)}", host
+    from hwledger.telemetry.machine import this_machine
 
-        machine = this_machine()
-        return (machine.devices, machine.node), machine.described, ram or machine.host_bytes
-    node = named_node(device)
-    host = ram or (node.host_memory_bytes if node else None)
-    return (devices_of(device), node), f"{device}{host_words(host)}", host
+    machine = this_machine()
+    return (machine.devices, machine.node), machine.described, ram or machine.host_bytes
 
 
 def _seen() -> Any:

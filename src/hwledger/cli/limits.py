@@ -70,16 +70,11 @@ def traffic_of(asked: dict[str, Any]) -> "tuple[Arrivals | None, Lengths | None,
     Raises:
         UsageError: a length that cannot be read, or arrivals without lengths.
     """
-    from hwledger.errors import UsageError
-    from hwledger.planner.solve.arrivals import Arrivals, parse_lengths
+    from hwledger.planner.solve.arrivals import arrivals_of, parse_lengths
 
     prompt = parse_lengths(asked["prompt"]) if asked["prompt"] else None
     output = parse_lengths(asked["output"]) if asked["output"] else None
-    if asked["rps"] is None:
-        return None, prompt, output
-    if prompt is None or output is None:
-        raise UsageError("--rps needs the lengths of what arrives; give --prompt and --output")
-    return Arrivals(requests_per_second=asked["rps"], prompt=prompt, output=output), prompt, output
+    return arrivals_of(asked["rps"], prompt, output), prompt, output
 
 
 LIMITS = ("ttft", "tpot", "min_tps", "max_watts", "max_price", "reserve", "ram")

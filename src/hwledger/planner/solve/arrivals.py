@@ -129,6 +129,21 @@ class Arrivals:
             )
 
 
+def arrivals_of(
+    requests_per_second: float | None, prompt: Lengths | None, output: Lengths | None
+) -> Arrivals | None:
+    """Return the arrivals at a rate; ``None`` for no rate.
+
+    Raises:
+        UsageError: a rate without lengths, or one that cannot be.
+    """
+    if requests_per_second is None:
+        return None
+    if prompt is None or output is None:
+        raise UsageError("--rps needs the lengths of what arrives; give --prompt and --output")
+    return Arrivals(requests_per_second=requests_per_second, prompt=prompt, output=output)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
     """What arrivals make of a server.
