@@ -47,7 +47,12 @@ def with_options(device: DeviceSpec, options: dict[str, str]) -> DeviceSpec:
 
 def kept_free(devices: Sequence[DeviceSpec], reserve_bytes: int) -> tuple[DeviceSpec, ...]:
     """Return devices of each of which so much less is usable."""
-    return tuple(replace(d, usable_bytes=max(0, d.usable_bytes - reserve_bytes)) for d in devices)
+
+    def less(device: DeviceSpec) -> DeviceSpec:
+        kept = min(device.usable_bytes, reserve_bytes)
+        return replace(device, usable_bytes=device.usable_bytes - kept, reserved_bytes=kept)
+
+    return tuple(map(less, devices))
 
 
 def wired(device: DeviceSpec, value: str) -> DeviceSpec:

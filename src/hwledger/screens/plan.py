@@ -1,6 +1,6 @@
 """The plan screen: verdict, one line on the engine, a table of components, and what to change."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -102,7 +102,7 @@ def plan_screen(
         rows=tuple(_rows(plan, [place for place, _ in places])),
         cache=_cache(plan),
         capacity=_capacity(plan),
-        changes=tuple(_change(change) for change in plan.fit.changes) if plan.fit else (),
+        changes=tuple(_changes(plan)),
         not_modelled="; ".join(plan.memory.not_modelled),
         warnings=(*plan.spec.unknowns, *plan.memory.warnings),
         layers=tuple(_layer_rows(plan.layers)),
@@ -195,6 +195,15 @@ def _capacity(plan: Plan) -> str:
         f"A KV pool of {format_gib(capacity.kv_pool_bytes)} per rank holds {capacity.max_tokens:,} tokens: "
         f"{capacity.max_concurrency:.2f} requests of {format_tokens(plan.memory.context_tokens)}"
     )
+
+
+def _changes(plan: Plan) -> Iterator[str]:
+    """Yield what would make a plan fit: less kept free, and other settings."""
+    if plan.fit is not None and plan.fit.verdict is Verdict.DOES_NOT_FIT:
+        from hwledger.planner.reserve import fullest_place, reserve_words  # noqa: PLC0415 - start-up time
+
+        yield from filter(None, (reserve_words(plan, fullest_place(plan)),))
+    yield from (_change(change) for change in (plan.fit.changes if plan.fit else ()))
 
 
 def _change(change: Change) -> str:

@@ -10,10 +10,12 @@ from hwledger.errors import HwledgerError
 from hwledger.planner.engine import EngineProfile
 from hwledger.planner.plan import Plan, plan_request
 from hwledger.planner.request import Request, Workload
+from hwledger.planner.reserve import reserve_words
 from hwledger.planner.solve.arrivals import Arrivals, Lengths
 from hwledger.planner.solve.cost import Cost, cost_of
 from hwledger.planner.solve.limits import MEMORY, NODE_HOST, OF_MEMORY, Limits, Miss, miss
 from hwledger.planner.throughput import Figure, Throughput, Traffic, traffic_of
+from hwledger.units import format_bytes
 
 UNKNOWNS: Final = ("context", "concurrency", "weights", "kv-cache", "devices", "all")
 # Engine options that fix what is searched for; an answer goes through the workload instead.
@@ -171,12 +173,25 @@ def with_reserve(request: Request, reserve_bytes: int) -> Request:
 def memory_misses(plan: Plan, limits: Limits) -> list[Miss]:
     """Return what does not fit: the fullest device, and the host."""
     found = [
-        miss(MEMORY, device.usable_bytes, device.total_bytes)
-        for device in plan.devices
+        _held(plan, place, device.usable_bytes, limits)
+        for place, device in enumerate(plan.devices)
         if device.usable_bytes is not None
     ]
     worst = max((one for one in found if one), key=lambda one: (one.got or 0) - one.wanted, default=None)
     return [*([worst] if worst else []), *host_misses(plan, limits)]
+
+
+def _held(plan: Plan, place: int, usable: int, limits: Limits) -> Miss | None:
+    """How a device does not hold its part; where nothing is left of it, the part and the reserve together."""
+    total = plan.devices[place].total_bytes
+    found = miss(MEMORY, usable, total)
+    if found is None or not (words := reserve_words(plan, place)):
+        return found
+    if usable:
+        return replace(found, why=f"{found.why}; {words}")
+    whole = plan.request.devices[place].reserved_bytes
+    why = f"{words}; {format_bytes(total)} are needed"
+    return replace(found, wanted=whole, got=total + limits.reserve_bytes, why=why)
 
 
 def host_misses(plan: Plan, limits: Limits) -> list[Miss]:

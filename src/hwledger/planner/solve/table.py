@@ -131,7 +131,10 @@ def _alike(block: Block) -> bool:
 
 def _excesses(block: Block, limits: Limits, figures: dict[str, Array]) -> Iterable[tuple[str, Array]]:
     held = block.missing + block.usable
-    yield MEMORY, _over(held.astype(float), np.maximum(1, block.usable).astype(float))
+    whole = np.array([[[max(1, min(d.usable_bytes for d in members))]] for members in block.sets])
+    left = block.usable > 0  # where a reserve leaves nothing, it is held together with the part
+    got, wanted = np.where(left, held, held + limits.reserve_bytes), np.where(left, block.usable, whole)
+    yield MEMORY, _over(got.astype(float), np.maximum(1, wanted).astype(float))
     yield ENGINE, np.where(block.runs, 0.0, np.inf)
     with np.errstate(divide="ignore"):
         speeds = 1 / figures["tpot_seconds"]
