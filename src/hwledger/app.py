@@ -191,11 +191,11 @@ def _stretched(made: Plan, traffic: "Traffic") -> "Iterator[str]":
         )
 
 
-def cost(made: Plan, fast: "Throughput") -> dict[str, Any] | None:
-    """Return the cost of a plan's devices, and of a million tokens at that speed, for JSON."""
+def cost(made: Plan, fast: "Throughput", kind: str = "rent") -> dict[str, Any] | None:
+    """Return the cost of a plan's devices, ``rent`` or ``owned``, and of a million tokens, for JSON."""
     from hwledger.planner.solve.document import plan_cost_document  # noqa: PLC0415 - start-up time
 
-    return plan_cost_document(made, fast)
+    return plan_cost_document(made, fast, kind)
 
 
 def show(ref: str, *, access: Access | None = None) -> ModelSpec:

@@ -22,6 +22,8 @@ LIMIT_OPTIONS = (
     click.option("--max-watts", type=click.FloatRange(min=0, min_open=True), metavar="W",
                  help="At most so many watts for all devices."),
     click.option("--max-price", type=Money(), metavar="USD/h", help="Most dollars per hour: 2.50/h."),
+    click.option("--price", "price_kind", type=click.Choice(("rent", "owned")),
+                 help="Which price counts: of offers, or bought over three years; offers if not given."),
     click.option("--reserve", type=Size(), metavar="SIZE", help="Keep so much of each device free: 1GiB."),
     click.option("--ram", type=Size(), metavar="SIZE", help="At most so much host memory: 64GiB."),
 )  # fmt: skip
@@ -60,7 +62,7 @@ def limits_of(asked: dict[str, Any]) -> "Limits":
     return Limits(
         ttft_seconds=asked["ttft"], tpot_seconds=asked["tpot"], min_tokens_per_second=asked["min_tps"],
         max_watts=asked["max_watts"], max_price_per_hour=asked["max_price"], ram_bytes=asked["ram"],
-        reserve_bytes=asked["reserve"] or 0,
+        reserve_bytes=asked["reserve"] or 0, price_kind=asked["price_kind"] or "rent",
     )  # fmt: skip
 
 

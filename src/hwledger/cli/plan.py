@@ -133,7 +133,8 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
             ctx, made, asked, [name for name, value in knobs.items() if value is not None], as_json=as_json
         )
         return
-    if not write_plan(made, asked if holding else None, layers=layers, as_json=as_json):
+    price = asked["price_kind"] or "rent"
+    if not write_plan(made, asked if holding else None, price, layers=layers, as_json=as_json):
         ctx.exit(DOES_NOT_FIT)
 
 
@@ -143,8 +144,17 @@ def _longest(asked: dict[str, Any]) -> int:
     return longest_request(asked)
 
 
-def write_plan(made: "Plan", asked: dict[str, Any] | None, *, layers: bool, as_json: bool) -> bool:
+def write_plan(
+    made: "Plan", asked: dict[str, Any] | None, price: str = "rent", *, layers: bool, as_json: bool
+) -> bool:
     """Print a plan with its speed; ``asked``: under which traffic, and which limits it is held to.
+
+    Args:
+        made: the plan.
+        asked: the options of traffic and limits; ``None``: none was given.
+        price: which price counts, ``rent`` or ``owned``.
+        layers: show every layer.
+        as_json: print the document.
 
     Returns:
         Whether it fits and holds every limit.
@@ -157,7 +167,7 @@ def write_plan(made: "Plan", asked: dict[str, Any] | None, *, layers: bool, as_j
         from hwledger.cli.output import write_json
         from hwledger.planner.document import plan_document
 
-        more = {"cost": cost(made, fast) if fast else None, "limits": _limits(held)}
+        more = {"cost": cost(made, fast, price) if fast else None, "limits": _limits(held)}
         write_json({**plan_document(made, fast), **more})
     else:
         from hwledger.cli.output import make_console
@@ -324,6 +334,7 @@ def draw_limits(console: "Console", rows: "Sequence[LimitRow]") -> None:
         return
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
     from hwledger.screens.holding import HEADS
 
@@ -334,6 +345,9 @@ def draw_limits(console: "Console", rows: "Sequence[LimitRow]") -> None:
         colour = ("yellow" if row.open else "green") if row.good else "red"
         table.add_row(*row.cells[:-1], f"[{colour}]{row.answer}[/]")
     console.print(table)
+    for row in rows:
+        if row.why:
+            console.print(Text(row.why, "yellow"))
 
 
 def component_table(screen: "PlanScreen") -> "Table":

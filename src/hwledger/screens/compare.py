@@ -16,6 +16,7 @@ from hwledger.planner.solve.question import Measured, measure
 from hwledger.planner.solve.ranking import engine_for
 from hwledger.planner.solve.whatif import quality_of
 from hwledger.planner.throughput import Figure
+from hwledger.screens.solve import price_words
 from hwledger.screens.speed import digits, own_runs
 from hwledger.units import format_count, format_gib, format_tokens
 
@@ -121,7 +122,7 @@ def compare_rows(compared: Sequence[Compared]) -> Iterator[tuple[str, ...]]:
     if any(one.request.workload.concurrency > 1 for one in measured):
         yield ("tokens/s, all users", *(_figure(one, "aggregate_tokens_per_second") for one in measured))
     yield ("first token", *(_time(one, "ttft_seconds") for one in measured))
-    yield ("USD/h", *(_number(one.cost.price_per_hour, ".2f") for one in measured))
+    yield ("USD/h", *(price_words(one.cost) or "?" for one in measured))
     yield ("USD/1M tokens", *(_number(per_million(one.cost, one.throughput), ".3g") for one in measured))
     yield ("watts", *(_number(one.cost.watts, ",.0f") for one in measured))
     yield ("quality", *(quality_words(WEIGHTS, one.request.weights) for one in measured))

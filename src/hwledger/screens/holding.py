@@ -14,7 +14,8 @@ HEADS: Final = ("limit", "asked", "here", "80 % interval", "")
 class LimitRow:
     """One limit in words: its name, what was asked, what is there, its interval, and the answer.
 
-    ``good`` says whether it is met by the best figure, ``open`` that its interval reaches over the limit.
+    ``good`` says whether it is met by the best figure, ``open`` that its interval reaches over the limit,
+    ``why`` the reason where what is there is not known.
     """
 
     name: str
@@ -24,6 +25,7 @@ class LimitRow:
     answer: str
     good: bool
     open: bool
+    why: str = ""
 
     @property
     def cells(self) -> tuple[str, ...]:
@@ -45,6 +47,7 @@ def _rows(held: Sequence[Held]) -> Iterator[LimitRow]:
             here="?" if one.got is None else shown(one.limit, one.got),
             interval=f"{shown(one.limit, ends[0])} … {shown(one.limit, ends[1])}" if ends else "",
             answer=_answer(one), good=one.miss is None, open=one.open,
+            why=one.miss.why if one.miss and one.got is None else "",
         )  # fmt: skip
 
 

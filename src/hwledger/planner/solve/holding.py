@@ -50,10 +50,10 @@ def held_to(plan: Plan, limits: Limits, throughput: Throughput | None) -> tuple[
         limits: what is asked; memory of the devices themselves is the plan's verdict.
         throughput: the plan's speed under the traffic that was asked.
     """
-    cost = cost_of(plan.request.devices)
+    cost = cost_of(plan.request.devices, limits.price_kind)
     misses = (*cost_misses(cost, limits), *speed_misses(throughput, limits), *host_misses(plan, limits))
     missed = {one.limit: one for one in misses}
-    got = {**_figures(throughput), "max_watts": cost.watts, "max_price_per_hour": cost.price_per_hour,
+    got = {**_figures(throughput), "max_watts": cost.watts, "max_price_per_hour": cost.of(limits.price_kind),
            "ram_bytes": plan.host_bytes}  # fmt: skip
     asked = ((name, getattr(limits, name)) for name in got)
     found = [

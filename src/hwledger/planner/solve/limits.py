@@ -25,6 +25,7 @@ class Limits:
         min_tokens_per_second: least tokens per second of one user.
         max_watts: most watts of all devices together, at their board power or the limit set on them.
         max_price_per_hour: most money per hour for all devices together, in US dollars.
+        price_kind: which price that is of, and the cheapest: ``rent`` or ``owned``.
         ram_bytes: most bytes of host memory.
         reserve_bytes: kept free on each device.
         min_requests_per_second: least requests that are answered per second, by those that are at once.
@@ -38,6 +39,7 @@ class Limits:
     ram_bytes: int | None = None
     reserve_bytes: int = 0
     min_requests_per_second: float | None = None
+    price_kind: str = "rent"
 
     def __post_init__(self) -> None:
         for name in ("ttft_seconds", "tpot_seconds", "min_tokens_per_second", "max_watts",

@@ -12,7 +12,7 @@ from hwledger.planner.plan import Plan, plan_request
 from hwledger.planner.request import Request, Workload
 from hwledger.planner.reserve import reserve_words
 from hwledger.planner.solve.arrivals import Arrivals, Lengths
-from hwledger.planner.solve.cost import Cost, cost_of
+from hwledger.planner.solve.cost import RENT, Cost, cost_of
 from hwledger.planner.solve.limits import MEMORY, NODE_HOST, OF_MEMORY, Limits, Miss, miss
 from hwledger.planner.throughput import Figure, Throughput, Traffic, traffic_of
 from hwledger.units import format_bytes
@@ -150,7 +150,7 @@ def measure(question: Question, request: Request, *, speed: bool = True) -> Meas
         plan = plan_request(with_reserve(request, limits.reserve_bytes), question.profile)
     except HwledgerError as error:  # the engine refuses this way
         return Measured(request=request, refusal=str(error))
-    cost = cost_of(request.devices)
+    cost = cost_of(request.devices, limits.price_kind)
     misses = [*memory_misses(plan, limits), *cost_misses(cost, limits)]
     throughput = None
     there = not any(one.limit == MEMORY for one in misses)
@@ -204,13 +204,20 @@ def host_misses(plan: Plan, limits: Limits) -> list[Miss]:
 
 
 def cost_misses(cost: Cost, limits: Limits) -> list[Miss]:
-    """Return the limits of price and power that devices miss."""
-    unknown = "; ".join(cost.unknown)
+    """Return the limits of price and power that devices miss; a price of the other kind holds none."""
+    unknown, kind = "; ".join(cost.unknown), limits.price_kind
+    priced = unknown if cost.of(kind) is None and cost.price_per_hour is None else _other_price(cost, kind)
     found = (
-        miss("max_price_per_hour", limits.max_price_per_hour, cost.price_per_hour, unknown),
+        miss("max_price_per_hour", limits.max_price_per_hour, cost.of(kind), priced),
         miss("max_watts", limits.max_watts, cost.watts, unknown),
     )
     return [one for one in found if one]
+
+
+def _other_price(cost: Cost, kind: str) -> str:
+    """That the price of the other kind is known, and how to ask for it."""
+    gone = "no offer" if kind == RENT else "no purchase price"
+    return f"{gone}; {cost.kind}, it is {cost.price_per_hour or 0:.2f} USD/h: --price {cost.kind} counts that"
 
 
 def speed_misses(throughput: Throughput | None, limits: Limits) -> list[Miss]:
