@@ -23,7 +23,7 @@ SHOW_SCHEMA = "hwledger.show/1"
 
 
 def schema(name: str) -> dict[str, Any]:
-    """Return the JSON Schema of a contract, ``hwledger.plan/1`` or ``hwledger.show/1``."""
+    """Return the JSON Schema of a contract by its name: ``hwledger.plan/1``, ``hwledger.devices/1``."""
     file = name.removeprefix("hwledger.").replace("/", "-") + ".json"
     text = files("hwledger.planner").joinpath("schemas", file).read_text("utf-8")
     parsed: dict[str, Any] = json.loads(text)

@@ -9,6 +9,7 @@ from hwledger.errors import UsageError
 from hwledger.library.access import Access
 from hwledger.planner.fit import Verdict
 from hwledger.planner.solve.choices import engine_runs_on
+from hwledger.planner.solve.corrections import own_runs
 from hwledger.planner.solve.document import per_million
 from hwledger.planner.solve.limits import seconds
 from hwledger.planner.solve.quality import KV_CACHE, WEIGHTS, quality_words
@@ -17,7 +18,7 @@ from hwledger.planner.solve.ranking import engine_for
 from hwledger.planner.solve.whatif import quality_of
 from hwledger.planner.throughput import Figure
 from hwledger.screens.solve import price_words
-from hwledger.screens.speed import digits, own_runs
+from hwledger.screens.speed import digits
 from hwledger.units import format_count, format_gib, format_tokens
 
 MOST_COMPARED = 12

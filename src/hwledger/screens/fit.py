@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from hwledger.app import estimator, open_model
 from hwledger.errors import HwledgerError, InputError
 from hwledger.library.catalogue import search
+from hwledger.planner.solve.corrections import runs_words
 from hwledger.planner.solve.limits import Limits
 from hwledger.planner.solve.quality import WEIGHTS, quality_words
 from hwledger.planner.solve.ranking import Fitted, Mode, fit_model
@@ -162,8 +163,10 @@ def footer(fitted: Sequence[Fitted], shown: int, described: str) -> str:
     counts = {mode: sum(one.mode is mode for one in fitted) for mode in Mode}
     said = ", ".join(f"{count} {WORDS[mode]}" for mode, count in counts.items() if count)
     engines = " and ".join(dict.fromkeys(one.engine for one in fitted if one.engine))
+    speeds = (one.measured.throughput for one in fitted if one.measured)
+    runs = "".join(f"; speeds {line}" for line in runs_words(speeds))
     more = f"; {len(fitted) - shown} more with --limit or --json" if shown < len(fitted) else ""
-    return f"{described}, by {engines}: {said}{more}" if fitted else f"{described}: no model matches"
+    return f"{described}, by {engines}: {said}{more}{runs}" if fitted else f"{described}: no model matches"
 
 
 def quality_line(one: Fitted) -> str:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from hwledger.planner.solve.corrections import own_runs
 from hwledger.planner.solve.limits import format_rate
 from hwledger.planner.throughput import Figure, Throughput, Traffic
 from hwledger.units import format_tokens
@@ -58,15 +59,6 @@ def speed_block(throughput: Throughput) -> SpeedBlock:
         title=_title(throughput.traffic), rows=tuple(rows),
         notes=(*throughput.unknown, *own_runs(throughput), *throughput.warnings),
     )  # fmt: skip
-
-
-def own_runs(throughput: Throughput) -> tuple[str, ...]:
-    """Return the sentence that says that the user's own measured runs correct figures; none where none do."""
-    counts = sorted({count for _, count in throughput.corrected})
-    if not counts:
-        return ()
-    runs = f"{counts[-1]} measured run{'s' if counts[-1] > 1 else ''} of your own"
-    return (f"corrected by {'up to ' if len(counts) > 1 else ''}{runs} (`hwledger calibrate --list`)",)
 
 
 def _title(traffic: Traffic) -> str:
