@@ -87,7 +87,8 @@ def _devices(device: str | None, ram: int | None) -> "tuple[_Where, str, int | N
 
     if device:
         where = place_of(device)
-        host = ram or (where[1].host_memory_bytes if where[1] else None)
+        sizes = (ram, where[1].host_memory_bytes if where[1] else None)
+        host = min((size for size in sizes if size is not None), default=None)
         return where, f"{device}{host_words(host)}", host
     from hwledger.telemetry.machine import this_machine
 

@@ -159,6 +159,7 @@ def test_a_model_that_the_host_does_not_hold_is_not_listed_as_running() -> None:
     small = fit_model(spec, card, node=desk(16), estimator=estimated)
     assert large.mode in {Mode.EXPERTS, Mode.LAYERS}
     assert small.mode is Mode.NOT
+    assert "16.00 GiB of desk" in small.problem
     assert large.measured
     assert large.measured.plan
     assert large.measured.plan.host_bytes <= 256 * GIB
