@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import psutil
 
@@ -17,6 +17,9 @@ from hwledger.device.spec import DeviceSpec
 from hwledger.errors import UsageError
 from hwledger.telemetry.nvidia.present import library_there
 from hwledger.units import GIB, format_gib, whole_number
+
+if TYPE_CHECKING:
+    from hwledger.device.node import Node
 
 PATIENCE_S: Final = 5
 LEAST_SHARE: Final = 0.9
@@ -45,6 +48,16 @@ class Machine:
         size = self.host_bytes
         return (DeviceSpec(name="host memory", vendor="", memory_bytes=size, usable_bytes=size, unified=True,
                            usable_basis="measured", source="operating system"),)  # fmt: skip
+
+    @property
+    def node(self) -> "Node":
+        """This machine as a node; of its links and the rate of its memory nothing is known."""
+        from hwledger.device.node import node_of  # noqa: PLC0415 - start-up time
+
+        made = node_of(self.devices, "this machine")
+        if made.unified:
+            return made
+        return replace(made, host_memory_bytes=self.host_bytes, source="operating system")
 
     @property
     def described(self) -> str:

@@ -6,7 +6,7 @@ model scored both, or where one of them is what the model is stored as.
 
 import csv
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Final
 
@@ -17,6 +17,8 @@ from hwledger.model.packings import named_packings
 
 WEIGHTS: Final = "weights"
 KV_CACHE: Final = "kv_cache"
+KEPT: Final = 4096
+"""Answers about types that are kept; a search asks the same ones very often."""
 PLAIN: Final = frozenset({"bf16", "f16", "f32", "auto"})
 WORDS: Final = {
     "kl_divergence": "KL divergence {value:.4g} nats ({model})",
@@ -75,12 +77,14 @@ def evidence() -> tuple[Evidence, ...]:
     )  # fmt: skip
 
 
+@lru_cache(maxsize=KEPT)
 def evidence_of(kind: str, name: str | None) -> tuple[Evidence, ...]:
     """Return the figures of one type, the first the most telling; empty where none is known."""
     wanted = canonical(kind, name)
     return tuple(one for one in evidence() if one.kind == kind and one.type == wanted)
 
 
+@lru_cache(maxsize=KEPT)
 def canonical(kind: str, name: str | None) -> str:
     """Return the name under which figures of a type are kept (``awq`` is ``int4``)."""
     if name is None:
@@ -109,6 +113,7 @@ def quality_words(kind: str, name: str | None) -> str:
     return found[0].sentence if found else "quality unknown: no published figure"
 
 
+@lru_cache(maxsize=KEPT)
 def not_worse(kind: str, first: str | None, second: str | None) -> bool | None:
     """Return whether the first type is known to lose no more than the second; ``None``: not comparable."""
     if canonical(kind, first) == canonical(kind, second) or is_plain(kind, first):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from hwledger.device.node import Node, node_of
+from hwledger.device.node import Node, node_for
 from hwledger.errors import UsageError
 from hwledger.planner.fit import Verdict
 from hwledger.planner.memory import Basis
@@ -16,7 +16,6 @@ from hwledger.planner.throughput.serving import estimate_serving, serves
 from hwledger.planner.throughput.single import estimate_single
 from hwledger.planner.throughput.traps import traps
 from hwledger.planner.throughput.unsupported import unsupported
-from hwledger.units import format_bytes
 
 LEAST_MEASURED = 0.5
 """Share of the board power below which a power limit was never measured."""
@@ -37,7 +36,7 @@ def estimate(
     Args:
         plan: the memory plan; its devices, engine, options, weights and cache types are what is timed.
         traffic: who asks what; the plan's context, full when an answer ends, where ``None``.
-        node: the host and the links; what is known of the devices alone where ``None``.
+        node: the host and the links; those of the plan's request where ``None``.
         calibration: measured runs of the user's own, which correct the figures; none where ``None``.
         power_share: power limit of the devices as a share of the board power that they ship with.
 
@@ -53,7 +52,7 @@ def estimate(
         return Throughput(traffic=wanted, unknown=("No figure of speed: no device was given.",))
     if refused := unsupported(plan):
         return Throughput(traffic=wanted, unknown=refused)
-    host = node or node_of(plan.request.devices)
+    host = node_for(node or plan.request.node, plan.request.devices)
     alone = replace(wanted, requests_per_second=None) if plan.engine in SINGLE else wanted
     answer = _estimated(plan, alone, host, power_share)
     if calibration is not None:
@@ -69,8 +68,7 @@ def estimate(
 def _doubts(plan: Plan, traffic: Traffic) -> Iterator[str]:
     """Yield why the figures are of something else than the plan under its traffic, whatever the engine."""
     if plan.fit is not None and plan.fit.verdict is Verdict.DOES_NOT_FIT:
-        missing = format_bytes(-plan.fit.headroom_bytes)
-        yield f"it does not fit: {missing} are missing on the fullest device; the speed is as if it did"
+        yield f"it does not fit: {plan.fit.missing} are missing; the speed is as if it did"
     elif plan.memory.capacity is not None and plan.memory.capacity.max_concurrency < 1:
         yield "the KV pool does not hold one request of full length; the speed is as if it did"
     if plan.engine in SINGLE and traffic.requests_per_second is not None:

@@ -107,7 +107,7 @@ def every_way(wanted: Question, unknowns: tuple[str, ...]) -> list[Measured]:
 
 
 def _price(way: Measured) -> float:
-    return inf if way.cost.price_per_hour is None else way.cost.price_per_hour
+    return inf if way.cost.rent_per_hour is None else way.cost.rent_per_hour
 
 
 @pytest.mark.requirement("FR-SOLVE-DEVICES", "FR-SOLVE-COST", "FR-SOLVE-LIMITS")
@@ -148,7 +148,7 @@ def test_nothing_on_the_front_is_beaten_by_any_way(engine: str) -> None:
 
 def _beats(way: Measured, other: Measured) -> bool:
     mine, theirs = _columns(way), _columns(other)
-    if way.cost.price_per_hour is None and other.cost.price_per_hour is not None:
+    if way.cost.rent_per_hour is None and other.cost.rent_per_hour is not None:
         return False
     if not known_no_worse((way.request.weights, None), (other.request.weights, None)):
         return False

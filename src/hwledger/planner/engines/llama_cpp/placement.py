@@ -42,12 +42,13 @@ def place(settings: Settings, devices: tuple[DeviceSpec, ...], layers: int) -> P
 
 
 def _shares(settings: Settings, devices: tuple[DeviceSpec, ...], used: tuple[int, ...]) -> list[float]:
-    """Shares as given, else free memory: what is usable less the process's own context."""
+    """Shares as given, else free memory: what is usable less the process's own context; alike for none."""
     if len(used) == 1:
         return [1.0]
     if settings.split:
         return list(settings.split)
-    return [float(device.usable_bytes - device.context_bytes) for device in devices]
+    free = [float(max(0, device.usable_bytes - device.context_bytes)) for device in devices]
+    return free if any(free) else [1.0] * len(free)
 
 
 def _runs(shares: list[float], count: int) -> list[int]:
