@@ -4,7 +4,6 @@ import csv
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.resources import files
 from typing import Final
 
 from hwledger.device.catalogue import NOTHING, Own, parse_devices
@@ -13,6 +12,7 @@ from hwledger.device.pcie import pcie_bandwidth
 from hwledger.device.spec import DeviceSpec
 from hwledger.device.words import words_of
 from hwledger.errors import AmbiguousError
+from hwledger.shipped import shipped_text
 from hwledger.units import GIB
 
 _HOST_RATES: Final = ("fp32", "bf16")
@@ -100,7 +100,7 @@ def find_node(text: str, own_nodes: Iterable[Node] = ()) -> Node | None:
 @cache
 def shipped_nodes() -> tuple[Node, ...]:
     """Return the well-known nodes that ship with the package."""
-    text = files("hwledger.device").joinpath("data/nodes.csv").read_text("utf-8")
+    text = shipped_text("hwledger.device", "data/nodes.csv")
     return tuple(map(_node, csv.DictReader(text.splitlines())))
 
 

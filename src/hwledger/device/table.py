@@ -4,11 +4,11 @@ import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import Final
 
 from hwledger.device.pcie import pcie_bandwidth
 from hwledger.device.spec import RATE_TYPES, DeviceSpec, Price
+from hwledger.shipped import shipped_text
 
 # Columns of the table that are fields as they stand.
 _TEXTS: Final = (
@@ -39,7 +39,7 @@ class Entry:
 @cache
 def entries() -> tuple[Entry, ...]:
     """Return every accelerator of the table, in its order."""
-    text = files("hwledger.device").joinpath("data/accelerators.csv").read_text("utf-8")
+    text = shipped_text("hwledger.device", "data/accelerators.csv")
     return tuple(
         Entry(
             _device(row), tuple(tuple(s.split()) for s in row["spellings"].split(";")), row["rare"] == "yes"

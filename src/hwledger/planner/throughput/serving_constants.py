@@ -4,11 +4,11 @@ import csv
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from functools import cache
-from importlib.resources import files
 from typing import Final
 
 from hwledger.planner.throughput.serving_loads import ServingCase, rate_of
 from hwledger.planner.throughput.serving_model import Multipliers
+from hwledger.shipped import shipped_text
 
 PACKAGE: Final = "hwledger.planner.throughput"
 ENGINES: Final = ("vllm", "sglang", "tensorrt-llm")
@@ -123,5 +123,5 @@ def read_spreads(rows: Iterable[Mapping[str, str]]) -> dict[tuple[str, str], Spr
 
 def table(name: str) -> list[dict[str, str]]:
     """Return the rows of one table of ``data/``; lines that start with ``#`` are notes."""
-    text = files(PACKAGE).joinpath("data", name).read_text("utf-8")
+    text = shipped_text(PACKAGE, f"data/{name}")
     return list(csv.DictReader(line for line in text.splitlines() if not line.startswith("#")))

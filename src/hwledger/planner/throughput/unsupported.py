@@ -3,12 +3,12 @@
 import csv
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
-from importlib.resources import files
 from typing import Final
 
 from hwledger.device.spec import DeviceSpec
 from hwledger.model.mixers import Mixer, Rwkv
 from hwledger.planner.plan import Plan
+from hwledger.shipped import shipped_text
 
 Row = Mapping[str, str]
 Words = Mapping[str, object]
@@ -30,7 +30,7 @@ def _sentences(plan: Plan) -> Iterator[str]:
 
 @cache
 def _rows() -> list[dict[str, str]]:
-    text = files("hwledger.planner.throughput").joinpath("data/unsupported.csv").read_text("utf-8")
+    text = shipped_text("hwledger.planner.throughput", "data/unsupported.csv")
     return list(csv.DictReader(text.splitlines()))
 
 
