@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from hwledger.device.node import Node
-    from hwledger.library.benchmarks import BenchmarkRun
+    from hwledger.library.benchmarks.run import BenchmarkRun
     from hwledger.planner.solve.arrivals import Arrivals, Lengths
     from hwledger.planner.solve.limits import Limits
     from hwledger.planner.solve.question import Estimator, Question
@@ -183,7 +183,7 @@ def calibrate(
     """Return measured runs beside what the model predicts for them, ready to be stored.
 
     Args:
-        runs: what ``library.benchmarks.read_runs`` returned.
+        runs: what ``library.benchmarks.reading.read_runs`` returned.
         model: reference of the model; what the runs say where ``None``.
         weights: number type or quantisation of the weights; as the file says or as stored if ``None``.
         device: the accelerators; what the runs say where ``None``.

@@ -14,10 +14,10 @@ from hwledger.errors import UsageError
 from hwledger.planner.memory import Basis
 from hwledger.planner.plan import Plan
 from hwledger.planner.throughput.figure import Figure, Throughput, Traffic
+from hwledger.planner.throughput.measured import SERVED
 from hwledger.planner.throughput.queueing import queue_seconds, steady_requests
 from hwledger.planner.throughput.serving_case import case_of_plan, drafted_tokens
 from hwledger.planner.throughput.serving_constants import (
-    ENGINES,
     Spread,
     shipped_constants,
     shipped_spreads,
@@ -50,11 +50,6 @@ class _Trust:
             far = spreads[figure, NEW]
             own = Spread(min(own.low, far.low), max(own.high, far.high), far.count)
         return own.widened(self.factor)
-
-
-def serves(engine: str) -> bool:
-    """Return whether an engine's speed is this model's to answer."""
-    return engine in ENGINES
 
 
 def estimate_serving(
@@ -115,7 +110,7 @@ def estimate_case(case: ServingCase, traffic: Traffic) -> Throughput:
 
 def _missing(case: ServingCase) -> str:
     device = case.device
-    if case.engine not in ENGINES:
+    if case.engine not in SERVED:
         return f"serving on {case.engine} was never measured"
     if not device.bandwidth_bytes_per_second:
         return f"the memory bandwidth of {device.name} is not known"

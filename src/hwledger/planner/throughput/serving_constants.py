@@ -11,7 +11,6 @@ from hwledger.planner.throughput.serving_model import Multipliers
 from hwledger.shipped import shipped_text
 
 PACKAGE: Final = "hwledger.planner.throughput"
-ENGINES: Final = ("vllm", "sglang", "tensorrt-llm")
 QUANTITIES: Final = tuple(field.name for field in fields(Multipliers))
 SHARPNESS: Final = 6
 """How closely a share follows its bound: (1 + (value / most)^6)^(1/6) divides it."""
