@@ -8,9 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from hwledger.errors import MalformedError
-from hwledger.library.benchmarks.run import LEAST_RATE, MOST_RATE, possible
-from hwledger.library.files import make_folder, write_whole
-from hwledger.library.json_file import parse_json_object
 from hwledger.library.paths import data_dir
 
 if TYPE_CHECKING:
@@ -32,6 +29,7 @@ def load_calibration() -> "Calibration":
     Raises:
         MalformedError: the file is there and is not one of ours.
     """
+    from hwledger.library.json_file import parse_json_object  # noqa: PLC0415
     from hwledger.planner.throughput.calibration import Calibration  # noqa: PLC0415 - start-up time
 
     path = store_path()
@@ -63,7 +61,8 @@ def save_calibration(calibration: "Calibration") -> None:
     Raises:
         InputError: the file cannot be written; the one before stays.
     """
-    from hwledger.planner.throughput.calibration import distinct  # noqa: PLC0415 - start-up time
+    from hwledger.library.files import make_folder, write_whole  # noqa: PLC0415 - start-up time
+    from hwledger.planner.throughput.calibration import distinct  # noqa: PLC0415
 
     points = [asdict(point) for point in distinct(calibration.points)[-MOST_POINTS:]]
     make_folder(store_path().parent)
@@ -101,6 +100,8 @@ def _point(value: object, where: str) -> "Point":
 
 
 def _positive(value: object, name: str, where: str) -> float:
+    from hwledger.library.benchmarks.run import LEAST_RATE, MOST_RATE, possible  # noqa: PLC0415 - start-up time
+
     if isinstance(value, bool) or not isinstance(value, int | float) or not possible(value):
         raise MalformedError(
             f"{where}: {name} is {value!r} where a number from {LEAST_RATE:g} to {MOST_RATE:g} is needed; "

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from hwledger.errors import MalformedError, OfflineError, UsageError
 from hwledger.library.access import Access
-from hwledger.library.hub.reference import HubReference, check_endpoint, endpoint, parse_reference
 from hwledger.model.origin import Origin, Place
 from hwledger.model.spec import ModelSpec
 
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from hwledger.library.checkpoint import Checkpoint
     from hwledger.library.files import Files
     from hwledger.library.hub.choose import Choice
+    from hwledger.library.hub.reference import HubReference
     from hwledger.library.remembered import Read
 
 
@@ -35,18 +35,23 @@ class HubSource:
 
     def candidates(self, ref: str) -> Sequence[str]:
         """Return the reference where it has the shape of one; whether it exists, the hub says on opening."""
+        from hwledger.library.hub.reference import parse_reference  # noqa: PLC0415 - start-up time
+
         return [ref] if parse_reference(ref) else []
 
     def named(self, ref: str) -> Sequence[str]:
         """Return the reference, which then may also be a name without a publisher, or lead to a file."""
+        from hwledger.library.hub.reference import parse_reference  # noqa: PLC0415 - start-up time
+
         return [ref] if parse_reference(ref, short=True) else []
 
     def open(self, ref: str, access: Access) -> ModelSpec:
         """Read config and headers by range requests, or what is remembered, or the hub's cache offline."""
-        from hwledger.library.remembered import remembered  # noqa: PLC0415 - start-up time
+        from hwledger.library.hub import reference  # noqa: PLC0415 - start-up time
+        from hwledger.library.remembered import remembered  # noqa: PLC0415
 
-        check_endpoint()
-        wanted = parse_reference(ref, short=True)
+        reference.check_endpoint()
+        wanted = reference.parse_reference(ref, short=True)
         if wanted is None:
             raise MalformedError(f"{ref[:200]!r} names no model of the hub; write org/name")
         if access.revision and wanted.revision not in {None, access.revision}:
@@ -55,7 +60,7 @@ class HubSource:
                 " give one of them"
             )
         wanted = replace(wanted, revision=wanted.revision or access.revision)
-        key = f"hub|{endpoint()}|{wanted}"
+        key = f"hub|{reference.endpoint()}|{wanted}"
         return remembered(key, access, lambda: _read(wanted, access), lasting=wanted.lasting)
 
     def nearest(self, ref: str) -> Sequence[str]:
@@ -64,7 +69,7 @@ class HubSource:
         return ()
 
 
-def _read(ref: HubReference, access: Access) -> "Read":
+def _read(ref: "HubReference", access: Access) -> "Read":
     if access.offline:
         return _read_snapshot(ref)
     from hwledger.library.hub.choose import choose  # noqa: PLC0415 - start-up time
@@ -83,7 +88,7 @@ def _read(ref: HubReference, access: Access) -> "Read":
         return Read(found, reading, repository.commit)
 
 
-def _read_snapshot(ref: HubReference) -> "Read":
+def _read_snapshot(ref: "HubReference") -> "Read":
     """Read what the hub's own cache on this machine holds.
 
     Raises:
@@ -108,7 +113,7 @@ def _read_snapshot(ref: HubReference) -> "Read":
     return Read(found, Reading(origin, found.files), snapshot.name, keep=False)
 
 
-def _checkpoint(files: "Files", choice: "Choice", ref: HubReference) -> "Checkpoint":
+def _checkpoint(files: "Files", choice: "Choice", ref: "HubReference") -> "Checkpoint":
     from hwledger.library.checkpoint import read_checkpoint, read_gguf_checkpoint  # noqa: PLC0415
 
     if choice.gguf:
@@ -121,4 +126,6 @@ def _checkpoint(files: "Files", choice: "Choice", ref: HubReference) -> "Checkpo
 
 
 def _host() -> str:
+    from hwledger.library.hub.reference import endpoint  # noqa: PLC0415 - start-up time
+
     return endpoint().partition("://")[2]

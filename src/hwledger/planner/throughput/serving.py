@@ -15,7 +15,6 @@ from hwledger.planner.memory import Basis
 from hwledger.planner.plan import Plan
 from hwledger.planner.throughput.figure import Figure, Throughput, Traffic
 from hwledger.planner.throughput.measured import SERVED
-from hwledger.planner.throughput.queueing import queue_seconds, steady_requests
 from hwledger.planner.throughput.serving_case import case_of_plan, drafted_tokens
 from hwledger.planner.throughput.serving_constants import (
     Spread,
@@ -137,6 +136,8 @@ def serve_at(case: ServingCase, traffic: Traffic, constants: Multipliers) -> Cal
 def _at_rate(case: ServingCase, traffic: Traffic, constants: Multipliers, rate: float) -> Throughput:
     """Arrivals at a rate: Little's law for the requests at once, M/D/1 for the wait of the prompts."""
     at = serve_at(case, traffic, constants)
+    from hwledger.planner.throughput.queueing import queue_seconds, steady_requests  # noqa: PLC0415
+
     most = running_limit(case, traffic.mean_depth)
 
     def life(requests: float) -> float:
