@@ -35,7 +35,10 @@ _SECONDS: Final = {
     "min": 60.0,
     "h": 3600.0,
 }
-_MONEY: Final = r"\s*(?:\$|USD\s*)?(?P<number>\d+(?:\.\d+)?)\s*(?:\$|USD)?\s*(?:/\s*(?P<per>h|hr|hour|d|day|mo|month))?\s*"
+_MONEY: Final = (
+    r"\s*(?:\$|USD\s*)?(?P<number>\d+(?:\.\d+)?)\s*(?:\$|USD)?\s*"
+    r"(?:/\s*(?P<per>h|hr|hour|d|day|mo|month))?\s*"
+)
 _HOURS: Final = {"h": 1.0, "hr": 1.0, "hour": 1.0, "d": 24.0, "day": 24.0, "mo": 730.0, "month": 730.0}
 
 

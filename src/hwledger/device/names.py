@@ -8,10 +8,11 @@ product lines do not. Where several devices are left none is chosen: all are lis
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache, lru_cache
 from typing import Final
 
+from hwledger.dataclass import dataclass
 from hwledger.device.spec import DeviceSpec
 from hwledger.device.table import Entry, entries
 from hwledger.device.words import INTEGRATED, words_of

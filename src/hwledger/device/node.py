@@ -2,10 +2,11 @@
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from typing import Final
 
+from hwledger.dataclass import dataclass
 from hwledger.device.catalogue import NOTHING, Own, parse_devices
 from hwledger.device.names import shipped_names
 from hwledger.device.pcie import pcie_bandwidth

@@ -1,8 +1,10 @@
 """DeviceSpec: one accelerator as planning needs it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
+
+from hwledger.dataclass import dataclass
 
 RATE_TYPES: Final = ("fp32", "fp16", "fp16_acc16", "bf16", "fp8", "fp4", "int8")
 

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from hwledger.dataclass import dataclass
 from hwledger.model.layers import LayerSpec
 from hwledger.model.mixers import FullAttention
 from hwledger.model.number_types import NumberType

@@ -1,7 +1,6 @@
 """LayerSpec: one decoder layer."""
 
-from dataclasses import dataclass
-
+from hwledger.dataclass import dataclass
 from hwledger.model.channel import ChannelMixer
 from hwledger.model.mixers import Mixer
 

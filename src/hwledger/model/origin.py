@@ -1,7 +1,8 @@
 """Where a model's files are, in parts, so that an engine's own way to name it can be written."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from hwledger.dataclass import dataclass
 
 
 class Place(StrEnum):

@@ -1,6 +1,6 @@
 """What was read to learn of a model: how much, from where, and how long ago."""
 
-from dataclasses import dataclass
+from hwledger.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

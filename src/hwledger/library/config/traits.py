@@ -2,9 +2,10 @@
 
 import csv
 import json
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from functools import cache
 
+from hwledger.dataclass import dataclass
 from hwledger.library.config.reader import Config
 from hwledger.shipped import shipped_text
 

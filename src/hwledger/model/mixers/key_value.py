@@ -1,6 +1,6 @@
 """The geometry that every attention with separate keys and values shares."""
 
-from dataclasses import dataclass
+from hwledger.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

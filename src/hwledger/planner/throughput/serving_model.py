@@ -5,8 +5,7 @@ published one (in-flight batching: other requests' prompts interleave with decod
 those of ``data/serving_constants.csv``, fitted by ``tools/fit_serving.py``.
 """
 
-from dataclasses import dataclass
-
+from hwledger.dataclass import dataclass
 from hwledger.planner.throughput.serving_loads import Loads
 
 

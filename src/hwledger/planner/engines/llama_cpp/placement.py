@@ -5,8 +5,7 @@ devices, the output counting as one; each device takes a run of them by its shar
 32-bit floats, which decides ties.
 """
 
-from dataclasses import dataclass
-
+from hwledger.dataclass import dataclass
 from hwledger.device.spec import DeviceSpec
 from hwledger.planner.engines.llama_cpp.settings import Settings
 from hwledger.planner.memory import HOST

@@ -2,11 +2,12 @@
 
 import csv
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from typing import Final
 from weakref import finalize
 
+from hwledger.dataclass import dataclass
 from hwledger.model.layers import LayerSpec
 from hwledger.model.spec import ModelSpec
 from hwledger.shipped import shipped_text
