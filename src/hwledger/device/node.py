@@ -8,7 +8,7 @@ from typing import Final
 
 from hwledger.dataclass import dataclass
 from hwledger.device.catalogue import NOTHING, Own, parse_devices
-from hwledger.device.names import shipped_names
+from hwledger.device.names import find_shipped
 from hwledger.device.pcie import pcie_bandwidth
 from hwledger.device.spec import DeviceSpec
 from hwledger.device.words import words_of
@@ -107,7 +107,7 @@ def shipped_nodes() -> tuple[Node, ...]:
 
 def _node(row: Mapping[str, str]) -> Node:
     count, _, name = row["devices"].rpartition("x ")
-    first = shipped_names().find(name)
+    first = find_shipped(name)
     made = node_of((first,) * int(count or 1))
     host, bandwidth = row["host_memory_gib"], row["host_gigabytes_per_second"]
     bridged = row["bridged"] == "yes"

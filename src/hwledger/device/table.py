@@ -39,13 +39,29 @@ class Entry:
 @cache
 def entries() -> tuple[Entry, ...]:
     """Return every accelerator of the table, in its order."""
+    return tuple(map(_entry, range(len(_rows()))))
+
+
+@cache
+def entry_called(letters: str) -> Entry | None:
+    """Return the first accelerator with these letters and digits for a name; the others are not made."""
+    for number, row in enumerate(_rows()):
+        if letters in (spelling.replace(" ", "") for spelling in row["spellings"].split(";")):
+            return _entry(number)
+    return None
+
+
+@cache
+def _rows() -> tuple[dict[str, str], ...]:
     text = shipped_text("hwledger.device", "data/accelerators.csv")
-    return tuple(
-        Entry(
-            _device(row), tuple(tuple(s.split()) for s in row["spellings"].split(";")), row["rare"] == "yes"
-        )
-        for row in csv.DictReader(text.splitlines())
-    )
+    return tuple(csv.DictReader(text.splitlines()))
+
+
+@cache
+def _entry(number: int) -> Entry:
+    row = _rows()[number]
+    spellings = tuple(tuple(spelling.split()) for spelling in row["spellings"].split(";"))
+    return Entry(_device(row), spellings, row["rare"] == "yes")
 
 
 def _device(row: Mapping[str, str]) -> DeviceSpec:
