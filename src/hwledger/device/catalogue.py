@@ -6,9 +6,9 @@ several accelerators it is never chosen between: all are listed.
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from hwledger.dataclass import dataclass
 from hwledger.device.names import Names, find_shipped, shipped_candidates, shipped_exact
 from hwledger.device.options import take_options, with_options
 from hwledger.device.spec import DeviceSpec

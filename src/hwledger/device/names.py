@@ -8,11 +8,10 @@ product lines do not. Where several devices are left none is chosen: all are lis
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from typing import Final
 
-from hwledger.dataclass import dataclass
 from hwledger.device.spec import DeviceSpec
 from hwledger.device.table import Entry, entries, entry_called
 from hwledger.device.words import INTEGRATED, words_of

@@ -2,11 +2,10 @@
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Final
 
-from hwledger.dataclass import dataclass
 from hwledger.device.catalogue import NOTHING, Own, parse_devices
 from hwledger.device.names import find_shipped
 from hwledger.device.pcie import pcie_bandwidth

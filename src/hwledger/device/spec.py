@@ -1,10 +1,8 @@
 """DeviceSpec: one accelerator as planning needs it."""
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Final
-
-from hwledger.dataclass import dataclass
 
 RATE_TYPES: Final = ("fp32", "fp16", "fp16_acc16", "bf16", "fp8", "fp4", "int8")
 

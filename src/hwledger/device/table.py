@@ -2,10 +2,10 @@
 
 import csv
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
-from hwledger.dataclass import dataclass
 from hwledger.device.pcie import pcie_bandwidth
 from hwledger.device.spec import RATE_TYPES, DeviceSpec, Price
 from hwledger.shipped import shipped_text

@@ -2,10 +2,8 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Final
-
-from hwledger.dataclass import dataclass
 
 OFFLINE_VARIABLES: Final = ("HWLEDGER_OFFLINE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 _ON: Final = frozenset({"1", "on", "yes", "true"})

@@ -5,10 +5,9 @@ another program's store, and what was read can be kept without keeping a model.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from hwledger.dataclass import dataclass
 from hwledger.errors import MissingError
 from hwledger.library.files import Files
 from hwledger.library.json_file import read_json_object

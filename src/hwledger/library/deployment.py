@@ -1,9 +1,7 @@
 """A model as some program is told to run it: what a command line or a running server says."""
 
 from collections.abc import Mapping
-from dataclasses import field
-
-from hwledger.dataclass import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

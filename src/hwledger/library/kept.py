@@ -10,11 +10,11 @@ import json
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
-from hwledger.dataclass import dataclass
 from hwledger.errors import InputError
 from hwledger.library.files import make_folder, write_whole
 from hwledger.library.paths import cache_dir

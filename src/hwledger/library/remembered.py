@@ -1,10 +1,9 @@
 """Readings over the network, remembered: the second plan of the same model asks nobody."""
 
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Final
 
-from hwledger.dataclass import dataclass
 from hwledger.errors import DeniedError, HwledgerError, MissingError, OfflineError, UnreachableError
 from hwledger.library.access import Access
 from hwledger.library.checkpoint import Checkpoint, checkpoint_spec

@@ -2,10 +2,9 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from hwledger.dataclass import dataclass
 from hwledger.model.layers import LayerSpec
 from hwledger.model.mixers import FullAttention
 from hwledger.model.number_types import NumberType

@@ -1,9 +1,8 @@
 """Counting parameters: total, active for one token, per part and per layer."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 
-from hwledger.dataclass import dataclass
 from hwledger.model.channel import MixtureOfExperts
 from hwledger.model.layers import LayerSpec
 from hwledger.model.tensors import Part, Tensor

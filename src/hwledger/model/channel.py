@@ -1,6 +1,6 @@
 """What a layer mixes channels with: a dense MLP or a mixture of experts."""
 
-from hwledger.dataclass import dataclass
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

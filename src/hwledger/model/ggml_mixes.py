@@ -6,11 +6,11 @@ with types chosen by hand per tensor, differ by a few per cent.
 """
 
 import re
+from dataclasses import dataclass
 from enum import Enum, auto
 from functools import cache, lru_cache
 from typing import Final
 
-from hwledger.dataclass import dataclass
 from hwledger.errors import UnknownOptionError
 from hwledger.model.channel import MixtureOfExperts
 from hwledger.model.mixers import ChunkedAttention, FullAttention, LatentAttention, SlidingAttention

@@ -1,6 +1,7 @@
 """LayerSpec: one decoder layer."""
 
-from hwledger.dataclass import dataclass
+from dataclasses import dataclass
+
 from hwledger.model.channel import ChannelMixer
 from hwledger.model.mixers import Mixer
 

@@ -1,9 +1,9 @@
 """Number types and their sizes, from ``data/number_types.csv``: floats, fp8, every ggml type."""
 
 import csv
+from dataclasses import dataclass
 from functools import cache
 
-from hwledger.dataclass import dataclass
 from hwledger.errors import UnknownOptionError
 from hwledger.shipped import shipped_text
 from hwledger.units import cdiv

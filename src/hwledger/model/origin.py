@@ -1,8 +1,7 @@
 """Where a model's files are, in parts, so that an engine's own way to name it can be written."""
 
+from dataclasses import dataclass
 from enum import StrEnum
-
-from hwledger.dataclass import dataclass
 
 
 class Place(StrEnum):

@@ -1,9 +1,9 @@
 """Named packings that weights can be planned in (``awq``, ``nf4``, ``4bit``), from ``data/packings.csv``."""
 
 import csv
+from dataclasses import dataclass
 from functools import cache
 
-from hwledger.dataclass import dataclass
 from hwledger.model.quantisation import Packing
 from hwledger.model.tensors import Part
 from hwledger.shipped import shipped_text

@@ -1,9 +1,9 @@
 """How the weights of a checkpoint are stored: packed matrices, their scales, and what stays as it was."""
 
+from dataclasses import dataclass
 from math import prod
 from typing import Protocol
 
-from hwledger.dataclass import dataclass
 from hwledger.model.number_types import NumberType, number_type
 from hwledger.model.tensors import Part, Tensor
 from hwledger.units import cdiv

@@ -1,6 +1,6 @@
 """What was read to learn of a model: how much, from where, and how long ago."""
 
-from hwledger.dataclass import dataclass
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)

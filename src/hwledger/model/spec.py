@@ -1,10 +1,9 @@
 """ModelSpec: everything that planning needs to know of one model, and where each fact came from."""
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from functools import cached_property
 
-from hwledger.dataclass import dataclass
 from hwledger.model.census import Census, count_parameters
 from hwledger.model.layers import LayerSpec
 from hwledger.model.origin import Origin

@@ -1,9 +1,8 @@
 """Tensors of a checkpoint: what each is, how many parameters it has and how it is shared out."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 from math import prod
-
-from hwledger.dataclass import dataclass
 
 
 class Part(StrEnum):

@@ -1,9 +1,8 @@
 """Fit: whether a plan fits its devices, by how much, and what would change that."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
-
-from hwledger.dataclass import dataclass
 
 TIGHT_SHARE: Final = 0.03
 """Below this share of the usable memory, headroom is tight: allocators fragment."""

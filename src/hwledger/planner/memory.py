@@ -1,11 +1,9 @@
 """What an engine profile answers: the components of memory, each with its basis and its place."""
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
-
-from hwledger.dataclass import dataclass
 
 HOST: Final = -1
 """Place of a component that lives in host memory; devices count from 0."""

@@ -1,8 +1,8 @@
 """Engine options: their names, how their values are written, and refusing what is not known."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
-from hwledger.dataclass import dataclass
 from hwledger.errors import UnknownOptionError, UsageError
 from hwledger.planner.request import OptionValue
 from hwledger.units import parse_size

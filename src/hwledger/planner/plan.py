@@ -1,10 +1,9 @@
 """The plan: what an engine answers, added up per category, device and layer, and held against the devices."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
-from hwledger.dataclass import dataclass
 from hwledger.device.spec import DeviceSpec
 from hwledger.errors import UsageError
 from hwledger.model.spec import ModelSpec

@@ -1,9 +1,8 @@
 """What is asked of an engine profile: the model, the workload, the engine's options and the devices."""
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 
-from hwledger.dataclass import dataclass
 from hwledger.device.spec import DeviceSpec
 from hwledger.model.spec import ModelSpec
 

@@ -1,10 +1,10 @@
 """Weight bytes of a model: as stored, or re-packed in another type; the same table for every engine."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 from weakref import finalize
 
-from hwledger.dataclass import dataclass
 from hwledger.errors import UnknownOptionError
 from hwledger.model.ggml_mixes import BASES, ggml_mix, is_ggml_mix, mixed_types
 from hwledger.model.kept import kept

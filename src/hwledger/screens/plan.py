@@ -1,9 +1,9 @@
 """The plan screen: verdict, one line on the engine, a table of components, and what to change."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hwledger.dataclass import dataclass
 from hwledger.planner.fit import Change, Verdict
 from hwledger.planner.memory import HOST, Basis, Component
 from hwledger.planner.plan import LayerPlan, Plan

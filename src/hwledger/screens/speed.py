@@ -1,8 +1,7 @@
 """The speed block: how fast, with its interval, what it waits for, and what to beware of."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from hwledger.dataclass import dataclass
 from hwledger.planner.throughput import Figure, Throughput, Traffic
 from hwledger.units import format_tokens
 

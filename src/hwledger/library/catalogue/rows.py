@@ -6,9 +6,8 @@ line may instead be ``{"schema": "hwledger.catalogue/1", "date": "2026-01-31"}``
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
-
-from hwledger.dataclass import dataclass
 
 SCHEMA: Final = "hwledger.catalogue/1"
 

@@ -1,11 +1,10 @@
 """Class defaults of transformers' configs, for keys that a config.json leaves out."""
 
 import json
-from dataclasses import field
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from hwledger.dataclass import dataclass
 from hwledger.shipped import shipped_text
 
 ORIGIN = "class default, transformers 5.23.0"

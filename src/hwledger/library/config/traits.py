@@ -2,10 +2,9 @@
 
 import csv
 import json
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from functools import cache
 
-from hwledger.dataclass import dataclass
 from hwledger.library.config.reader import Config
 from hwledger.shipped import shipped_text
 

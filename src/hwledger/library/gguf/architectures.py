@@ -1,9 +1,9 @@
 """What llama.cpp assumes of an architecture where the file says nothing, from ``data/architectures.csv``."""
 
 import csv
+from dataclasses import dataclass
 from functools import cache
 
-from hwledger.dataclass import dataclass
 from hwledger.shipped import shipped_text
 
 

@@ -1,9 +1,9 @@
 """Typed look-ups in the metadata of one GGUF file, with llama.cpp's rule for scalars and per-layer arrays."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeGuard
 
-from hwledger.dataclass import dataclass
 from hwledger.errors import MalformedError
 
 MOST = 1 << 32

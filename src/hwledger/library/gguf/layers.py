@@ -4,7 +4,8 @@ Source: llama.cpp b11434 ``src/llama-model.cpp`` ``load_hparams``, ``src/llama-h
 architecture's ``load_arch_hparams`` (see ``data/architectures.csv``).
 """
 
-from hwledger.dataclass import dataclass
+from dataclasses import dataclass
+
 from hwledger.errors import MalformedError
 from hwledger.library.config.reader import MAX_LAYERS
 from hwledger.library.gguf.architectures import Architecture, architecture

@@ -5,11 +5,10 @@ against the bytes that are there before it is believed, so time and memory are b
 """
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from math import prod
 from typing import Final
 
-from hwledger.dataclass import dataclass
 from hwledger.errors import MalformedError
 from hwledger.library.files import ByteFile, Files
 from hwledger.library.gguf.cursor import LARGEST_CHUNK, Cursor

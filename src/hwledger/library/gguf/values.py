@@ -1,9 +1,9 @@
 """Metadata values of a GGUF file: numbers, strings and arrays, bounded by the bytes that are left."""
 
+from dataclasses import dataclass
 from struct import Struct
 from typing import Final
 
-from hwledger.dataclass import dataclass
 from hwledger.library.gguf.cursor import Cursor
 
 LARGEST_TEXT: Final = 1 << 20

@@ -2,10 +2,10 @@
 
 import os
 import re
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from hwledger.dataclass import dataclass
 from hwledger.errors import UsageError
 
 PUBLIC: Final = "https://huggingface.co"

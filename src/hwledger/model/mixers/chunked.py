@@ -1,8 +1,8 @@
 """Chunked local attention: a token sees the tokens of its own chunk only."""
 
+from dataclasses import dataclass
 from typing import ClassVar
 
-from hwledger.dataclass import dataclass
 from hwledger.model.mixers.key_value import KeyValueGeometry
 
 

@@ -1,8 +1,8 @@
 """DeepSeek-V4 attention: a short window of full records beside a compressed long-range cache."""
 
+from dataclasses import dataclass
 from typing import ClassVar
 
-from hwledger.dataclass import dataclass
 from hwledger.model.mixers.latent import Indexer
 
 

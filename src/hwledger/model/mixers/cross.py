@@ -1,8 +1,8 @@
 """Cross attention: keys and values come from an encoder and are computed once per request."""
 
+from dataclasses import dataclass
 from typing import ClassVar
 
-from hwledger.dataclass import dataclass
 from hwledger.model.mixers.key_value import KeyValueGeometry
 
 

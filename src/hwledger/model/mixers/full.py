@@ -1,8 +1,8 @@
 """Full softmax attention: every token's keys and values are kept for the whole context."""
 
+from dataclasses import dataclass
 from typing import ClassVar
 
-from hwledger.dataclass import dataclass
 from hwledger.model.mixers.key_value import KeyValueGeometry
 
 

@@ -1,8 +1,8 @@
 """Gated delta net (Qwen3-Next, Qwen3.5 and later, OLMo-hybrid)."""
 
+from dataclasses import dataclass
 from typing import ClassVar
 
-from hwledger.dataclass import dataclass
 from hwledger.model.mixers.recurrent import RecurrentMixer
 
 

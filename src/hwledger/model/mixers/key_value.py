@@ -1,6 +1,6 @@
 """The geometry that every attention with separate keys and values shares."""
 
-from hwledger.dataclass import dataclass
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

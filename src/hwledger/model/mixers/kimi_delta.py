@@ -1,8 +1,8 @@
 """Kimi delta attention, KDA (Kimi-Linear, Kimi-K3, GLM-5.3-Flash)."""
 
+from dataclasses import dataclass
 from typing import ClassVar
 
-from hwledger.dataclass import dataclass
 from hwledger.model.mixers.recurrent import RecurrentMixer
 
 

@@ -1,8 +1,7 @@
 """Multi-head latent attention (MLA), with or without a sparse-attention indexer (DSA)."""
 
+from dataclasses import dataclass
 from typing import ClassVar
-
-from hwledger.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,8 @@
 """Lightning (linear) attention (MiniMax-Text-01, MiniMax-M1, Bailing)."""
 
+from dataclasses import dataclass
 from typing import ClassVar
 
-from hwledger.dataclass import dataclass
 from hwledger.model.mixers.recurrent import RecurrentMixer
 
 

@@ -1,8 +1,8 @@
 """Mamba-1 selective state space (Jamba, Falcon-Mamba)."""
 
+from dataclasses import dataclass
 from typing import ClassVar
 
-from hwledger.dataclass import dataclass
 from hwledger.model.mixers.recurrent import RecurrentMixer
 
 

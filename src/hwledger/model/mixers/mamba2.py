@@ -1,8 +1,8 @@
 """Mamba-2 state space duality (Codestral-Mamba, Nemotron-H, Falcon-H1, Zamba2, Granite-4, Bamba)."""
 
+from dataclasses import dataclass
 from typing import ClassVar
 
-from hwledger.dataclass import dataclass
 from hwledger.model.mixers.recurrent import RecurrentMixer
 
 

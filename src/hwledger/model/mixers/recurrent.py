@@ -1,8 +1,7 @@
 """The base of mixers whose memory is a state of constant size per request."""
 
+from dataclasses import dataclass
 from typing import ClassVar
-
-from hwledger.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

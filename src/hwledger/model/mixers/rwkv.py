@@ -1,8 +1,8 @@
 """RWKV time mixing (RWKV-5, -6, -7)."""
 
+from dataclasses import dataclass
 from typing import ClassVar
 
-from hwledger.dataclass import dataclass
 from hwledger.model.mixers.recurrent import RecurrentMixer
 
 

@@ -1,8 +1,8 @@
 """Gated short convolution (LFM2)."""
 
+from dataclasses import dataclass
 from typing import ClassVar
 
-from hwledger.dataclass import dataclass
 from hwledger.model.mixers.recurrent import RecurrentMixer
 
 

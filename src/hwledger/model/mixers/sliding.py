@@ -1,8 +1,8 @@
 """Sliding-window attention: a token sees the last ``window`` tokens only."""
 
+from dataclasses import dataclass
 from typing import ClassVar
 
-from hwledger.dataclass import dataclass
 from hwledger.model.mixers.key_value import KeyValueGeometry
 
 

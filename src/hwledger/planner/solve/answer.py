@@ -1,9 +1,9 @@
 """What the solver answers: solutions, each planned again, the front between them, and what was refused."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
-from hwledger.dataclass import dataclass
 from hwledger.planner.fit import Verdict
 from hwledger.planner.solve.arrivals import Load
 from hwledger.planner.solve.limits import Miss

@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from heapq import heappop, heappush
 from math import ceil, inf
 from random import Random
 from typing import Final
 
-from hwledger.dataclass import dataclass
 from hwledger.errors import UsageError
 from hwledger.planner.throughput.queueing import steady_requests
 from hwledger.units import parse_size

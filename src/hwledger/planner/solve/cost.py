@@ -2,10 +2,10 @@
 
 import csv
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
-from hwledger.dataclass import dataclass
 from hwledger.device.spec import DeviceSpec
 from hwledger.planner.memory import Basis
 from hwledger.shipped import shipped_text

@@ -1,10 +1,10 @@
 """What a plan has to hold: the limits that a user sets, and what misses them by how much."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from math import inf
 from typing import Final
 
-from hwledger.dataclass import dataclass
 from hwledger.errors import UsageError
 from hwledger.units import format_bytes
 

@@ -1,10 +1,9 @@
 """What is asked of the solver, and measuring one way to answer it: planned, estimated, held to the limits."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
-from hwledger.dataclass import dataclass
 from hwledger.device.spec import DeviceSpec
 from hwledger.errors import HwledgerError
 from hwledger.planner.engine import EngineProfile

@@ -1,8 +1,8 @@
 """The cost of one attention layer at a depth: cached elements that are read, operations that are done."""
 
+from dataclasses import dataclass
 from math import inf
 
-from hwledger.dataclass import dataclass
 from hwledger.model.mixers import (
     ChunkedAttention,
     CompressedAttention,

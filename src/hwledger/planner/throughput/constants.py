@@ -2,10 +2,10 @@
 
 import csv
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from math import exp
 
-from hwledger.dataclass import dataclass
 from hwledger.planner.throughput.terms import Term
 from hwledger.shipped import shipped_text
 

@@ -1,8 +1,8 @@
 """What is asked of the speed estimate and what it answers; one shape for every engine."""
 
+from dataclasses import dataclass
 from typing import Final
 
-from hwledger.dataclass import dataclass
 from hwledger.errors import UsageError
 from hwledger.planner.memory import Basis
 from hwledger.planner.throughput.speculation import Speculation

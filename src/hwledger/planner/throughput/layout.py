@@ -1,8 +1,8 @@
 """Which part of a model each device of a plan runs, and which the host."""
 
+from dataclasses import dataclass
 from functools import lru_cache
 
-from hwledger.dataclass import dataclass
 from hwledger.planner.memory import HOST, Category
 from hwledger.planner.plan import Plan
 from hwledger.planner.throughput.terms import WHOLE, Share

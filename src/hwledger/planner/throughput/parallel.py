@@ -1,8 +1,8 @@
 """How a plan shares a model out over devices, as far as speed depends on it."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from hwledger.dataclass import dataclass
 from hwledger.model.mixers import LatentAttention
 from hwledger.model.spec import ModelSpec
 from hwledger.planner.plan import Plan

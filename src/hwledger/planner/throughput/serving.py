@@ -6,10 +6,9 @@ on models, devices and engines that were left out of its fit.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
-from hwledger.dataclass import dataclass
 from hwledger.device.node import Node
 from hwledger.errors import UsageError
 from hwledger.planner.memory import Basis

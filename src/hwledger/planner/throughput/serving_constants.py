@@ -2,11 +2,10 @@
 
 import csv
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from functools import cache
 from typing import Final
 
-from hwledger.dataclass import dataclass
 from hwledger.planner.throughput.serving_loads import ServingCase, rate_of
 from hwledger.planner.throughput.serving_model import Multipliers
 from hwledger.shipped import shipped_text

@@ -1,9 +1,9 @@
 """What serving costs at the device's peaks: bytes over bandwidth, operations over rate, counts."""
 
+from dataclasses import dataclass
 from math import ceil, log, log2, sqrt
 from typing import Final
 
-from hwledger.dataclass import dataclass
 from hwledger.device.spec import DeviceSpec
 from hwledger.planner.throughput.figure import Traffic
 from hwledger.planner.throughput.parallel import Parallel

@@ -5,7 +5,8 @@ published one (in-flight batching: other requests' prompts interleave with decod
 those of ``data/serving_constants.csv``, fitted by ``tools/fit_serving.py``.
 """
 
-from hwledger.dataclass import dataclass
+from dataclasses import dataclass
+
 from hwledger.planner.throughput.serving_loads import Loads
 
 

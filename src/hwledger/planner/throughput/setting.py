@@ -2,10 +2,10 @@
 
 import re
 from collections import Counter
+from dataclasses import dataclass
 from typing import Final
 from weakref import finalize
 
-from hwledger.dataclass import dataclass
 from hwledger.device.spec import DeviceSpec
 from hwledger.model.ggml_mixes import BASES, ggml_mix, is_ggml_mix
 from hwledger.model.packings import named_packings

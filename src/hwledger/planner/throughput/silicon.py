@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from math import log2
 from typing import Final
 
-from hwledger.dataclass import dataclass
 from hwledger.device.spec import DeviceSpec
 
 TENSOR: Final = 3.0

@@ -6,9 +6,9 @@ wider and the basis says ``assumed``.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import ceil, exp
 
-from hwledger.dataclass import dataclass
 from hwledger.device.node import Node
 from hwledger.device.spec import DeviceSpec
 from hwledger.planner.memory import Basis

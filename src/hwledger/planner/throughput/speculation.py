@@ -7,7 +7,8 @@ n-grams, about one layer's share for an MTP head, the draft model's step over th
 A step of g + 1 tokens reads the weights once.
 """
 
-from hwledger.dataclass import dataclass
+from dataclasses import dataclass
+
 from hwledger.errors import UsageError
 
 MOST_DRAFTED = 64

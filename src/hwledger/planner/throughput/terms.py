@@ -6,9 +6,9 @@ that ``tools/fit_throughput.py`` fits to measurements. An effect that was never 
 was never measured is like its kind's average.
 """
 
+from dataclasses import dataclass
 from typing import Final
 
-from hwledger.dataclass import dataclass
 from hwledger.planner.throughput.setting import Setting
 from hwledger.planner.throughput.silicon import Silicon
 

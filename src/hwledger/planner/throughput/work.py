@@ -6,12 +6,11 @@ routing, 1 - (1 - k/E)^B.
 """
 
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import log2
 from typing import Final
 from weakref import finalize
 
-from hwledger.dataclass import dataclass
 from hwledger.errors import UnknownOptionError
 from hwledger.model.channel import MixtureOfExperts
 from hwledger.model.layers import LayerSpec

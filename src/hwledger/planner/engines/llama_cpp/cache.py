@@ -8,8 +8,8 @@ All formulas are sums, products and whole divisions of the context's numbers, so
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
-from hwledger.dataclass import dataclass
 from hwledger.model.layers import LayerSpec
 from hwledger.model.mixers import (
     ChunkedAttention,

@@ -1,9 +1,8 @@
 """Adding up llama.cpp's memory: one component per name and place."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from hwledger.dataclass import dataclass
 from hwledger.planner.engines.llama_cpp.compute import ComputeEstimate
 from hwledger.planner.engines.llama_cpp.placement import Places
 from hwledger.planner.engines.llama_cpp.settings import Settings

@@ -4,7 +4,8 @@ Source: llama.cpp b11063 and b11549 ``src/llama-context.cpp``, constructor of ``
 values: ``common/common.h`` ``common_params``.
 """
 
-from hwledger.dataclass import dataclass
+from dataclasses import dataclass
+
 from hwledger.errors import UsageError
 from hwledger.model.number_types import NumberType
 from hwledger.units import round_up

@@ -1,10 +1,10 @@
 """What llama.cpp makes of a model family beyond its layers, from ``data/dialects.csv``."""
 
 import csv
+from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
-from hwledger.dataclass import dataclass
 from hwledger.model.spec import ModelSpec
 from hwledger.shipped import shipped_text
 

@@ -7,9 +7,9 @@ devices, the output counting as one; each device takes a run of them by its shar
 
 from array import array
 from bisect import bisect_right
+from dataclasses import dataclass
 from itertools import accumulate
 
-from hwledger.dataclass import dataclass
 from hwledger.device.spec import DeviceSpec
 from hwledger.planner.engines.llama_cpp.settings import Settings
 from hwledger.planner.memory import HOST

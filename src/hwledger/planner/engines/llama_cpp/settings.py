@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
-from hwledger.dataclass import dataclass
 from hwledger.errors import UnknownOptionError, UsageError
 from hwledger.model.mixers import (
     ChunkedAttention,

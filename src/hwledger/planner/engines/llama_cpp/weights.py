@@ -4,10 +4,10 @@ Sources: llama.cpp b11434 ``src/llama-model.cpp`` ``load_tensors``, ``src/llama-
 ``create_tensor``; padding: ``ggml/src/ggml-cuda/ggml-cuda.cu`` ``buffer_type_get_alloc_size``.
 """
 
+from dataclasses import dataclass
 from typing import Final
 from weakref import finalize
 
-from hwledger.dataclass import dataclass
 from hwledger.model.number_types import number_type
 from hwledger.model.spec import ModelSpec
 from hwledger.model.tensors import Part, Tensor

@@ -4,9 +4,9 @@ Sources: mlx-lm 0.32.2 ``mlx_lm/models/cache.py`` (``KVCache``, ``RotatingKVCach
 ``ChunkedKVCache``, ``ArraysCache``) and ``mlx_lm/generate.py`` (``maybe_quantize_kv_cache``).
 """
 
+from dataclasses import dataclass
 from typing import Final
 
-from hwledger.dataclass import dataclass
 from hwledger.model.mixers import (
     ChunkedAttention,
     CompressedAttention,

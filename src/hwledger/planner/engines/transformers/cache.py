@@ -5,9 +5,9 @@ Source: transformers 5.23.0 ``cache_utils.py`` (``DynamicLayer``, ``DynamicSlidi
 ``Fp8QuantizedLayer``, ``LinearAttentionLayer``); checked against caches filled by its models.
 """
 
+from dataclasses import dataclass
 from typing import Final
 
-from hwledger.dataclass import dataclass
 from hwledger.model.mixers import (
     ChunkedAttention,
     CompressedAttention,

@@ -1,9 +1,9 @@
 """Blocks: what a request takes of the pool, and what a pool holds."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from hwledger.dataclass import dataclass
 from hwledger.model.spec import ModelSpec
 from hwledger.planner.engines.vllm.alignment import align
 from hwledger.planner.engines.vllm.grouping import Group, group

@@ -2,10 +2,9 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
-from hwledger.dataclass import dataclass
 from hwledger.planner.engines.vllm.specs import Cache, CacheSpec, Kind
 from hwledger.units import cdiv
 

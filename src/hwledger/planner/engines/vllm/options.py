@@ -1,9 +1,9 @@
 """The options of vLLM that shape memory, under its own names, and their resolution."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
-from hwledger.dataclass import dataclass
 from hwledger.device.spec import DeviceSpec
 from hwledger.errors import UsageError
 from hwledger.model.mixers import ChunkedAttention

@@ -5,10 +5,10 @@ Sources: vLLM 0.33.0 ``v1/kv_cache_interface.py`` (the specs), ``attention.py``,
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from hwledger.dataclass import dataclass
 from hwledger.model.layers import LayerSpec
 from hwledger.model.mixers import (
     ChunkedAttention,

@@ -1,10 +1,10 @@
 """What changed between versions of vLLM; the facts are rows of ``data/rules.csv``."""
 
 import csv
+from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
-from hwledger.dataclass import dataclass
 from hwledger.planner.engines.versions import dotted
 from hwledger.shipped import shipped_text
 

@@ -1,8 +1,8 @@
 """Weights as one rank loads them: sharded, replicated, padded, with rotary tables and absorbed copies."""
 
+from dataclasses import dataclass
 from typing import Final
 
-from hwledger.dataclass import dataclass
 from hwledger.model.channel import MixtureOfExperts
 from hwledger.model.kept import kept
 from hwledger.model.mixers import LatentAttention

@@ -1,8 +1,8 @@
 """The compute buffers of one context: best figure and 80 % interval, per device and on the host."""
 
+from dataclasses import dataclass
 from typing import Final
 
-from hwledger.dataclass import dataclass
 from hwledger.planner.engines.llama_cpp.compute.builds import styles_of
 from hwledger.planner.engines.llama_cpp.compute.intervals import (
     GraphKind,

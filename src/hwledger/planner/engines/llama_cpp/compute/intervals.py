@@ -5,11 +5,10 @@ margin per kind so that a model that was left out of the fit still falls inside.
 """
 
 import csv
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
 
-from hwledger.dataclass import dataclass
 from hwledger.planner.engines.llama_cpp.compute.rules import Place, Style
 from hwledger.planner.engines.llama_cpp.compute.shape import GraphShape, StateKind
 from hwledger.shipped import shipped_text

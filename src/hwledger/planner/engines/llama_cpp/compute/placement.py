@@ -4,10 +4,10 @@ Sources: llama.cpp b11063 planned on one, two and three devices (``llama_get_mem
 ``src/llama-context.cpp`` (pipeline parallelism), ``ggml/src/ggml-backend.cpp`` (copies, op_offload).
 """
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from hwledger.dataclass import dataclass
 from hwledger.planner.engines.llama_cpp.compute.rules import (
     HOST_HIDDEN,
     Place,

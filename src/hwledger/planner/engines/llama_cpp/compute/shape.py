@@ -5,9 +5,8 @@ context (llama.cpp b11063 and b11549, ``src/llama-context.cpp`` ``sched_reserve`
 elements per token; all activations are f32.
 """
 
+from dataclasses import dataclass
 from enum import StrEnum
-
-from hwledger.dataclass import dataclass
 
 
 class StateKind(StrEnum):

@@ -2,12 +2,11 @@
 
 import csv
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Final
 from weakref import finalize
 
-from hwledger.dataclass import dataclass
 from hwledger.model.layers import LayerSpec
 from hwledger.model.spec import ModelSpec
 from hwledger.shipped import shipped_text
