@@ -14,6 +14,7 @@ $(READY): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 	$(BIN)/python -m pip install --quiet --editable . --group dev
+	$(BIN)/python -m compileall -q src  # as pip does unless editable; else PYTHONDONTWRITEBYTECODE costs 0.1 s a call
 	touch $@
 
 demo: $(READY)

@@ -4,10 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hwledger.device.catalogue import parse_devices
-from hwledger.device.spec import DeviceSpec
 from hwledger.library.access import Access
-from hwledger.library.deployment import Deployment
 from hwledger.library.own_devices import own_devices
 from hwledger.library.source import open_model
 from hwledger.model.spec import ModelSpec
@@ -20,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hwledger.device.node import Node
+    from hwledger.device.spec import DeviceSpec
+    from hwledger.library.deployment import Deployment
     from hwledger.planner.solve.arrivals import Arrivals, Lengths
     from hwledger.planner.solve.limits import Limits
     from hwledger.planner.solve.question import Estimator, Question
@@ -42,7 +41,7 @@ Value = TypeVar("Value")
 
 
 def plan(  # noqa: PLR0913 - the planner's public knobs
-    ref: str | ModelSpec | Deployment,
+    ref: "str | ModelSpec | Deployment",
     *,
     engine: str | None = None,
     engine_version: str | None = None,
@@ -121,7 +120,7 @@ def _first(*given: Value | None) -> Value | None:
     return next((value for value in given if value is not None), None)
 
 
-def devices_of(text: str | None, reserve_bytes: int = 0) -> tuple[DeviceSpec, ...]:
+def devices_of(text: str | None, reserve_bytes: int = 0) -> "tuple[DeviceSpec, ...]":
     """Return the devices that a text names, the user's own among them; none for no text.
 
     Args:
@@ -132,7 +131,11 @@ def devices_of(text: str | None, reserve_bytes: int = 0) -> tuple[DeviceSpec, ..
         UsageError: a name that is not known or fits several devices.
         InputError: the file of the user's own devices cannot be used.
     """
-    found = parse_devices(text, own_devices()) if text else ()
+    if not text:
+        return ()
+    from hwledger.device.catalogue import parse_devices  # noqa: PLC0415 - start-up time
+
+    found = parse_devices(text, own_devices())
     if not reserve_bytes:
         return found
     from hwledger.device.options import kept_free  # noqa: PLC0415 - start-up time
@@ -225,13 +228,13 @@ def fit_here(spec: ModelSpec, machine: "Machine") -> Plan:
     return plan_spec(spec, engine=engine, devices=machine.devices)
 
 
-def _model(ref: str | ModelSpec | Deployment, access: Access) -> ModelSpec:
+def _model(ref: "str | ModelSpec | Deployment", access: Access) -> ModelSpec:
     if isinstance(ref, ModelSpec):
         return ref
-    return open_model(ref.model if isinstance(ref, Deployment) else ref, access=access)
+    return open_model(ref if isinstance(ref, str) else ref.model, access=access)
 
 
-def _deployment(ref: str | ModelSpec | Deployment, access: Access) -> Deployment | None:
+def _deployment(ref: "str | ModelSpec | Deployment", access: Access) -> "Deployment | None":
     if isinstance(ref, ModelSpec) or (isinstance(ref, str) and not _may_tell(ref)):
         return None
     from hwledger.library.deploy import deployment_of  # noqa: PLC0415 - start-up time
@@ -239,7 +242,7 @@ def _deployment(ref: str | ModelSpec | Deployment, access: Access) -> Deployment
     return deployment_of(ref, access)
 
 
-def _deployed(told: Deployment, access: Access) -> ModelSpec:
+def _deployed(told: "Deployment", access: Access) -> ModelSpec:
     from hwledger.library.deploy import open_deployed  # noqa: PLC0415 - start-up time
 
     return open_deployed(told, access)
@@ -250,7 +253,7 @@ def _may_tell(ref: str) -> bool:
     return " " in ref.strip() or "\n" in ref.strip() or ":" in ref
 
 
-def _with_notes(made: Plan, told: Deployment) -> Plan:
+def _with_notes(made: Plan, told: "Deployment") -> Plan:
     warnings = (*made.memory.warnings, *told.notes)
     return replace(made, memory=replace(made.memory, warnings=warnings), program=told.program)
 

@@ -11,7 +11,7 @@ from hwledger.planner.plan import Plan
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from hwledger.library.benchmarks import BenchmarkRun
+    from hwledger.library.benchmarks.run import BenchmarkRun
     from hwledger.planner.throughput import Point, Throughput
 
 

@@ -5,15 +5,15 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from importlib.resources import files
 from typing import Any, Final
 
 from hwledger.device.catalogue import NOTHING, Own, parse_devices
-from hwledger.device.names import shipped_names
+from hwledger.device.names import find_shipped
 from hwledger.device.pcie import pcie_bandwidth
 from hwledger.device.spec import DeviceSpec
 from hwledger.device.words import words_of
 from hwledger.errors import AmbiguousError
+from hwledger.shipped import shipped_text
 from hwledger.units import GIB
 
 _HOST_RATES: Final = ("fp32", "bf16")
@@ -138,13 +138,13 @@ def find_node(text: str, own_nodes: Iterable[Node] = ()) -> Node | None:
 @cache
 def shipped_nodes() -> tuple[Node, ...]:
     """Return the well-known nodes that ship with the package."""
-    text = files("hwledger.device").joinpath("data/nodes.csv").read_text("utf-8")
+    text = shipped_text("hwledger.device", "data/nodes.csv")
     return tuple(map(_node, csv.DictReader(text.splitlines())))
 
 
 def _node(row: Mapping[str, str]) -> Node:
     count, _, name = row["devices"].rpartition("x ")
-    first = shipped_names().find(name)
+    first = find_shipped(name)
     made = node_of((first,) * int(count or 1))
     host, bandwidth = row["host_memory_gib"], row["host_gigabytes_per_second"]
     bridged = row["bridged"] == "yes"

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
-from importlib.metadata import entry_points
 from typing import Protocol, runtime_checkable
 
 from hwledger.errors import AmbiguousError, MissingError
+from hwledger.extensions import extensions
 from hwledger.library.access import Access
 from hwledger.library.adapter import base_of, on_base
 from hwledger.library.near import near_names
@@ -71,7 +71,7 @@ def installed_sources() -> tuple[Source, ...]:
 
 @cache
 def _sources() -> tuple[Source, ...]:
-    found = [point.load()() for point in entry_points(group=ENTRY_POINTS)]
+    found = [point.load()() for point in extensions(ENTRY_POINTS)]
     return tuple(source for source in found if isinstance(source, Source))
 
 

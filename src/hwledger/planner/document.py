@@ -6,7 +6,6 @@ Later versions add keys and never change one.
 import json
 from collections import Counter
 from dataclasses import asdict
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from hwledger.model.spec import ModelSpec
@@ -14,6 +13,7 @@ from hwledger.planner.fit import Change
 from hwledger.planner.memory import HOST, Category, Component
 from hwledger.planner.plan import DevicePlan, LayerPlan, Plan
 from hwledger.planner.weights import weigh
+from hwledger.shipped import shipped_text
 
 if TYPE_CHECKING:
     from hwledger.planner.throughput import Throughput
@@ -25,7 +25,7 @@ SHOW_SCHEMA = "hwledger.show/1"
 def schema(name: str) -> dict[str, Any]:
     """Return the JSON Schema of a contract by its name: ``hwledger.plan/1``, ``hwledger.devices/1``."""
     file = name.removeprefix("hwledger.").replace("/", "-") + ".json"
-    text = files("hwledger.planner").joinpath("schemas", file).read_text("utf-8")
+    text = shipped_text("hwledger.planner", f"schemas/{file}")
     parsed: dict[str, Any] = json.loads(text)
     return parsed
 

@@ -1,9 +1,9 @@
 """The sources of telemetry that are installed, in the order in which they are believed."""
 
-from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Final
 
 from hwledger.errors import UnknownOptionError
+from hwledger.extensions import Extension, extensions
 from hwledger.telemetry.sampler import Sampler
 from hwledger.telemetry.system import System
 
@@ -31,17 +31,17 @@ def installed_samplers(
         UnknownOptionError: a wanted source is not installed.
     """
     here = system or System()
-    points = sorted(entry_points(group=ENTRY_POINTS), key=_rank)
+    points = sorted(extensions(ENTRY_POINTS), key=_rank)
     unknown = only - {point.name for point in points}
     if unknown:
         raise UnknownOptionError("source", min(unknown), [point.name for point in points])
     return tuple(_made(point, here) for point in points if not only or point.name in only)
 
 
-def _made(point: EntryPoint, system: System) -> Sampler:
+def _made(point: Extension, system: System) -> Sampler:
     make: Callable[[System], Sampler] = point.load()
     return make(system)
 
 
-def _rank(point: EntryPoint) -> tuple[int, str]:
+def _rank(point: Extension) -> tuple[int, str]:
     return (BELIEVED.index(point.name) if point.name in BELIEVED else len(BELIEVED), point.name)

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from hwledger.errors import AmbiguousError, MissingError
 from hwledger.library.access import Access
-from hwledger.library.config import read_config
 from hwledger.model.origin import Origin, Place
 from hwledger.model.reading import Reading
 from hwledger.model.spec import ModelSpec
@@ -66,6 +65,8 @@ def shipped_model(name: str) -> ModelSpec:
 
 
 def _spec(entry: "Entry") -> ModelSpec:
+    from hwledger.library.config import read_config  # noqa: PLC0415 - start-up time
+
     where = f"catalogue: {entry.id}"
     spec = read_config(entry.config, where=where, name=entry.id, file_format="catalogue")
     return replace(spec, reading=Reading(where), origin=Origin(place=Place.HUB, name=entry.id))

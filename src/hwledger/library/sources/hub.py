@@ -14,7 +14,6 @@ from hwledger.errors import (
     UsageError,
 )
 from hwledger.library.access import Access
-from hwledger.library.hub.reference import HubReference, check_endpoint, endpoint, parse_reference
 from hwledger.model.origin import Origin, Place
 from hwledger.model.spec import ModelSpec
 
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from hwledger.library.checkpoint import Checkpoint
     from hwledger.library.files import Files
     from hwledger.library.hub.choose import Choice
+    from hwledger.library.hub.reference import HubReference
     from hwledger.library.hub.repository import Repository
     from hwledger.library.hub.session import Hub
     from hwledger.library.remembered import Read
@@ -44,18 +44,23 @@ class HubSource:
 
     def candidates(self, ref: str) -> Sequence[str]:
         """Return the reference where it has the shape of one; whether it exists, the hub says on opening."""
+        from hwledger.library.hub.reference import parse_reference  # noqa: PLC0415 - start-up time
+
         return [ref] if parse_reference(ref) else []
 
     def named(self, ref: str) -> Sequence[str]:
         """Return the reference, which then may also be a name without a publisher, or lead to a file."""
+        from hwledger.library.hub.reference import parse_reference  # noqa: PLC0415 - start-up time
+
         return [ref] if parse_reference(ref, short=True) else []
 
     def open(self, ref: str, access: Access) -> ModelSpec:
         """Read config and headers by range requests, or what is remembered, or the hub's cache offline."""
-        from hwledger.library.remembered import remembered  # noqa: PLC0415 - start-up time
+        from hwledger.library.hub import reference  # noqa: PLC0415 - start-up time
+        from hwledger.library.remembered import remembered  # noqa: PLC0415
 
-        check_endpoint()
-        wanted = parse_reference(ref, short=True)
+        reference.check_endpoint()
+        wanted = reference.parse_reference(ref, short=True)
         if wanted is None:
             raise MalformedError(f"{ref[:200]!r} names no model of the hub; write org/name")
         if access.revision and wanted.revision not in {None, access.revision}:
@@ -64,7 +69,7 @@ class HubSource:
                 " give one of them"
             )
         wanted = replace(wanted, revision=wanted.revision or access.revision)
-        key = f"hub|{endpoint()}|{wanted}"
+        key = f"hub|{reference.endpoint()}|{wanted}"
         return remembered(
             key, access, lambda: _read(wanted, access, key), identity=lambda: _commit(wanted, access),
             lasting=wanted.lasting,
@@ -79,7 +84,7 @@ class HubSource:
         return [each.removeprefix("hf:") for each in known if each.startswith("hf:")]
 
 
-def _read(ref: HubReference, access: Access, key: str) -> "Read":
+def _read(ref: "HubReference", access: Access, key: str) -> "Read":
     if access.offline:
         return _read_snapshot(ref)
     from hwledger.library.hub.choose import choose  # noqa: PLC0415 - start-up time
@@ -98,7 +103,7 @@ def _read(ref: HubReference, access: Access, key: str) -> "Read":
         return Read(found, reading, repository.commit, repository.commit)
 
 
-def _commit(ref: HubReference, access: Access) -> str:
+def _commit(ref: "HubReference", access: Access) -> str:
     """Return the commit that the hub has at a revision now."""
     from hwledger.library.hub.repository import read_repository  # noqa: PLC0415 - start-up time
     from hwledger.library.hub.session import hub_session  # noqa: PLC0415
@@ -107,7 +112,7 @@ def _commit(ref: HubReference, access: Access) -> str:
         return read_repository(hub, ref).commit
 
 
-def _repository(hub: "Hub", ref: HubReference, key: str) -> "Repository":
+def _repository(hub: "Hub", ref: "HubReference", key: str) -> "Repository":
     """Return the repository; where it is not known or the hub is not there, the name may be a wrong one.
 
     Raises:
@@ -124,7 +129,7 @@ def _repository(hub: "Hub", ref: HubReference, key: str) -> "Repository":
         raise type(error)(f"{error}{_near(ref)}") from None
 
 
-def _near(ref: HubReference) -> str:
+def _near(ref: "HubReference") -> str:
     """Return the end of a sentence: names that are known here and look like the one that was asked for."""
     from hwledger.library.near import near_names  # noqa: PLC0415 - start-up time
     from hwledger.library.source import installed_sources  # noqa: PLC0415
@@ -133,7 +138,7 @@ def _near(ref: HubReference) -> str:
     return f"; near: {', '.join(near)}" if near else ""
 
 
-def _read_snapshot(ref: HubReference) -> "Read":
+def _read_snapshot(ref: "HubReference") -> "Read":
     """Read what the hub's own cache on this machine holds.
 
     Raises:
@@ -158,7 +163,7 @@ def _read_snapshot(ref: HubReference) -> "Read":
     return Read(found, Reading(origin, found.files), snapshot.name, keep=False)
 
 
-def _checkpoint(files: "Files", choice: "Choice", ref: HubReference) -> "Checkpoint":
+def _checkpoint(files: "Files", choice: "Choice", ref: "HubReference") -> "Checkpoint":
     from hwledger.library.checkpoint import read_checkpoint, read_gguf_checkpoint  # noqa: PLC0415
 
     if choice.gguf:
@@ -171,4 +176,6 @@ def _checkpoint(files: "Files", choice: "Choice", ref: HubReference) -> "Checkpo
 
 
 def _host() -> str:
+    from hwledger.library.hub.reference import endpoint  # noqa: PLC0415 - start-up time
+
     return endpoint().partition("://")[2]

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from hwledger.errors import InputError
 from hwledger.library.access import Access
-from hwledger.library.hub.reference import hub_address
 from hwledger.model.origin import Origin, Place
 from hwledger.model.spec import ModelSpec
 
@@ -25,7 +24,11 @@ class WebSource:
     def candidates(self, ref: str) -> Sequence[str]:
         """Return the address where it names a file that this source reads."""
         scheme, colon, rest = ref.partition("://")
-        if not colon or scheme.lower() not in {"http", "https"} or hub_address(ref) is not None:
+        if not colon or scheme.lower() not in {"http", "https"}:
+            return []
+        from hwledger.library.hub.reference import hub_address  # noqa: PLC0415 - start-up time
+
+        if hub_address(ref) is not None:
             return []
         path = rest.partition("#")[0].partition("?")[0]
         return [ref.partition("#")[0]] if path.lower().endswith(ENDINGS) and "/" in path else []

@@ -4,11 +4,11 @@ import csv
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import Final
 
 from hwledger.device.spec import DeviceSpec
 from hwledger.planner.memory import Basis
+from hwledger.shipped import shipped_text
 
 CURRENCY: Final = "USD"
 RENT: Final = "rent"
@@ -71,7 +71,7 @@ class Cost:
 @cache
 def offers() -> Mapping[str, tuple[Rent, ...]]:
     """Return the known rents by the device's name, cheapest first."""
-    text = files("hwledger.planner.solve").joinpath("data/rents.csv").read_text("utf-8")
+    text = shipped_text("hwledger.planner.solve", "data/rents.csv")
     found: dict[str, list[Rent]] = {}
     for row in csv.DictReader(text.splitlines()):
         rent = Rent(
@@ -113,7 +113,7 @@ def owned_of(device: DeviceSpec) -> Rent | None:
 @cache
 def assumptions() -> Mapping[str, float]:
     """Return what is assumed of devices that are bought; each has its source in ``data/assumptions.csv``."""
-    text = files("hwledger.planner.solve").joinpath("data/assumptions.csv").read_text("utf-8")
+    text = shipped_text("hwledger.planner.solve", "data/assumptions.csv")
     return {row["name"]: float(row["value"]) for row in csv.DictReader(text.splitlines())}
 
 

@@ -16,11 +16,11 @@ from hwledger.device.spec import DeviceSpec
 from hwledger.planner.plan import Plan
 from hwledger.planner.solve.blocks import Block
 from hwledger.planner.solve.pace_serving import Servers
-from hwledger.planner.solve.pace_single import SINGLE, Singles
+from hwledger.planner.solve.pace_single import Singles
 from hwledger.planner.solve.question import Question
 from hwledger.planner.throughput import Traffic
 from hwledger.planner.throughput.layout import uses_host
-from hwledger.planner.throughput.serving import serves
+from hwledger.planner.throughput.measured import SINGLE, serves
 from hwledger.planner.throughput.unsupported import unsupported
 
 OWN_POOL: Final = frozenset({"kv_cache_memory_bytes", "num_gpu_blocks_override", "cpu_offload_gb"})

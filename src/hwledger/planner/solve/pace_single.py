@@ -22,7 +22,6 @@ from hwledger.planner.throughput.work import Work
 
 Array = NDArray[np.float64]
 Terms = Callable[[Silicon], Sequence[Term]]
-SINGLE: Final = frozenset({"llama.cpp", "mlx"})
 MATRICES: Final = frozenset({"matrices", "expert matrices"})
 
 

@@ -7,13 +7,13 @@ model scored both, or where one of them is what the model is stored as.
 import csv
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from importlib.resources import files
 from typing import Final
 
 from hwledger.errors import HwledgerError
 from hwledger.model.ggml_mixes import ggml_mix, is_ggml_mix
 from hwledger.model.number_types import number_type
 from hwledger.model.packings import named_packings
+from hwledger.shipped import shipped_text
 
 WEIGHTS: Final = "weights"
 KV_CACHE: Final = "kv_cache"
@@ -66,7 +66,7 @@ class Evidence:
 @cache
 def evidence() -> tuple[Evidence, ...]:
     """Return every published figure that ships, in the order of the table."""
-    text = files("hwledger.planner.solve").joinpath("data/quality.csv").read_text("utf-8")
+    text = shipped_text("hwledger.planner.solve", "data/quality.csv")
     return tuple(
         Evidence(
             kind=row["kind"], type=row["type"], metric=row["metric"], value=float(row["value"]),

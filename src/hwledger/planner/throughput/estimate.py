@@ -2,25 +2,23 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hwledger.device.node import Node, node_for
 from hwledger.errors import UsageError
 from hwledger.planner.fit import Verdict
 from hwledger.planner.memory import Basis
 from hwledger.planner.plan import Plan
-from hwledger.planner.throughput.calibration import Calibration
-from hwledger.planner.throughput.constants import assumed
 from hwledger.planner.throughput.figure import FIGURES, Throughput, Traffic, traffic_of
-from hwledger.planner.throughput.serving import estimate_serving, serves
-from hwledger.planner.throughput.single import estimate_single
+from hwledger.planner.throughput.measured import SINGLE, serves
 from hwledger.planner.throughput.traps import traps
 from hwledger.planner.throughput.unsupported import unsupported
 
+if TYPE_CHECKING:
+    from hwledger.planner.throughput.calibration import Calibration
+
 LEAST_MEASURED = 0.5
 """Share of the board power below which a power limit was never measured."""
-SINGLE = frozenset({"llama.cpp", "mlx"})
-"""Engines whose speed is that of single requests."""
 
 
 def estimate(
@@ -28,7 +26,7 @@ def estimate(
     traffic: Traffic | None = None,
     *,
     node: Node | None = None,
-    calibration: Calibration | None = None,
+    calibration: "Calibration | None" = None,
     power_share: float = 1.0,
 ) -> Throughput:
     """Return the speed of a plan; a figure that is not known is ``None`` and ``unknown`` says why.
@@ -59,6 +57,8 @@ def estimate(
         answer = calibration.corrected(answer, plan)
     doubts = tuple(_doubts(plan, wanted))
     if throttled := _throttled(plan, power_share):
+        from hwledger.planner.throughput.constants import assumed  # noqa: PLC0415 - start-up time
+
         answer, doubts = widened(answer, assumed("power_interval").value), (*doubts, throttled)
     if doubts:
         answer = weakened(answer, doubts)
@@ -113,7 +113,11 @@ def weakened(answer: Throughput, doubts: tuple[str, ...]) -> Throughput:
 
 def _estimated(plan: Plan, wanted: Traffic, node: Node, power_share: float) -> Throughput:
     if plan.engine in SINGLE:
+        from hwledger.planner.throughput.single import estimate_single  # noqa: PLC0415 - start-up time
+
         return estimate_single(plan, wanted, node, power_share, wanted.speculation)
     if serves(plan.engine):
+        from hwledger.planner.throughput.serving import estimate_serving  # noqa: PLC0415 - start-up time
+
         return estimate_serving(plan, wanted, node, power_share)
     return Throughput(traffic=wanted, unknown=(f"No figure of speed: {plan.engine} is not measured.",))

@@ -3,7 +3,6 @@
 import csv
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
-from importlib.resources import files
 from typing import Final
 
 from hwledger.device.node import Node
@@ -12,6 +11,7 @@ from hwledger.planner.engines.llama_cpp.settings import build_number
 from hwledger.planner.plan import Plan
 from hwledger.planner.throughput.setting import BACKENDS, weights_type
 from hwledger.planner.throughput.work import plan_work
+from hwledger.shipped import shipped_text
 
 Words = Mapping[str, object]
 FAST_CACHES: Final = frozenset({"f16", "q8_0", "q4_0"})
@@ -29,7 +29,7 @@ def traps(plan: Plan, node: Node) -> tuple[str, ...]:
 
 @cache
 def _rows() -> list[dict[str, str]]:
-    text = files("hwledger.planner.throughput").joinpath("data/traps.csv").read_text("utf-8")
+    text = shipped_text("hwledger.planner.throughput", "data/traps.csv")
     return list(csv.DictReader(text.splitlines()))
 
 

@@ -3,13 +3,13 @@
 import csv
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
-from importlib.resources import files
 from typing import Final
 
 from hwledger.device.spec import DeviceSpec
 from hwledger.model.mixers import Mixer, Rwkv
 from hwledger.planner.engines.versions import dotted
 from hwledger.planner.plan import Plan
+from hwledger.shipped import shipped_text
 
 Row = Mapping[str, str]
 Words = Mapping[str, object]
@@ -40,7 +40,7 @@ def _applies(version: str, row: Row) -> bool:
 
 @cache
 def _rows() -> list[dict[str, str]]:
-    text = files("hwledger.planner.throughput").joinpath("data/unsupported.csv").read_text("utf-8")
+    text = shipped_text("hwledger.planner.throughput", "data/unsupported.csv")
     return list(csv.DictReader(text.splitlines()))
 
 
