@@ -38,6 +38,24 @@ def _acts(char: str) -> bool:
     return char < " " or "\x7f" <= char <= "\x9f" or char in _DIRECTIONS
 
 
+STYLES = {"bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33}
+
+
+def styled(text: str, *styles: str) -> str:
+    """Return a text in styles of ``STYLES`` where a terminal shows them; empty styles change nothing."""
+    codes = [str(STYLES[style]) for style in styles if style]
+    return f"\x1b[{';'.join(codes)}m{text}\x1b[0m" if codes and text and _shows_styles() else text
+
+
+def _shows_styles() -> bool:
+    """Whether to style: on a terminal that can, or with ``FORCE_COLOR``; never with ``NO_COLOR``."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    return sys.stdout.isatty() and os.environ.get("TERM", "") not in {"dumb", "unknown"}
+
+
 def make_console() -> "Console":
     """Return a console that respects ``NO_COLOR``, pipes and ``COLUMNS``.
 

@@ -11,16 +11,10 @@ from hwledger.cli.values import Size
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from rich.console import Console
-    from rich.table import Table
-
     from hwledger.library.deployment import Deployment
     from hwledger.planner.plan import Plan
     from hwledger.planner.solve.holding import Held
     from hwledger.planner.throughput import Throughput
-    from hwledger.screens.holding import LimitRow
-    from hwledger.screens.plan import LayerRow, PlanScreen
-    from hwledger.screens.speed import SpeedBlock
 
 DOES_NOT_FIT = 3
 BAR = 12
@@ -170,10 +164,10 @@ def write_plan(
         more = {"cost": cost(made, fast, price) if fast else None, "limits": _limits(held)}
         write_json({**plan_document(made, fast), **more})
     else:
-        from hwledger.cli.output import make_console
+        from hwledger.cli.drawing import write_plan
         from hwledger.screens.plan import plan_screen
 
-        draw(make_console(), plan_screen(made, fast, held), layers=layers)
+        write_plan(plan_screen(made, fast, held), layers=layers)
     fits = made.fit is None or made.fit.verdict is not Verdict.DOES_NOT_FIT
     return fits and not any(one.miss for one in held)
 
@@ -268,131 +262,3 @@ def one_reference(words: tuple[str, ...], command_line: str | None = None) -> "s
     if not "".join(words).strip():
         raise UsageError("name a model: a file, a name, an address; or list known ones with: hwledger models")
     return " ".join(words)
-
-
-def draw(console: "Console", screen: "PlanScreen", *, layers: bool) -> None:
-    """Draw the plan screen."""
-    from rich.text import Text
-
-    colour = (
-        "bold"
-        if screen.good is None
-        else "bold red"
-        if not screen.good
-        else "bold yellow"
-        if screen.tight
-        else "bold green"
-    )
-    console.print(Text(screen.verdict, colour))
-    console.print(Text(screen.engine))
-    if screen.program:
-        console.print(Text(screen.program))
-    console.print(component_table(screen))
-    console.print(Text(screen.cache))
-    if screen.capacity:
-        console.print(Text(screen.capacity))
-    if screen.speed:
-        draw_speed(console, screen.speed)
-    draw_limits(console, screen.limits)
-    if screen.changes:
-        console.print(Text("\nWhat would make it fit:", "bold"))
-        for change in screen.changes:
-            console.print(Text(f"  • {change}"))
-    if layers:
-        console.print(layer_table(screen.layers, BLOCK if console.encoding.startswith("utf") else "#"))
-    if screen.not_modelled:
-        console.print(Text(f"Not modelled: {screen.not_modelled}", "dim"))
-    for warning in screen.warnings:
-        console.print(Text(f"Note: {warning}", "yellow"))
-    if screen.read:
-        console.print(Text(screen.read, "dim"))
-
-
-def draw_speed(console: "Console", block: "SpeedBlock") -> None:
-    """Draw the speed block."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    console.print()
-    if block.rows:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        for name, right in (("speed", False), ("", True), ("80 % interval", True), ("basis", False)):
-            table.add_column(name, justify="right" if right else "left")
-        table.add_column("bound by")
-        for row in block.rows:
-            table.add_row(row.name, row.value, row.interval, row.basis, row.limit)
-        console.print(Text(block.title))
-        console.print(table)
-    for note in block.notes:
-        console.print(Text(note, "yellow"))
-
-
-def draw_limits(console: "Console", rows: "Sequence[LimitRow]") -> None:
-    """Draw the limits and whether each is met; nothing where none is set."""
-    if not rows:
-        return
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    from hwledger.screens.holding import HEADS
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in HEADS:
-        table.add_column(name)
-    for row in rows:
-        colour = ("yellow" if row.open else "green") if row.good else "red"
-        table.add_row(*row.cells[:-1], f"[{colour}]{row.answer}[/]")
-    console.print(table)
-    for row in rows:
-        if row.why:
-            console.print(Text(row.why, "yellow"))
-
-
-def component_table(screen: "PlanScreen") -> "Table":
-    """Return the table of components, in GiB per place."""
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("GiB")
-    for place in screen.places:
-        table.add_column(place, justify="right")
-    table.add_column("basis")
-    for row in screen.rows:
-        if row.basis is None:
-            table.add_section()
-        cells = [f"{size / 2**30:,.3f}" if size else "" for size in row.sizes]
-        table.add_row(
-            row.name, *cells, row.basis.value if row.basis else "", style="bold" if row.basis is None else ""
-        )
-    return table
-
-
-def layer_table(rows: "tuple[LayerRow, ...]", mark: str = BLOCK) -> "Table":
-    """Return the per-layer table with a small bar of marks."""
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name, width in (("layer", 5), ("kind", 18), ("mixer", 14)):
-        table.add_column(name, min_width=width)
-    for name in ("parameters", "active", "weights MiB", "KV MiB", "state MiB"):
-        table.add_column(name, justify="right")
-    table.add_column("")
-    for row in rows:
-        layer = row.layer
-        table.add_row(
-            str(layer.index),
-            layer.kind,
-            layer.mixer,
-            f"{layer.parameters:,}",
-            f"{layer.active_parameters:,}",
-            *(
-                f"{size / 2**20:,.2f}" if size else ""
-                for size in (layer.weights_bytes, layer.kv_cache_bytes, layer.state_bytes)
-            ),
-            mark * max(1, round(row.share * BAR)),
-        )
-    return table

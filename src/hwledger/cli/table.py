@@ -4,9 +4,10 @@ Lists can have ten thousand rows, so lines are put together here and written at 
 """
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
+from hwledger.cli.output import styled
 from hwledger.library.paths import shown
 from hwledger.screens.layout import GAP, Row, cells, layout
 
@@ -16,16 +17,23 @@ if TYPE_CHECKING:
 LONGEST_RULE: Final = 120
 
 
-def write_table(columns: "Sequence[Column]", rows: Sequence[Row]) -> None:
-    """Write rows under their heads; nothing where there are none. What is left out is said below them."""
+def write_table(columns: "Sequence[Column]", rows: Sequence[Row], bold: Container[int] = ()) -> None:
+    """Write rows under their heads; nothing where there are none. What is left out is said below them.
+
+    Args:
+        columns: heads, and which of them go first where the terminal is narrow.
+        rows: texts.
+        bold: numbers of the rows that stand out.
+    """
     if not rows:
         return
     clean = [[shown(cell) for cell in row] for row in rows]
-    kept, widths = layout(columns, clean, _width())
+    kept, widths = layout(columns, clean, line_width())
     lines = [_line([columns[i].name for i in kept], widths, columns, kept)]
     lines.append("─" * min(sum(widths) + GAP * (len(widths) - 1), LONGEST_RULE))
-    for row in clean:
-        lines += _lines([row[i] for i in kept], widths, columns, kept)
+    for number, row in enumerate(clean):
+        drawn = _lines([row[i] for i in kept], widths, columns, kept)
+        lines += [styled(line, "bold") for line in drawn] if number in bold else drawn
     left_out = [
         column.name for i, column in enumerate(columns) if i not in kept and any(row[i] for row in clean)
     ]
@@ -38,7 +46,7 @@ def write_lines(lines: Iterable[str]) -> None:
     text = "".join(f"{line}\n" for line in lines)
     encoding = sys.stdout.encoding or "utf-8"
     if encoding.lower().replace("-", "") not in {"utf8", "utf8sig"}:
-        text = text.replace("─", "-").replace("×", "x")
+        text = text.replace("─", "-").replace("×", "x").replace("█", "#")
     sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
@@ -90,7 +98,7 @@ def _line(parts: Row, widths: Sequence[int], columns: "Sequence[Column]", kept: 
     return (" " * GAP).join(placed).rstrip()
 
 
-def _width() -> int | None:
+def line_width() -> int | None:
     """Return the cells of a line: ``COLUMNS`` or the terminal's; ``None`` in a pipe."""
     import os
     import shutil

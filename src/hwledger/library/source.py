@@ -9,7 +9,6 @@ from hwledger.errors import AmbiguousError, MissingError
 from hwledger.extensions import extensions
 from hwledger.library.access import Access
 from hwledger.library.adapter import base_of, on_base
-from hwledger.library.near import near_names
 from hwledger.library.pasted import tidied
 from hwledger.model.spec import ModelSpec
 
@@ -136,6 +135,8 @@ def _named(ref: str, asked: Sequence[Source], access: Access) -> tuple[list[Sour
 def _not_found(
     ref: str, wanted: str, named: Sequence[Source], asked: Sequence[Source], access: Access
 ) -> str:
+    from hwledger.library.near import near_names  # noqa: PLC0415 - start-up time
+
     near = near_names(wanted, named or asked)
     shown = ref if len(ref) <= LONGEST_SHOWN else f"{ref[:LONGEST_SHOWN]}…"
     hint = f"did you mean {', '.join(near)}?" if near else "list the known names with: hwledger models"

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass, replace
 
-from hwledger.planner.solve.corrections import own_runs
-from hwledger.planner.solve.limits import format_rate
 from hwledger.planner.throughput import Figure, Throughput, Traffic
 from hwledger.units import format_tokens
 
@@ -57,7 +55,7 @@ def speed_block(throughput: Throughput) -> SpeedBlock:
             rows.append(replace(row, basis=f"{row.basis}, own runs") if key in corrected else row)
     return SpeedBlock(
         title=_title(throughput.traffic), rows=tuple(rows),
-        notes=(*throughput.unknown, *own_runs(throughput), *throughput.warnings),
+        notes=(*throughput.unknown, *_own_runs(throughput), *throughput.warnings),
     )  # fmt: skip
 
 
@@ -65,6 +63,8 @@ def _title(traffic: Traffic) -> str:
     cached = f" after {format_tokens(traffic.cached_tokens)} in the cache" if traffic.cached_tokens else ""
     users = f", {traffic.concurrency} at once" if traffic.concurrency > 1 else ""
     if traffic.requests_per_second is not None:
+        from hwledger.planner.solve.limits import format_rate  # noqa: PLC0415 - start-up time
+
         users = f", {format_rate(traffic.requests_per_second)} arriving"
     prompt, answer = format_tokens(traffic.prompt_tokens), format_tokens(traffic.output_tokens)
     return f"Speed with a prompt of {prompt} tokens{cached} and an answer of {answer}{users}"
@@ -80,6 +80,14 @@ def _row(name: str, figure: Figure, limit: str, *, rate: bool) -> SpeedRow:
         name, f"{digits(scaled.value)} {unit}", f"{digits(scaled.low)} … {digits(scaled.high)}",
         figure.basis.value, limit,
     )  # fmt: skip
+
+
+def _own_runs(throughput: "Throughput") -> tuple[str, ...]:
+    if not throughput.corrected:
+        return ()
+    from hwledger.planner.solve.corrections import own_runs  # noqa: PLC0415 - start-up time
+
+    return own_runs(throughput)
 
 
 def digits(value: float) -> str:

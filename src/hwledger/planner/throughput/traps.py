@@ -7,7 +7,6 @@ from typing import Final
 
 from hwledger.device.node import Node
 from hwledger.device.spec import DeviceSpec
-from hwledger.planner.engines.llama_cpp.settings import build_number
 from hwledger.planner.plan import Plan
 from hwledger.planner.throughput.setting import BACKENDS, weights_type
 from hwledger.planner.throughput.work import plan_work
@@ -38,6 +37,8 @@ def _cache_kernel(plan: Plan, node: Node, number: float) -> Words | None:
     del node
     if plan.engine != "llama.cpp" or not _backends(plan) & {"CUDA", "ROCm"}:
         return None
+    from hwledger.planner.engines.llama_cpp.settings import build_number  # noqa: PLC0415 - start-up time
+
     kinds = set(plan.memory.kv_type.replace(" (K)", "").replace(" (V)", "").split(", "))
     fast = FAST_CACHES | ({"bf16"} if build_number(plan.request.version) >= number else set())
     return None if len(kinds) == 1 and kinds <= fast else {"types": plan.memory.kv_type, "number": number}
