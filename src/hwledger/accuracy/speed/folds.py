@@ -3,9 +3,10 @@
 import csv
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
+from math import ceil
 from typing import Final
 
 import numpy as np
@@ -13,7 +14,8 @@ import numpy as np
 from hwledger.accuracy.speed.cases import Case, measured, silicon
 from hwledger.accuracy.speed.fitting import Floats, Prior, Problem, fit, problem
 from hwledger.planner.throughput.decode import decode_terms
-from hwledger.planner.throughput.prefill import prefill_terms
+from hwledger.planner.throughput.pipeline import Stage, even_runs, launches, overlapped
+from hwledger.planner.throughput.prefill import piped, prefill_terms
 from hwledger.planner.throughput.regime import regime_of
 from hwledger.planner.throughput.terms import MICROSECOND, Term
 
@@ -103,7 +105,18 @@ def terms(quantity: str, case: Case) -> list[Term]:
     prompt = prefill_terms(
         case.work, silicon(case), case.setting, tokens=case.prompt, depth=case.depth, stages=case.devices
     )
-    return list(prompt or ())
+    overlap = _overlap(case)
+    return [replace(term, seconds=overlap * term.seconds) for term in prompt or ()]
+
+
+def _overlap(case: Case) -> float:
+    """Return how far alike devices overlap on a prompt; each stage takes the time of its layers."""
+    if not piped(case.setting, case.devices):
+        return 1.0
+    kernels = launches(case.work, case.setting) / case.work.layers
+    runs = even_runs(case.work.layers, case.devices)
+    stages = [Stage(float(layers), layers * kernels) for layers in runs]
+    return float(overlapped(stages, ceil(case.prompt / case.setting.micro_batch)))
 
 
 def device_key(case: Case) -> str:

@@ -9,8 +9,8 @@ from hwledger.errors import UsageError
 from hwledger.planner.fit import Verdict
 from hwledger.planner.memory import Basis
 from hwledger.planner.plan import Plan
+from hwledger.planner.throughput.assumptions import assumed
 from hwledger.planner.throughput.calibration import Calibration
-from hwledger.planner.throughput.constants import assumed
 from hwledger.planner.throughput.figure import FIGURES, Throughput, Traffic, traffic_of
 from hwledger.planner.throughput.serving import estimate_serving, serves
 from hwledger.planner.throughput.single import estimate_single

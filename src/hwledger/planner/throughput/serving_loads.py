@@ -5,7 +5,7 @@ from math import ceil, log, log2, sqrt
 from typing import Final
 
 from hwledger.device.spec import DeviceSpec
-from hwledger.planner.throughput.constants import assumed
+from hwledger.planner.throughput.assumptions import assumed
 from hwledger.planner.throughput.figure import Traffic
 from hwledger.planner.throughput.parallel import Parallel
 from hwledger.planner.throughput.work import Work

@@ -13,7 +13,8 @@ from hwledger.device.node import Node
 from hwledger.device.spec import DeviceSpec
 from hwledger.planner.memory import Basis
 from hwledger.planner.plan import Plan
-from hwledger.planner.throughput.constants import Assumed, Constants, assumed, bound_by, shipped_constants
+from hwledger.planner.throughput.assumptions import Assumed, assumed
+from hwledger.planner.throughput.constants import Constants, bound_by, shipped_constants
 from hwledger.planner.throughput.decode import decode_terms
 from hwledger.planner.throughput.figure import Figure, Throughput, Traffic
 from hwledger.planner.throughput.layout import Layout, layout_of
