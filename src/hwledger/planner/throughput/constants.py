@@ -53,7 +53,8 @@ def shipped_constants() -> Constants:
         values={row["constant"]: float(row["value"]) for row in fitted},
         rows={row["constant"]: int(row["rows"]) for row in fitted},
         ends={
-            row["regime"]: (float(row["log_low"]), float(row["log_high"])) for row in data_rows("intervals.csv")
+            row["regime"]: (float(row["log_low"]), float(row["log_high"]))
+            for row in data_rows("intervals.csv")
         },
     )
 
