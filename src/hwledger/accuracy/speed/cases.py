@@ -12,7 +12,14 @@ from hwledger.library.sources.catalogue import shipped_model
 from hwledger.model.ggml_mixes import BASES, ggml_mix, is_ggml_mix
 from hwledger.model.tensors import Part
 from hwledger.planner.engines.llama_cpp.settings import NEWEST
-from hwledger.planner.throughput.setting import BACKENDS, Setting, is_untuned, kernel_group, mlx_weights
+from hwledger.planner.throughput.setting import (
+    BACKENDS,
+    Setting,
+    is_unfused,
+    is_untuned,
+    kernel_group,
+    mlx_weights,
+)
 from hwledger.planner.throughput.silicon import Silicon, silicon_of
 from hwledger.planner.throughput.work import Work, work_of
 from hwledger.planner.weights import weigh
@@ -128,7 +135,7 @@ def _setting(row: Mapping[str, str], device: DeviceSpec) -> Setting:
     backend, build = row["backend"] or BACKENDS[device.vendor], int(row["build"] or NEWEST)
     return Setting(
         engine="llama.cpp", backend=backend, weights=weights,
-        untuned=is_untuned(build, device.vendor, backend, weights),
+        untuned=is_untuned(build, device.vendor, backend, weights), unfused=is_unfused(build),
         group=kernel_group(weights), flash=row["flash"] != "off", early=bool(row["early"]),
         wrapped=bool(row["wrapped"]), driver=row["driver"], micro_batch=int(row["micro_batch"]),
     )  # fmt: skip

@@ -66,7 +66,8 @@ def decode_terms(  # noqa: PLR0913 - what a step depends on
         ]
     if work.state_layers:
         count = work.state_layers * share.layers
-        terms.append(Term("states", count * MICROSECOND, effects_of("s", silicon, setting)))
+        unfused = present(("s.unfused", work.delta_share * float(setting.unfused)))
+        terms.append(Term("states", count * MICROSECOND, (*effects_of("s", silicon, setting), *unfused)))
     return tuple(terms)
 
 

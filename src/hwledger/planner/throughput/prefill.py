@@ -1,7 +1,7 @@
 """A prompt on one device, or on one of several that share the layers.
 
 ``t = matrix operations / (p F) + attention [+ expert operations / (p y F)]
-+ rounds (bytes / (r BW) + layers l)``; with several devices + handed-over activations / (j lane).
++ states / (w F) + rounds (bytes / (r BW) + layers l)``; with several devices + handed-over activations / (j lane).
 F is the rate of the general cores (fp32): over all cards that were measured, quantised kernels reach a
 multiple of it that varies less than their share of the int8 or fp16 rate on the sheet. Watts per FLOP/s
 matter: cards of one chip differ by their power limit. Without flash attention the scores pass through memory.
@@ -24,7 +24,7 @@ from hwledger.planner.throughput.terms import (
     on,
     present,
 )
-from hwledger.planner.throughput.work import Work
+from hwledger.planner.throughput.work import STATE_FLOPS, Work
 
 ROWS_PER_EXPERT: Final = 32.0
 TILE_ROWS: Final = 64.0
@@ -78,6 +78,9 @@ def prefill_terms(  # noqa: PLR0913 - what a prompt depends on
         flops = 2.0 * tokens * (work.active_parameters - work.layer_parameters) * share.experts
         routed = _expert_effects(work, silicon, setting, micro)
         terms.append(Term("expert matrices", flops / rate, (*effects, *routed, *pipe)))
+    if work.state_elements:
+        updates = tokens * STATE_FLOPS * work.state_elements * share.layers
+        terms.append(Term("states", updates / rate, (*_state_effects(work, silicon, setting), *pipe)))
     if stages > 1:
         carried = tokens * work.hidden_size * ACTIVATION_BYTES * (stages - 1) / stages
         terms.append(Term("hops", carried / silicon.lane, (("j", 1.0), *pipe)))
@@ -118,6 +121,15 @@ def _expert_effects(work: Work, silicon: Silicon, setting: Setting, tokens: floa
         ("y", 1.0),
         (f"y.on:{on(silicon, setting)}", 1.0),
         ("y.rows", log2(min(rows, TILE_ROWS) / ROWS_PER_EXPERT)),
+    )
+
+
+def _state_effects(work: Work, silicon: Silicon, setting: Setting) -> Effects:
+    """Return what scales the update of recurrent states, which goes token by token and waits for memory."""
+    return present(
+        ("w", 1.0),
+        (f"w.on:{on(silicon, setting)}", 1.0),
+        ("w.unfused", work.delta_share * float(setting.unfused)),
     )
 
 

@@ -36,6 +36,8 @@ class Setting:
         wrapped: run by a program around the engine (ollama).
         untuned: Vulkan on a device of AMD in a build from before its matrix kernels were fitted to the matrix
             units of these (llama.cpp pull 18749); types that no such unit multiplies were not concerned.
+        unfused: a build that updates the states of delta rules by dozens of small operations each, from before
+            there was a kernel for it (llama.cpp pull 19504).
         driver: of the device, where it is not the usual one (``AMDVLK``).
         micro_batch: tokens that are prefilled in one go.
     """
@@ -48,6 +50,7 @@ class Setting:
     early: bool = False
     wrapped: bool = False
     untuned: bool = False
+    unfused: bool = False
     driver: str = ""
     micro_batch: int = 512
 
@@ -56,6 +59,11 @@ def is_untuned(build: int, vendor: str, backend: str, weights: str) -> bool:
     """Return whether a build is from before Vulkan's matrix kernels were fitted to AMD's matrix units."""
     fitted = assumed("vulkan_kernels_fitted_build").value
     return (vendor, backend) == ("AMD", "Vulkan") and weights != "bf16" and build < fitted
+
+
+def is_unfused(build: int) -> bool:
+    """Return whether a build is from before delta rules had a kernel of their own."""
+    return build < assumed("delta_rule_fused_build").value
 
 
 def kernel_group(weights: str) -> str:
@@ -81,7 +89,7 @@ def setting_of(plan: Plan, device: DeviceSpec) -> Setting:
     build = build_number(plan.request.version)
     return Setting(
         engine=plan.engine, backend=str(backend), weights=weights, group=kernel_group(weights),
-        untuned=is_untuned(build, device.vendor, str(backend), weights),
+        untuned=is_untuned(build, device.vendor, str(backend), weights), unfused=is_unfused(build),
         flash=options.get("flash_attn") != "off", wrapped=plan.program == "ollama",
         micro_batch=_number(options.get("n_ubatch"), 512),
     )  # fmt: skip
