@@ -21,7 +21,7 @@ from hwledger.planner.throughput.host import Host
 from hwledger.planner.throughput.layout import Layout, layout_of
 from hwledger.planner.throughput.pipeline import Stage, larger, launches, overlapped
 from hwledger.planner.throughput.prefill import piped, prefill_terms
-from hwledger.planner.throughput.regime import regime_of
+from hwledger.planner.throughput.regime import group_of, hardware_of, situation_of
 from hwledger.planner.throughput.setting import BACKENDS, Setting, setting_of
 from hwledger.planner.throughput.silicon import Silicon, silicon_of
 from hwledger.planner.throughput.speculation import Speculation
@@ -177,19 +177,16 @@ class Single:
         )  # fmt: skip
 
     def _ends(self, quantity: str, depth: float) -> tuple[float, float, str]:
-        """Return the ends of measured over predicted speed, and where they are from."""
-        regime = regime_of(quantity, self.stages[0].silicon, self.work, devices=len(self.stages), depth=depth)
-        program = f"{quantity}, run by ollama or others"
-        if self.stages[0].setting.wrapped and program in self.constants.ends:
-            regime = program
-        low, high = self.constants.ends[regime]
+        """Return the ends of measured over predicted speed, and where they are from; of mixed devices all."""
+        wrapped, known = self.stages[0].setting.wrapped, self.constants.ends
+        situation = situation_of(self.work, devices=len(self.stages), depth=depth, wrapped=wrapped)
+        kinds = dict.fromkeys(hardware_of(chip.silicon) for chip in self.chips)
+        groups = [group_of(quantity, kind, situation) for kind in kinds]
         letter = FAMILY_CONSTANTS[quantity]
-        measured = all(f"{letter}:{one.silicon.family}" in self.constants.values for one in self.chips)
-        if not measured:
-            regime = f"{quantity}, family never measured"
-            other = self.constants.ends[regime]
-            low, high = min(low, other[0]), max(high, other[1])
-        return exp(low), exp(high), regime
+        if any(f"{letter}:{one.silicon.family}" not in self.constants.values for one in self.chips):
+            groups.insert(0, f"{quantity}, family never measured")
+        low, high = min(known[one][0] for one in groups), max(known[one][1] for one in groups)
+        return exp(low), exp(high), groups[0]
 
 
 def _multiplied(work: Work, chip: Chip, tokens: int) -> Sequence[Term]:
