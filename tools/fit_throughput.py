@@ -110,7 +110,7 @@ def intervals(parts: list[Fitted]) -> Iterable[list[object]]:
 
 
 def held_out(part: Fitted) -> Iterable[list[object]]:
-    """Yield each row's predictions, with intervals that nothing of the row's device, or model, had a part in."""
+    """Yield each row's predictions, with intervals that nothing of its device, or model, had a part in."""
     both = together([part.errors("device"), part.errors("model")])
     keys, others = {way: part.keys(way) for way in ("device", "model")}, part.rows.others
     known: dict[tuple[str, tuple[str, str]], tuple[float, float]] = {}

@@ -1,11 +1,12 @@
 """80 % intervals from the errors of predictions that never saw the row (split conformal).
 
-Errors are grouped by hardware and situation (``planner/throughput/regime.py``). Where many devices and models
-of a group were left out, its ends are the weighted 10 % and 90 % quantiles of log(measured / predicted) in its
-regime. Where few were, they are drawn to those of all errors, each over a scale that is a product of what the
-hardware and the situation bring, times the group's own scale (normalised conformal prediction: Papadopoulos et
-al. 2008, Lei et al. 2018): a group that was never measured has the ends of what it shares with others. A device
-with many rows counts as few; ends from few devices are wider, for rows of one device err together.
+Errors are grouped by hardware and situation (``planner/throughput/regime.py``). Where many devices and
+models of a group were left out, its ends are the weighted 10 % and 90 % quantiles of the log of measured over
+predicted in its regime. Where few were, they are drawn to those of all errors, each over a scale that is a
+product of what the hardware and the situation bring and of the group's own factor (normalised conformal
+prediction: Papadopoulos et al. 2008, Lei et al. 2018): a group that was never measured has the ends of what
+it shares with others. A device with many rows counts as few, and few devices have wider ends, for rows of one
+device err together.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hwledger.accuracy.speed.fitting import Floats
 
@@ -128,7 +128,7 @@ def _left_out(keys: Sequence[str]) -> int:
 
 def quantile(values: Floats, weights: Floats, share: float) -> float:
     """Return the value below which ``share`` of the weight lies, between neighbours linearly."""
-    order: NDArray[np.int64] = np.argsort(values)
+    order = np.argsort(values)
     ranked, mass = values[order], weights[order]
     centres = (np.cumsum(mass) - mass / 2) / mass.sum()
     return float(np.interp(share, centres, ranked))

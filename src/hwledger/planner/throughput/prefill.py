@@ -1,7 +1,7 @@
 """A prompt on one device, or on one of several that share the layers.
 
 ``t = matrix operations / (p F) + attention [+ expert operations / (p y F)]
-+ states / (w F) + rounds (bytes / (r BW) + layers l)``; with several devices + handed-over activations / (j lane).
++ states / (w F) + rounds (bytes / (r BW) + layers l)``; several devices add what they hand over / (j lane).
 F is the rate of the general cores (fp32): over all cards that were measured, quantised kernels reach a
 multiple of it that varies less than their share of the int8 or fp16 rate on the sheet. Watts per FLOP/s
 matter: cards of one chip differ by their power limit. Without flash attention the scores pass through memory.

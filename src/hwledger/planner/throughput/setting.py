@@ -36,8 +36,8 @@ class Setting:
         wrapped: run by a program around the engine (ollama).
         untuned: Vulkan on a device of AMD in a build from before its matrix kernels were fitted to the matrix
             units of these (llama.cpp pull 18749); types that no such unit multiplies were not concerned.
-        unfused: a build that updates the states of delta rules by dozens of small operations each, from before
-            there was a kernel for it (llama.cpp pull 19504).
+        unfused: a build that updates the states of delta rules by dozens of small operations each, for lack
+            of a kernel (llama.cpp pull 19504).
         driver: of the device, where it is not the usual one (``AMDVLK``).
         micro_batch: tokens that are prefilled in one go.
     """
