@@ -82,7 +82,7 @@ def prefill_terms(  # noqa: PLR0913 - what a prompt depends on
         updates = tokens * STATE_FLOPS * work.state_elements * share.layers
         terms.append(Term("states", updates / rate, (*_state_effects(work, silicon, setting), *pipe)))
     if stages > 1:
-        carried = tokens * work.hidden_size * ACTIVATION_BYTES * (stages - 1) / stages
+        carried = tokens * work.hidden_size * ACTIVATION_BYTES * (stages - 1) * share.layers
         terms.append(Term("hops", carried / silicon.lane, (("j", 1.0), *pipe)))
     return tuple(terms)
 

@@ -6,7 +6,7 @@ wider and the basis says ``assumed``.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import ceil, exp
 
 from hwledger.device.node import Node
@@ -25,7 +25,7 @@ from hwledger.planner.throughput.regime import group_of, hardware_of, situation_
 from hwledger.planner.throughput.setting import BACKENDS, Setting, setting_of
 from hwledger.planner.throughput.silicon import Silicon, silicon_of
 from hwledger.planner.throughput.speculation import Speculation
-from hwledger.planner.throughput.terms import MICROSECOND, Share, Term
+from hwledger.planner.throughput.terms import MICROSECOND, WHOLE, Share, Term
 from hwledger.planner.throughput.work import Work, cached_element_bytes, plan_work
 
 FAMILY_CONSTANTS = {"decode": "e.family", "prefill": "p.family"}
@@ -128,19 +128,22 @@ class Single:
         What is copied from the host is multiplied by the first device (llama.cpp b11434 ggml-backend.cpp
         ``ggml_backend_sched_backend_id_from_cur``: the first that takes it), which attends there, too.
         """
-        known: dict[Chip, dict[str, float]] = {}
+        whole: dict[tuple[int, Share], dict[str, float]] = {}
         found = []
         for number, stage in enumerate(self.stages):
-            own = replace(stage, share=stage.share + self.host.lent(self.traffic)) if number == 0 else stage
-            if own not in known:
+            share = stage.share + self.host.lent(self.traffic) if number == 0 else stage.share
+            even = share.layers == share.experts == share.cache
+            key = id(stage.silicon), WHOLE if even else share
+            if key not in whole:
                 terms = prefill_terms(
-                    self.work, own.silicon, own.setting, tokens=self.traffic.prompt_tokens,
-                    depth=self.traffic.cached_tokens, stages=len(self.stages), share=own.share,
+                    self.work, stage.silicon, stage.setting, tokens=self.traffic.prompt_tokens,
+                    depth=self.traffic.cached_tokens, stages=len(self.stages), share=key[1],
                 )  # fmt: skip
                 if terms is None:
                     return None
-                known[own] = self.constants.parts(terms)
-            found.append(known[own])
+                whole[key] = self.constants.parts(terms)
+            factor = share.layers if even else 1.0  # every term is linear in the share
+            found.append({name: factor * seconds for name, seconds in whole[key].items()})
         return found
 
     def _overlap(self, parts: list[dict[str, float]]) -> float:
@@ -207,14 +210,19 @@ def prepare(plan: Plan, traffic: Traffic, node: Node, power_share: float) -> Sin
         return "the weights are unknown: only metadata was read"
     constants = shipped_constants()
     stages: list[Chip] = []
+    known: dict[int, Chip] = {}
     for number, share in layout.devices:
         device = devices[number]
+        if id(device) in known:
+            stages.append(Chip(known[id(device)].silicon, known[id(device)].setting, share, 1))
+            continue
         silicon, setting = silicon_of(device, power_share), setting_of(plan, device)
         if silicon is None:
             return f"the memory bandwidth of {device.name} is not known"
         if f"e.on:{silicon.vendor} {setting.backend}" not in constants.values:
             return _unmeasured(plan, device, setting)
-        stages.append(Chip(silicon, setting, share, 1))
+        known[id(device)] = Chip(silicon, setting, share, 1)
+        stages.append(known[id(device)])
     work = plan_work(plan)
     host = Host(plan, work, layout, node, stages[0].setting.micro_batch)
     return Single(plan, traffic, work, layout, tuple(stages), _alike(stages), host, constants)
