@@ -283,7 +283,7 @@ def test_what_the_host_holds_is_copied_after_and_not_beside_the_arithmetic() -> 
 
 @pytest.mark.requirement("FR-SPEED-MODEL")
 def test_larger_micro_batches_copy_less_often() -> None:
-    """gpt-oss-20b, experts on the host: 203, 685 and 2,090 t/s were measured (llama.cpp pull 15346)."""
+    """gpt-oss-20b, experts on the host: 203, 685 and 2,090 t/s (llama.cpp pull 15346, card not named)."""
     found = []
     for size in (128, 512, 2048):
         options = {"cpu_moe": True, "n_ubatch": size}
