@@ -7,7 +7,8 @@ for each measurement what constants predict that never saw its device, or its mo
 
 import csv
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,8 @@ from hwledger.accuracy.speed.folds import (
     family_key,
     model_key,
 )
-from hwledger.accuracy.speed.intervals import Errors, ordered, together
+from hwledger.accuracy.speed.intervals import Errors, together
+from hwledger.planner.throughput.regime import HARDWARE, SITUATIONS, group_of
 
 PACKAGE = Path(__file__).parent.parent / "src/hwledger"
 SOURCE = "tools/fit_throughput.py on accuracy/data/speed.csv"
@@ -44,11 +46,14 @@ class Fitted:
             np.array(self.rows.others) if way == "model" else np.full(len(self.rows.cases), fill_value=True)
         )
         kept = np.flatnonzero(used)
-        regimes, keys = self.rows.regimes, self.keys(way)
+        groups, keys = self.rows.groups, self.keys(way)
+        tags = [frozenset(pair) for pair in zip(self.keys("device"), self.keys("model"), strict=True)]
         return Errors(
             logs=np.log(self.predictions[way] / self.rows.seconds)[kept],
-            regimes=[regimes[row] for row in kept],
+            hardware=[groups[row][0] for row in kept],
+            situations=[groups[row][1] for row in kept],
             keys=[keys[row] for row in kept],
+            tags=[tags[row] for row in kept],
             weights=self.rows.weights[kept] ** EVENNESS,
         )
 
@@ -88,38 +93,37 @@ def constants(parts: list[Fitted]) -> Iterable[list[object]]:
 def unseen(part: Fitted) -> tuple[float, float]:
     """Return the ends for families that were never measured."""
     errors = part.errors("family")
-    every = Errors(errors.logs, ["all"] * len(errors.logs), errors.keys, errors.weights)
-    return every.ends("all") or (-1.0, 1.0)
+    everything = ["any"] * len(errors.logs)
+    return replace(errors, hardware=everything, situations=everything).ends("any", "any")
 
 
 def intervals(parts: list[Fitted]) -> Iterable[list[object]]:
-    """Yield the log ends of every regime's interval."""
+    """Yield the log ends of every group's interval."""
     for part in parts:
-        errors = together([part.errors("device"), part.errors("model")])
-        wide = unseen(part)
-        ends = {name: errors.ends(name) or wide for name in sorted(set(errors.regimes))}
-        ends[f"{part.rows.quantity}, family never measured"] = wide
-        for name, (low, high) in ordered(ends).items():
-            rows = sum(one == name for one in part.rows.regimes)
-            yield [name, f"{low:.4f}", f"{high:.4f}", rows, SOURCE]
+        errors, groups = together([part.errors("device"), part.errors("model")]), part.rows.groups
+        for hardware, situation in product(HARDWARE, SITUATIONS):
+            low, high = errors.ends(hardware, situation)
+            name = group_of(part.rows.quantity, hardware, situation)
+            yield [name, f"{low:.4f}", f"{high:.4f}", groups.count((hardware, situation)), SOURCE]
+        low, high = unseen(part)
+        yield [f"{part.rows.quantity}, family never measured", f"{low:.4f}", f"{high:.4f}", 0, SOURCE]
 
 
 def held_out(part: Fitted) -> Iterable[list[object]]:
-    """Yield each row's predictions and their intervals, which the row's own key had no part in."""
+    """Yield each row's predictions, with intervals that nothing of its device, or model, had a part in."""
     both = together([part.errors("device"), part.errors("model")])
-    wide = unseen(part)
     keys, others = {way: part.keys(way) for way in ("device", "model")}, part.rows.others
-    for row, (case, regime) in enumerate(zip(part.rows.cases, part.rows.regimes, strict=True)):
+    known: dict[tuple[str, tuple[str, str]], tuple[float, float]] = {}
+    facts = zip(part.rows.cases, part.rows.regimes, part.rows.groups, strict=True)
+    for row, (case, regime, group) in enumerate(facts):
         rate = case.prompt if part.rows.quantity == "prefill" else 1.0
         figures: list[object] = []
         for way, key in keys.items():
-            low, high = both.ends(regime, but=key[row]) or wide
+            if (key[row], group) not in known:
+                known[key[row], group] = both.without(key[row]).ends(*group)
+            low, high = known[key[row], group]
             best = rate / part.predictions[way][row]
-            figures += [
-                f"{best:.5g}",
-                f"{best * np.exp(min(low, 0.0)):.5g}",
-                f"{best * np.exp(max(high, 0.0)):.5g}",
-            ]
+            figures += [f"{best:.5g}", f"{best * np.exp(low):.5g}", f"{best * np.exp(high):.5g}"]
         yield [part.rows.quantity, regime, case.name, *figures, "yes" if others[row] else ""]
 
 

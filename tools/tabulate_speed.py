@@ -16,11 +16,13 @@ from pathlib import Path
 TARGET = Path(__file__).parent.parent / "src/hwledger/accuracy/data/speed.csv"
 NAMES = Path(__file__).parent / "speed"
 HEADS = (
-    "engine", "backend", "device", "devices", "model", "weights", "file_gib", "flash", "early", "wrapped",
-    "micro_batch", "depth", "prompt", "prefill_tokens_per_second", "output", "decode_tokens_per_second",
-    "rows", "source", "left_out", "prefill_left_out",
+    "engine", "backend", "driver", "build", "device", "devices", "model", "weights", "file_gib", "flash",
+    "early", "wrapped", "micro_batch", "depth", "prompt", "prefill_tokens_per_second", "output",
+    "decode_tokens_per_second", "rows", "source", "left_out", "prefill_left_out",
 )  # fmt: skip
 COUNTS = {"single": "1", "dual": "2"}
+BUILD = re.compile(r"(?:^|\()(\d{4,5})(?:$|[)/])")  # "7423", "2f68ce7cf (6918)", "7941/7948"
+DRIVERS = {"vulkan_amdvlk": "AMDVLK"}  # where nothing is said it is Mesa's RADV; AMD gave AMDVLK up in 2025
 RATES = ("prefill_tokens_per_second", "decode_tokens_per_second")
 OLLAMA_DEPTH = 50
 EARLY_CHIP = re.compile(r"Apple M[123]\b")
@@ -56,6 +58,8 @@ def llama_cpp(folder: Path) -> Iterator[dict[str, str]]:
         made = {
             "engine": "llama.cpp",
             "backend": "" if wrapped else backend,
+            "driver": DRIVERS.get(build, ""),
+            "build": next(iter(BUILD.findall(row["build"])), ""),
             "device": devices[row["gpu"]]["catalogue"],
             "devices": COUNTS.get(row["n_gpu"], row["n_gpu"]),
             "model": model["catalogue"],
@@ -111,9 +115,9 @@ def mlx(folder: Path) -> Iterator[dict[str, str]]:
         if row["concurrency"] != "1":
             reason = "several requests at once"
         yield {
-            "engine": "mlx", "backend": "MLX", "device": device["catalogue"], "devices": "1",
-            "model": model["catalogue"], "weights": weights, "file_gib": "", "flash": "on", "early": "",
-            "wrapped": "" if engine == "mlx" else engine, "micro_batch": "2048", "depth": "0",
+            "engine": "mlx", "backend": "MLX", "driver": "", "build": "", "device": device["catalogue"],
+            "devices": "1", "model": model["catalogue"], "weights": weights, "file_gib": "", "flash": "on",
+            "early": "", "wrapped": "" if engine == "mlx" else engine, "micro_batch": "2048", "depth": "0",
             "prompt": row["prompt_tokens"] if row["prompt_tps"] else "",
             "prefill_tokens_per_second": row["prompt_tps"],
             "output": f"{float(row['gen_tokens'] or 256):.0f}", "decode_tokens_per_second": row["gen_tps"],

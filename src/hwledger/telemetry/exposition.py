@@ -8,10 +8,10 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 
+from hwledger.shipped import shipped_text
 from hwledger.telemetry.quantity import MEANINGS, Quantity, Unit
 from hwledger.telemetry.reading import Absent, Readings, Value, number_of
 from hwledger.telemetry.snapshot import DeviceSnapshot, EngineSnapshot, ModelSnapshot, Snapshot
@@ -37,7 +37,7 @@ class Name:
 @cache
 def names() -> Mapping[Quantity, Name]:
     """Return what each reading is called; texts are labels and have none."""
-    text = (files("hwledger.telemetry") / "data" / "metrics.toml").read_text("utf-8")
+    text = shipped_text("hwledger.telemetry", "data/metrics.toml")
     return {
         Quantity(quantity): Name(row["name"], row.get("labels", {}), row.get("otel", ""))
         for group in tomllib.loads(text).values()

@@ -5,9 +5,9 @@ import re
 import tomllib
 from collections.abc import Mapping
 from functools import cache
-from importlib.resources import files
 from typing import Final
 
+from hwledger.shipped import shipped_text
 from hwledger.telemetry.quantity import MEANINGS, Quantity, Unit
 from hwledger.telemetry.reading import Absent, Gauge, Reading, Reason
 
@@ -55,7 +55,7 @@ LIMITS: Final[Mapping[Quantity, tuple[float, float, bool]]] = {each: _limits(eac
 
 @cache
 def _words() -> tuple[tuple[str, bool, Reason, str], ...]:
-    text = (files("hwledger.telemetry") / "data" / "sentinels.toml").read_text("utf-8")
+    text = shipped_text("hwledger.telemetry", "data/sentinels.toml")
     return tuple(
         (word, whole, Reason(row["reason"]), word)
         for row in tomllib.loads(text)["word"]

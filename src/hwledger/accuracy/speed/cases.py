@@ -10,7 +10,15 @@ from hwledger.device.spec import DeviceSpec
 from hwledger.library.sources.catalogue import shipped_model
 from hwledger.model.ggml_mixes import BASES, ggml_mix, is_ggml_mix
 from hwledger.model.tensors import Part
-from hwledger.planner.throughput.setting import BACKENDS, Setting, kernel_group, mlx_weights
+from hwledger.planner.engines.llama_cpp.settings import NEWEST
+from hwledger.planner.throughput.setting import (
+    BACKENDS,
+    Setting,
+    is_unfused,
+    is_untuned,
+    kernel_group,
+    mlx_weights,
+)
 from hwledger.planner.throughput.silicon import Silicon, silicon_of
 from hwledger.planner.throughput.work import Work, work_of
 from hwledger.planner.weights import weigh
@@ -49,10 +57,11 @@ class Case:
         """The case in words."""
         count = f"{self.devices}x " if self.devices > 1 else ""
         flash = "" if self.setting.flash else ", no flash attention"
+        driver = f" ({self.setting.driver})" if self.setting.driver else ""
         early = ", mid-2024" if self.setting.early else ""
         return (
             f"{self.model} {self.weights} on {count}{self.device.name}, {self.setting.backend}"
-            f"{flash}{early}, {self.depth} + {self.prompt or self.output} tokens"
+            f"{driver}{flash}{early}, {self.depth} + {self.prompt or self.output} tokens"
         )
 
 
@@ -123,8 +132,10 @@ def _setting(row: Mapping[str, str], device: DeviceSpec) -> Setting:
             wrapped=bool(row["wrapped"]), micro_batch=2048,
         )  # fmt: skip
     weights = BASES[ggml_mix(row["weights"])] if is_ggml_mix(row["weights"]) else row["weights"].lower()
+    backend, build = row["backend"] or BACKENDS[device.vendor], int(row["build"] or NEWEST)
     return Setting(
-        engine="llama.cpp", backend=row["backend"] or BACKENDS[device.vendor], weights=weights,
+        engine="llama.cpp", backend=backend, weights=weights,
+        untuned=is_untuned(build, device.vendor, backend, weights), unfused=is_unfused(build),
         group=kernel_group(weights), flash=row["flash"] != "off", early=bool(row["early"]),
-        wrapped=bool(row["wrapped"]), micro_batch=int(row["micro_batch"]),
+        wrapped=bool(row["wrapped"]), driver=row["driver"], micro_batch=int(row["micro_batch"]),
     )  # fmt: skip

@@ -3,8 +3,9 @@
 import csv
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
+from math import ceil
 from typing import Final
 
 import numpy as np
@@ -12,8 +13,9 @@ import numpy as np
 from hwledger.accuracy.speed.cases import Case, measured, silicon
 from hwledger.accuracy.speed.fitting import Floats, Prior, Problem, fit, problem
 from hwledger.planner.throughput.decode import decode_terms
-from hwledger.planner.throughput.prefill import prefill_terms
-from hwledger.planner.throughput.regime import regime_of
+from hwledger.planner.throughput.pipeline import Stage, even_runs, launches, overlapped
+from hwledger.planner.throughput.prefill import piped, prefill_terms
+from hwledger.planner.throughput.regime import hardware_of, regime_of, situation_of
 from hwledger.planner.throughput.terms import MICROSECOND, Term
 from hwledger.shipped import shipped_text
 
@@ -41,14 +43,14 @@ class Evaluation:
     weights: Floats
 
     @property
+    def groups(self) -> list[tuple[str, str]]:
+        """Hardware and situation of each row."""
+        return [(hardware_of(silicon(case)), _situation(case)) for case in self.cases]
+
+    @property
     def regimes(self) -> list[str]:
-        """The regime of each row; programs around an engine are apart."""
-        return [
-            f"{self.quantity}, run by ollama or others"
-            if case.setting.wrapped
-            else regime_of(self.quantity, silicon(case), case.work, devices=case.devices, depth=case.depth)
-            for case in self.cases
-        ]
+        """The regime of each row."""
+        return [regime_of(self.quantity, *group) for group in self.groups]
 
     @property
     def others(self) -> list[bool]:
@@ -103,7 +105,23 @@ def terms(quantity: str, case: Case) -> list[Term]:
     prompt = prefill_terms(
         case.work, silicon(case), case.setting, tokens=case.prompt, depth=case.depth, stages=case.devices
     )
-    return list(prompt or ())
+    overlap = _overlap(case)
+    return [replace(term, seconds=overlap * term.seconds) for term in prompt or ()]
+
+
+def _overlap(case: Case) -> float:
+    """Return how far alike devices overlap on a prompt; each stage takes the time of its layers."""
+    if not piped(case.setting, case.devices):
+        return 1.0
+    kernels = launches(case.work, case.setting) / case.work.layers
+    runs = even_runs(case.work.layers, case.devices)
+    stages = [Stage(float(layers), layers * kernels) for layers in runs]
+    return float(overlapped(stages, ceil(case.prompt / case.setting.micro_batch)))
+
+
+def _situation(case: Case) -> str:
+    wrapped = case.setting.wrapped
+    return situation_of(case.work, devices=case.devices, depth=case.depth, wrapped=wrapped)
 
 
 def device_key(case: Case) -> str:

@@ -19,7 +19,7 @@ from hwledger.planner.solve.pace_serving import Servers
 from hwledger.planner.solve.pace_single import Singles
 from hwledger.planner.solve.question import Question
 from hwledger.planner.throughput import Traffic
-from hwledger.planner.throughput.layout import uses_host
+from hwledger.planner.throughput.layout import layout_of
 from hwledger.planner.throughput.measured import SINGLE, serves
 from hwledger.planner.throughput.unsupported import unsupported
 
@@ -51,7 +51,7 @@ class Paces:
         plans = _plans(self.question, block)
         traffic = self.question.traffic(plans[0])
         alike = all(device is block.sets[0][0] for device in block.sets[0])
-        if alike and plans[0].engine in SINGLE and not uses_host(plans[0]):
+        if alike and plans[0].engine in SINGLE and layout_of(plans[0]).host is None:
             self._singles.fill(block, plans, traffic, ttft, tpot)
         elif alike and serves(plans[0].engine) and _plain(plans[0], traffic):
             self._servers.fill(block, plans, traffic, ttft, tpot)
@@ -76,7 +76,7 @@ class Paces:
         return self._known[key]
 
     def _one_by_one(self, block: Block, ttft: Array, tpot: Array) -> None:
-        """Mixed devices, arrivals and engines without arrays: the estimator as it is."""
+        """Mixed devices, a part on the host, arrivals, engines without arrays: the estimator as it is."""
         question = self.question
         if question.estimator is None:
             return

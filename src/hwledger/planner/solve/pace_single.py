@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from math import ceil
 from typing import Any, Final
 
 import numpy as np
@@ -13,11 +14,13 @@ from hwledger.planner.solve.blocks import Block
 from hwledger.planner.throughput import Traffic, cached_element_bytes, work_of
 from hwledger.planner.throughput.constants import shipped_constants
 from hwledger.planner.throughput.decode import decode_terms
-from hwledger.planner.throughput.prefill import prefill_terms
+from hwledger.planner.throughput.layout import layout_of
+from hwledger.planner.throughput.pipeline import Stage, launches, overlapped
+from hwledger.planner.throughput.prefill import piped, prefill_terms
 from hwledger.planner.throughput.setting import Setting, setting_of
 from hwledger.planner.throughput.silicon import Silicon, silicon_of
-from hwledger.planner.throughput.single import Time, _first, _per_token  # the estimator's own sums
-from hwledger.planner.throughput.terms import MICROSECOND, Term
+from hwledger.planner.throughput.single import Time, between_tokens, first_token
+from hwledger.planner.throughput.terms import MICROSECOND, WHOLE, Share, Term
 from hwledger.planner.throughput.work import Work
 
 Array = NDArray[np.float64]
@@ -34,6 +37,7 @@ class _Many:
 
     def __init__(self, kinds: Sequence[Silicon]) -> None:
         self.bandwidth = np.array([[one.bandwidth] for one in kinds])
+        self.lane = np.array([[one.lane] for one in kinds])
         self.multiplying = np.array([[one.multiplying or np.nan] for one in kinds])
 
 
@@ -51,13 +55,14 @@ class Singles:
             return
         kinds, index = self._known(block)
         elements = np.array([cached_element_bytes(plan) for plan in plans]).T
+        shares = [share for _, share in layout_of(plans[0]).devices]
         for w, name in enumerate(block.weights):
             request = replace(plans[0].request, weights=name or block.request.weights)
             setting = setting_of(replace(plans[0], request=request), device)
             if not kinds or f"e.on:{device.vendor} {setting.backend}" not in shipped_constants().values:
                 continue
             work = work_of(request.spec, request.weights)
-            first, each = self._times(work, kinds, setting, traffic, elements, count)
+            first, each = self._times(work, kinds, setting, traffic, elements, shares)
             there = index >= 0
             ttft[there, w], tpot[there, w] = first[index[there]], each[index[there]]
 
@@ -80,10 +85,10 @@ class Singles:
         setting: Setting,
         traffic: Traffic,
         elements: Array,
-        count: int,
+        shares: Sequence[Share],
     ) -> tuple[Any, Any]:
         """TTFT and TPOT, shape (kinds, cache types)."""
-        users, depth = traffic.concurrency, traffic.mean_depth
+        users, depth, count = traffic.concurrency, traffic.mean_depth, len(shares)
 
         def step(silicon: Any, key: Any = 2.0, value: Any = 2.0) -> Sequence[Term]:
             return decode_terms(work, silicon, setting, depth=depth, cache_bytes=(key, value), batch=users)
@@ -91,17 +96,6 @@ class Singles:
         def more(silicon: Any) -> Sequence[Term]:
             terms = prefill_terms(work, silicon, setting, tokens=users - 1) or ()
             return [term for term in terms if term.name in MATRICES]
-
-        def prompt(silicon: Any, stages: int = 1) -> Sequence[Term]:
-            found = prefill_terms(
-                work,
-                silicon,
-                setting,
-                tokens=traffic.prompt_tokens,
-                depth=traffic.cached_tokens,
-                stages=stages,
-            )
-            return found or ()
 
         many: Any = _Many(kinds)
         same = (id(work), id(kinds), setting)
@@ -113,12 +107,38 @@ class Singles:
             seconds = seconds + shipped_constants().seconds(hops)
         if not traffic.prompt_tokens:
             return np.full_like(seconds, np.nan), seconds
-        asked = self._sum(
-            ("prompt", *same), kinds, prompt, _staged(kinds, prompt, prompt(many, count), count)
-        )
+        asked = self._prompt(work, kinds, setting, traffic, shares)
         alone = np.isnan(asked)  # no rate is known: prompts cannot be timed, steps can
         times = Time(seconds, seconds, seconds, {}, ""), Time(asked, asked, asked, {}, "")
-        return _first(*times, traffic).value, np.where(alone, seconds, _per_token(*times, traffic).value)
+        first, each = first_token(*times, traffic).value, between_tokens(*times, traffic).value
+        return first, np.where(alone, seconds, each)
+
+    def _prompt(
+        self,
+        work: Work,
+        kinds: tuple[Silicon, ...],
+        setting: Setting,
+        traffic: Traffic,
+        shares: Sequence[Share],
+    ) -> Any:
+        """The time of a prompt on devices with these shares, one kind each time; shape (kinds, 1)."""
+        many: Any = _Many(kinds)
+
+        def prompt(silicon: Any, share: Share = WHOLE) -> Sequence[Term]:
+            found = prefill_terms(
+                work, silicon, setting, tokens=traffic.prompt_tokens, depth=traffic.cached_tokens,
+                stages=len(shares), share=share,
+            )  # fmt: skip
+            return found or ()
+
+        key = ("prompt", len(shares), id(work), id(kinds), setting)
+        each = {share: self._sum(key, kinds, prompt, prompt(many, share)) for share in dict.fromkeys(shares)}
+        whole = sum(each[share] for share in shares)
+        if not piped(setting, len(shares)):
+            return whole
+        kernels = launches(work, setting)
+        stages = [Stage(each[share], share.layers * kernels) for share in shares]
+        return whole * overlapped(stages, ceil(traffic.prompt_tokens / setting.micro_batch))
 
     def _sum(
         self, key: tuple[object, ...], kinds: tuple[Silicon, ...], terms: Terms, sizes: Sequence[Term]
@@ -127,17 +147,6 @@ class Singles:
         if key not in self._multipliers:
             self._multipliers[key] = _scales(kinds, terms, len(sizes))
         return sum(term.seconds * scale for term, scale in zip(sizes, self._multipliers[key], strict=True))
-
-
-def _staged(
-    kinds: tuple[Silicon, ...], terms: Callable[..., Sequence[Term]], sizes: Sequence[Term], stages: int
-) -> Sequence[Term]:
-    """Sizes with the constants of several stages in them, which are the same for every kind."""
-    first = next((one for one in kinds if terms(one)), None)
-    if first is None or stages == 1:
-        return sizes
-    pairs = zip(terms(first, stages), terms(first), sizes, strict=True)
-    return [Term(size.name, size.seconds * (_scale(more) / _scale(one)), ()) for more, one, size in pairs]
 
 
 def _scale(term: Term) -> float:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from hwledger.planner.memory import Basis
 from hwledger.planner.plan import Plan
+from hwledger.planner.throughput.assumptions import assumed
 from hwledger.planner.throughput.figure import Figure, Throughput
 from hwledger.planner.throughput.layout import uses_host
 from hwledger.planner.throughput.silicon import silicon_of
@@ -31,12 +32,6 @@ SAME_FAMILY: Final = 0.5
 SAME_KIND: Final = 0.2
 OTHER_MODEL: Final = 0.85
 """How far errors go together on relatives, as held-out errors of the shipped measurements do."""
-OTHER_LOAD: Final = 0.4
-"""How far errors go together across numbers of users, and with and without host memory: an assumption."""
-FEW: Final = 32
-"""Requests at once up to which there are few: weights are read once for all, prompts seldom meet."""
-MOST_OFF: Final = 3.0
-"""Measured over predicted, either way, beyond which the run is of something else than it says."""
 MOST_POINTS: Final = 64
 
 
@@ -77,7 +72,7 @@ class Point:
     @property
     def plausible(self) -> bool:
         """Whether the two are close enough to be of the same thing."""
-        return abs(self.log) <= log(MOST_OFF)
+        return abs(self.log) <= log(assumed("most_off").value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +162,7 @@ def _target(plan: Plan, quantity: str, requests: float) -> Point | None:
 def _class_of(requests: float) -> str:
     if requests < 2:  # noqa: PLR2004 - one user, with the little that Little's law adds
         return "one"
-    return "few" if requests <= FEW else "many"
+    return "few" if requests <= assumed("few_requests").value else "many"
 
 
 def likeness(here: Point, there: Point) -> float:
@@ -180,8 +175,9 @@ def likeness(here: Point, there: Point) -> float:
         alike = SAME_FAMILY
     else:
         alike = SAME_KIND if here.kind == there.kind else 0.0
-    alike *= 1.0 if here.users == there.users else OTHER_LOAD
-    alike *= 1.0 if here.host == there.host else OTHER_LOAD
+    other = assumed("other_load").value
+    alike *= 1.0 if here.users == there.users else other
+    alike *= 1.0 if here.host == there.host else other
     return alike * (1.0 if here.model == there.model else OTHER_MODEL)
 
 

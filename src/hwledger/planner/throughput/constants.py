@@ -1,13 +1,12 @@
 """The fitted constants and intervals that ship, and what they make of terms."""
 
-import csv
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from math import exp
 
+from hwledger.planner.throughput.assumptions import data_rows
 from hwledger.planner.throughput.terms import Term
-from hwledger.shipped import shipped_text
 
 BOUND_BY = {
     "weights": "memory bandwidth", "experts": "memory bandwidth", "cache": "memory bandwidth",
@@ -49,37 +48,15 @@ class Constants:
 @cache
 def shipped_constants() -> Constants:
     """Return the constants that ship with the package."""
-    fitted = _rows("constants.csv")
+    fitted = data_rows("constants.csv")
     return Constants(
         values={row["constant"]: float(row["value"]) for row in fitted},
         rows={row["constant"]: int(row["rows"]) for row in fitted},
         ends={
-            row["regime"]: (float(row["log_low"]), float(row["log_high"])) for row in _rows("intervals.csv")
+            row["regime"]: (float(row["log_low"]), float(row["log_high"]))
+            for row in data_rows("intervals.csv")
         },
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Assumed:
-    """A figure that nobody measured for us: best, lowest and highest, and why."""
-
-    value: float
-    low: float
-    high: float
-    source: str
-
-
-@cache
-def assumed(name: str) -> Assumed:
-    """Return an assumption of ``data/assumed.csv``."""
-    row = next(row for row in _rows("assumed.csv") if row["name"] == name)
-    return Assumed(float(row["value"]), float(row["low"]), float(row["high"]), row["source"])
-
-
-@cache
-def _rows(name: str) -> list[dict[str, str]]:
-    text = shipped_text("hwledger.planner.throughput", f"data/{name}")
-    return list(csv.DictReader(text.splitlines()))
 
 
 def bound_by(parts: Mapping[str, float]) -> str:

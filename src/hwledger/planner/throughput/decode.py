@@ -66,7 +66,8 @@ def decode_terms(  # noqa: PLR0913 - what a step depends on
         ]
     if work.state_layers:
         count = work.state_layers * share.layers
-        terms.append(Term("states", count * MICROSECOND, effects_of("s", silicon, setting)))
+        unfused = present(("s.unfused", work.delta_share * float(setting.unfused)))
+        terms.append(Term("states", count * MICROSECOND, (*effects_of("s", silicon, setting), *unfused)))
     return tuple(terms)
 
 
@@ -85,6 +86,7 @@ def weights_effects(silicon: Silicon, setting: Setting) -> Effects:
         (f"e.type_on:{setting.weights} {where}", 1.0),
         (f"e.early:{silicon.vendor}", float(setting.early)),
         (f"e.wrapped:{silicon.vendor}", float(setting.wrapped)),
+        (f"e.driver:{setting.driver}", float(bool(setting.driver))),
     )
 
 
@@ -112,6 +114,7 @@ def cache_effects(work: Work, silicon: Silicon, setting: Setting) -> Effects:
         ("k.sharing", work.sharing),
         (f"k.sharing_on:{where}", work.sharing),
         (f"k.wide_on:{where}", log2(max(1.0, work.head_width / USUAL_WIDTH))),
+        (f"k.driver:{setting.driver}", float(bool(setting.driver))),
         ("k.plain", plain),
         (f"k.plain_on:{where}", plain),
         ("k.plain_sharing", plain * work.sharing),

@@ -9,6 +9,7 @@ from hwledger.errors import UsageError
 from hwledger.planner.fit import Verdict
 from hwledger.planner.memory import Basis
 from hwledger.planner.plan import Plan
+from hwledger.planner.throughput.assumptions import assumed
 from hwledger.planner.throughput.figure import FIGURES, Throughput, Traffic, traffic_of
 from hwledger.planner.throughput.measured import SINGLE, serves
 from hwledger.planner.throughput.traps import traps
@@ -57,8 +58,6 @@ def estimate(
         answer = calibration.corrected(answer, plan)
     doubts = tuple(_doubts(plan, wanted))
     if throttled := _throttled(plan, power_share):
-        from hwledger.planner.throughput.constants import assumed  # noqa: PLC0415 - start-up time
-
         answer, doubts = widened(answer, assumed("power_interval").value), (*doubts, throttled)
     if doubts:
         answer = weakened(answer, doubts)

@@ -16,11 +16,13 @@ class Layout:
         devices: share of each device that takes part, with its number in the plan.
         host: share of the host; ``None`` where it runs nothing.
         copied: large batches copy the host's weights to a device instead of multiplying there.
+        attended: the cache is where its layer is; else all of it is in host memory, and attended to there.
     """
 
     devices: tuple[tuple[int, Share], ...]
     host: Share | None = None
     copied: bool = True
+    attended: bool = True
 
 
 def layout_of(plan: Plan) -> Layout:
@@ -67,4 +69,4 @@ def _shared(
         if share.layers or share.experts or share.cache or share.head:
             found.append((number, share))
     host = next((share for number, share in found if number == HOST), None)
-    return Layout(tuple(one for one in found if one[0] != HOST), host, copied)
+    return Layout(tuple(one for one in found if one[0] != HOST), host, copied, cached)

@@ -1,7 +1,7 @@
 """A prompt on one device, or on one of several that share the layers.
 
 ``t = matrix operations / (p F) + attention [+ expert operations / (p y F)]
-+ rounds (bytes / (r BW) + layers l)``.
++ states / (w F) + rounds (bytes / (r BW) + layers l)``; several devices add what they hand over / (j lane).
 F is the rate of the general cores (fp32): over all cards that were measured, quantised kernels reach a
 multiple of it that varies less than their share of the int8 or fp16 rate on the sheet. Watts per FLOP/s
 matter: cards of one chip differ by their power limit. Without flash attention the scores pass through memory.
@@ -24,7 +24,7 @@ from hwledger.planner.throughput.terms import (
     on,
     present,
 )
-from hwledger.planner.throughput.work import Work
+from hwledger.planner.throughput.work import STATE_FLOPS, Work
 
 ROWS_PER_EXPERT: Final = 32.0
 TILE_ROWS: Final = 64.0
@@ -34,6 +34,8 @@ PIPELINED: Final = frozenset({"CUDA"})
 """Backends on which devices that share the layers work at once. On two Radeon AI PRO R9700 neither ROCm nor
 Vulkan prefills 2048 tokens faster than on one (llama.cpp b7423, kyuz0/amd-r9700-ai-toolboxes)."""
 CACHED_DEPTH: Final = 8192.0
+ACTIVATION_BYTES: Final = 4.0
+"""What stages hand over is fp32 (llama.cpp b11434 ``src/llama-graph.cpp``)."""
 SCORE_BYTES: Final = 16.0
 """One score in fp32: written, read and written by the softmax, read again for the values."""
 
@@ -56,33 +58,38 @@ def prefill_terms(  # noqa: PLR0913 - what a prompt depends on
         setting: how the engine runs.
         tokens: tokens of the prompt.
         depth: tokens in the cache before it.
-        stages: devices that share the layers; micro-batches of one batch overlap on them where the backend
-            has events to wait for, which takes (m + s - 1) / (m s) of the time of everything on one.
+        stages: devices that share the layers and hand activations over; the time is that of their turns one
+            after another (``pipeline.py`` says how far they overlap).
         share: the part of the model that is on this device.
     """
     rate = silicon.multiplying
     if rate is None:
         return None
-    rounds = ceil(max(1.0, tokens) / setting.micro_batch)
-    piped = stages > 1 and setting.backend in PIPELINED
-    overlap = _overlap(min(rounds, max(1, setting.batch // setting.micro_batch)), stages) if piped else 1.0
+    rounds, micro = ceil(max(1.0, tokens) / setting.micro_batch), min(tokens, setting.micro_batch)
     effects = matrix_effects(work, silicon, setting)
-    pipe = present(("q", float(piped)), ("q.stages", log2(stages) if piped else 0.0))
+    pipe = present(("q", float(piped(setting, stages))))
     dense = 2.0 * tokens * work.layer_parameters * share.layers
     terms = [
-        Term("matrices", overlap * dense / rate, (*effects, *pipe)),
-        _attention(work, silicon, setting, rate, (tokens, depth), overlap * share.cache, pipe),
-        *_rounds(work, silicon, setting, min(tokens, setting.micro_batch), overlap * rounds, share, pipe),
+        Term("matrices", dense / rate, (*effects, *pipe)),
+        _attention(work, silicon, setting, rate, (tokens, depth), share.cache, pipe),
+        *_rounds(work, silicon, setting, micro, rounds, share, pipe),
     ]
     if work.experts:
         flops = 2.0 * tokens * (work.active_parameters - work.layer_parameters) * share.experts
-        routed = _expert_effects(work, silicon, setting, min(tokens, setting.micro_batch))
-        terms.append(Term("expert matrices", overlap * flops / rate, (*effects, *routed, *pipe)))
+        routed = _expert_effects(work, silicon, setting, micro)
+        terms.append(Term("expert matrices", flops / rate, (*effects, *routed, *pipe)))
+    if work.state_elements:
+        updates = tokens * STATE_FLOPS * work.state_elements * share.layers
+        terms.append(Term("states", updates / rate, (*_state_effects(work, silicon, setting), *pipe)))
+    if stages > 1:
+        carried = tokens * work.hidden_size * ACTIVATION_BYTES * (stages - 1) * share.layers
+        terms.append(Term("hops", carried / silicon.lane, (("j", 1.0), *pipe)))
     return tuple(terms)
 
 
-def _overlap(rounds: int, stages: int) -> float:
-    return (rounds + stages - 1) / (rounds * stages)
+def piped(setting: Setting, stages: int) -> bool:
+    """Whether several devices work on a prompt at once."""
+    return stages > 1 and setting.backend in PIPELINED
 
 
 def matrix_effects(work: Work, silicon: Silicon, setting: Setting) -> Effects:
@@ -102,6 +109,8 @@ def matrix_effects(work: Work, silicon: Silicon, setting: Setting) -> Effects:
         (f"p.group:{setting.group}", 1.0),
         (f"p.group_on:{setting.group} {where}", 1.0),
         (f"p.type_on:{setting.weights} {where}", 1.0),
+        (f"p.untuned:{setting.group}", float(setting.untuned)),
+        (f"p.driver:{setting.driver}", float(bool(setting.driver))),
         (f"p.early:{setting.group} {silicon.vendor}", float(setting.early)),
     )
 
@@ -112,6 +121,15 @@ def _expert_effects(work: Work, silicon: Silicon, setting: Setting, tokens: floa
         ("y", 1.0),
         (f"y.on:{on(silicon, setting)}", 1.0),
         ("y.rows", log2(min(rows, TILE_ROWS) / ROWS_PER_EXPERT)),
+    )
+
+
+def _state_effects(work: Work, silicon: Silicon, setting: Setting) -> Effects:
+    """Return what scales the update of recurrent states, which goes token by token and waits for memory."""
+    return present(
+        ("w", 1.0),
+        (f"w.on:{on(silicon, setting)}", 1.0),
+        ("w.unfused", work.delta_share * float(setting.unfused)),
     )
 
 
@@ -129,6 +147,7 @@ def attention_effects(work: Work, silicon: Silicon, setting: Setting, depth: flo
         (f"a.family:{silicon.family}", 1.0),
         ("a.narrow", log2(max(1.0, 1 / width))),
         ("a.wide", log2(max(1.0, width))),
+        (f"a.driver:{setting.driver}", float(bool(setting.driver))),
         ("a.depth", beyond),
         (f"a.depth_on:{where}", beyond),
     )

@@ -11,7 +11,9 @@ from hwledger.model.ggml_mixes import BASES, ggml_mix, is_ggml_mix
 from hwledger.model.packings import named_packings
 from hwledger.model.spec import ModelSpec
 from hwledger.model.tensors import Part
+from hwledger.planner.engines.llama_cpp.settings import build_number
 from hwledger.planner.plan import Plan
+from hwledger.planner.throughput.assumptions import assumed
 from hwledger.planner.throughput.work import LOOKED_UP
 
 BACKENDS: Final = {"NVIDIA": "CUDA", "AMD": "ROCm", "Apple": "Metal", "Intel": "Vulkan"}
@@ -32,8 +34,12 @@ class Setting:
         flash: flash attention is on.
         early: a build from before llama.cpp multiplied quantised batches itself (mid-2024).
         wrapped: run by a program around the engine (ollama).
+        untuned: Vulkan on a device of AMD in a build from before its matrix kernels were fitted to the matrix
+            units of these (llama.cpp pull 18749); types that no such unit multiplies were not concerned.
+        unfused: a build that updates the states of delta rules by dozens of small operations each, for lack
+            of a kernel (llama.cpp pull 19504).
+        driver: of the device, where it is not the usual one (``AMDVLK``).
         micro_batch: tokens that are prefilled in one go.
-        batch: tokens that are handed to several devices together.
     """
 
     engine: str
@@ -43,8 +49,21 @@ class Setting:
     flash: bool = True
     early: bool = False
     wrapped: bool = False
+    untuned: bool = False
+    unfused: bool = False
+    driver: str = ""
     micro_batch: int = 512
-    batch: int = 2048
+
+
+def is_untuned(build: int, vendor: str, backend: str, weights: str) -> bool:
+    """Return whether a build is from before Vulkan's matrix kernels were fitted to AMD's matrix units."""
+    fitted = assumed("vulkan_kernels_fitted_build").value
+    return (vendor, backend) == ("AMD", "Vulkan") and weights != "bf16" and build < fitted
+
+
+def is_unfused(build: int) -> bool:
+    """Return whether a build is from before delta rules had a kernel of their own."""
+    return build < assumed("delta_rule_fused_build").value
 
 
 def kernel_group(weights: str) -> str:
@@ -67,10 +86,12 @@ def setting_of(plan: Plan, device: DeviceSpec) -> Setting:
     options = plan.memory.options
     backend = options.get("backend") or BACKENDS.get(device.vendor, "CPU")
     weights = weights_type(plan.spec, plan.request.weights)
+    build = build_number(plan.request.version)
     return Setting(
         engine=plan.engine, backend=str(backend), weights=weights, group=kernel_group(weights),
+        untuned=is_untuned(build, device.vendor, str(backend), weights), unfused=is_unfused(build),
         flash=options.get("flash_attn") != "off", wrapped=plan.program == "ollama",
-        micro_batch=_number(options.get("n_ubatch"), 512), batch=_number(options.get("n_batch"), 2048),
+        micro_batch=_number(options.get("n_ubatch"), 512),
     )  # fmt: skip
 
 
@@ -78,7 +99,7 @@ def _mlx(plan: Plan) -> Setting:
     weights = weights_type(plan.spec, plan.request.weights)
     return Setting(
         engine=plan.engine, backend="MLX", weights=mlx_weights(weights), group=kernel_group(weights),
-        micro_batch=2048, batch=2048,
+        micro_batch=2048,
     )  # fmt: skip
 
 

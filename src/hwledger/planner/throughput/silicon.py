@@ -8,6 +8,7 @@ from math import log2
 from typing import Final
 
 from hwledger.device.spec import DeviceSpec
+from hwledger.planner.throughput.assumptions import assumed
 
 TENSOR: Final = 3.0
 """Tensor cores multiply fp16 at more than this many times the rate of the general cores."""
@@ -31,6 +32,7 @@ class Silicon:
         power: log2 of watts per peak TFLOP/s of fp32; 0 where not known.
         scalar: the chip multiplies neither int8 nor fp16 faster than fp32 (GPUs of before 2016, Tesla P100).
         rates: dense FLOP/s per number type.
+        lane: bytes per second to another device by its slot, per direction; assumed where not known.
     """
 
     vendor: str
@@ -42,6 +44,7 @@ class Silicon:
     power: float
     scalar: bool
     rates: tuple[tuple[str, float], ...]
+    lane: float
 
     def rate(self, wanted: Sequence[str]) -> float | None:
         """Return the first known rate of ``wanted``; ``None`` where there is none."""
@@ -90,6 +93,7 @@ def silicon_of(device: DeviceSpec, power_share: float = 1.0) -> Silicon | None:
         power=log2(watts / (fp32 / 1e12)) if watts and fp32 else 0.0,
         scalar=device.vendor == "NVIDIA" and _is_scalar(rates),
         rates=tuple(rates.items()),
+        lane=float(device.pcie_bytes_per_second or assumed("lane_bytes_per_second").value),
     )
 
 

@@ -13,21 +13,22 @@ from hwledger.device.node import Node
 from hwledger.device.spec import DeviceSpec
 from hwledger.planner.memory import Basis
 from hwledger.planner.plan import Plan
-from hwledger.planner.throughput.constants import Assumed, Constants, assumed, bound_by, shipped_constants
+from hwledger.planner.throughput.assumptions import Assumed, assumed
+from hwledger.planner.throughput.constants import Constants, bound_by, shipped_constants
 from hwledger.planner.throughput.decode import decode_terms
 from hwledger.planner.throughput.figure import Figure, Throughput, Traffic
+from hwledger.planner.throughput.host import Host
 from hwledger.planner.throughput.layout import Layout, layout_of
-from hwledger.planner.throughput.prefill import prefill_terms
-from hwledger.planner.throughput.regime import regime_of
+from hwledger.planner.throughput.pipeline import Stage, larger, launches, overlapped
+from hwledger.planner.throughput.prefill import piped, prefill_terms
+from hwledger.planner.throughput.regime import group_of, hardware_of, situation_of
 from hwledger.planner.throughput.setting import BACKENDS, Setting, setting_of
 from hwledger.planner.throughput.silicon import Silicon, silicon_of
 from hwledger.planner.throughput.speculation import Speculation
-from hwledger.planner.throughput.terms import MICROSECOND, Share, Term
+from hwledger.planner.throughput.terms import MICROSECOND, WHOLE, Share, Term
 from hwledger.planner.throughput.work import Work, cached_element_bytes, plan_work
 
 FAMILY_CONSTANTS = {"decode": "e.family", "prefill": "p.family"}
-FEWEST_COPIED = 32
-"""Shorter prompts are multiplied where the weights are (llama.cpp b11434 ``op_offload_min_batch_size``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +65,9 @@ class Single:
         plan, traffic: what is asked.
         work: what the model takes.
         layout: which device runs what.
-        chips: what takes part: alike devices together, with their number and the sum of their shares.
-        node: the host and the slots.
+        stages: the devices that share the layers, in order.
+        chips: the same with alike devices together, with their number and the sum of their shares.
+        host: what the host does.
         constants: the fitted constants.
     """
 
@@ -73,14 +75,10 @@ class Single:
     traffic: Traffic
     work: Work
     layout: Layout
+    stages: tuple[Chip, ...]
     chips: tuple[Chip, ...]
-    node: Node
+    host: Host
     constants: Constants
-
-    @property
-    def stages(self) -> int:
-        """Devices that share the layers."""
-        return sum(chip.count for chip in self.chips)
 
     def decode(self, batch: int, tokens: int = 1) -> Time:
         """Return the time of one step of ``batch`` requests; each has one token made or several verified."""
@@ -94,10 +92,10 @@ class Single:
             )  # fmt: skip
             if batch * tokens > 1:
                 terms += _multiplied(self.work, chip, batch * tokens - 1)
-        if self.stages > 1:
-            terms.append(Term("hops", (self.stages - 1) * MICROSECOND, (("h", 1.0),)))
+        if len(self.stages) > 1:
+            terms.append(Term("hops", (len(self.stages) - 1) * MICROSECOND, (("h", 1.0),)))
         parts = self.constants.parts(terms)
-        host = self._host_decode(batch, batch * tokens, depth, element)
+        host = self.host.decode(batch, batch * tokens, depth)
         before = self.traffic.cached_tokens + self.traffic.prompt_tokens
         return self._time("decode", parts, host, depth=before, wide=batch * tokens > 1)
 
@@ -112,61 +110,57 @@ class Single:
 
     def prefill(self) -> Time | str:
         """Return the time of one prompt, or why it is not known."""
-        parts: dict[str, float] = {}
-        stages = self.stages
-        for chip in self.chips:
-            terms = prefill_terms(
-                self.work, chip.silicon, chip.setting, tokens=self.traffic.prompt_tokens,
-                depth=self.traffic.cached_tokens, stages=stages,
-            )  # fmt: skip
-            if terms is None:
-                return "the device's rate of arithmetic is not known, so prompts cannot be timed"
-            for name, seconds in self.constants.parts(terms).items():
-                parts[name] = parts.get(name, 0.0) + seconds * chip.count / stages
-        if self.layout.host is None:
-            return self._time("prefill", parts, None, depth=self.traffic.cached_tokens, wide=False)
-        host = self._host_prefill(self.layout.host)
+        host = self.host.prefill(self.traffic)
         if isinstance(host, str):
             return host
-        return self._time("prefill", parts, host, depth=self.traffic.cached_tokens, wide=False)
+        parts = self._stage_parts()
+        if parts is None:
+            return "the device's rate of arithmetic is not known, so prompts cannot be timed"
+        overlap, total = self._overlap(parts), dict[str, float]()
+        for own in parts:
+            for name, seconds in own.items():
+                total[name] = total.get(name, 0.0) + overlap * seconds
+        return self._time("prefill", total, host, depth=self.traffic.cached_tokens, wide=False)
 
-    def _host_decode(
-        self, batch: int, tokens: int, depth: float, element: tuple[float, float]
-    ) -> Assumed | None:
-        """Return the seconds that the host takes for its share of a step."""
-        share = self.layout.host
-        if share is None:
-            return None
-        work = self.work
-        size = work.layer_bytes * share.layers + work.head_bytes * share.head
-        size += work.expert_bytes(tokens) * share.experts
-        size += batch * (work.cache_bytes(depth, *element) + work.state_traffic_bytes()) * share.cache
-        layers = work.layers * max(share.layers, share.experts, share.cache)
-        return _over(size, self._host_bandwidth(), assumed("host_bandwidth_share"), layers)
+    def _stage_parts(self) -> list[dict[str, float]] | None:
+        """Return the seconds of each stage's turns at the prompt by name; ``None``: a rate is not known.
 
-    def _host_bandwidth(self) -> Assumed:
-        known = self.node.host_bandwidth_bytes_per_second
-        if known is None:
-            return assumed("host_bandwidth_bytes_per_second")
-        return Assumed(known, known, known, self.node.source)
+        What is copied from the host is multiplied by the first device (llama.cpp b11434 ggml-backend.cpp
+        ``ggml_backend_sched_backend_id_from_cur``: the first that takes it), which attends there, too.
+        """
+        whole: dict[tuple[int, Share], dict[str, float]] = {}
+        found = []
+        for number, stage in enumerate(self.stages):
+            share = stage.share + self.host.lent(self.traffic) if number == 0 else stage.share
+            even = share.layers == share.experts == share.cache
+            key = id(stage.silicon), WHOLE if even else share
+            if key not in whole:
+                terms = prefill_terms(
+                    self.work, stage.silicon, stage.setting, tokens=self.traffic.prompt_tokens,
+                    depth=self.traffic.cached_tokens, stages=len(self.stages), share=key[1],
+                )  # fmt: skip
+                if terms is None:
+                    return None
+                whole[key] = self.constants.parts(terms)
+            factor = share.layers if even else 1.0  # every term is linear in the share
+            found.append({name: factor * seconds for name, seconds in whole[key].items()})
+        return found
 
-    def _host_prefill(self, share: Share) -> Assumed | str:
-        """Return the seconds that copying the host's weights to a device takes, once per micro-batch."""
-        tokens, setting = self.traffic.prompt_tokens, self.chips[0].setting
-        lane = self.node.pcie_bytes_per_second
-        lane = lane or next(
-            (d.pcie_bytes_per_second for d in self.plan.request.devices if d.pcie_bytes_per_second), None
-        )
-        if not self.layout.copied or tokens < FEWEST_COPIED:
-            return "prompts are multiplied by the host's processor, whose rate is not measured"
-        if lane is None:
-            return (
-                "weights are copied from host memory for every batch, and the slot's bandwidth is not known"
-            )
-        rounds = ceil(tokens / setting.micro_batch)
-        size = self.work.layer_bytes * share.layers + self.work.head_bytes * share.head
-        size += self.work.expert_bytes(min(tokens, setting.micro_batch)) * share.experts
-        return _over(rounds * size, Assumed(lane, lane, lane, ""), assumed("pcie_share"), 0.0)
+    def _overlap(self, parts: list[dict[str, float]]) -> float:
+        """Return the time of a prompt over that of all turns one after another; 1 with a part on the host.
+
+        llama.cpp b11434 ``src/llama-context.cpp`` wants all layers and their caches on devices for it.
+        """
+        together = all(piped(stage.setting, len(self.stages)) for stage in self.stages)
+        if not together or self.layout.host is not None:
+            return 1.0
+        setting = self.stages[0].setting
+        kernels = launches(self.work, setting)
+        stages = [
+            Stage(sum(own.values()), stage.share.layers * kernels)
+            for own, stage in zip(parts, self.stages, strict=True)
+        ]
+        return float(overlapped(stages, ceil(self.traffic.prompt_tokens / setting.micro_batch)))
 
     def _time(
         self, quantity: str, parts: dict[str, float], host: Assumed | None, *, depth: float, wide: bool
@@ -186,36 +180,22 @@ class Single:
         )  # fmt: skip
 
     def _ends(self, quantity: str, depth: float) -> tuple[float, float, str]:
-        """Return the ends of measured over predicted speed, and where they are from."""
-        regime = regime_of(quantity, self.chips[0].silicon, self.work, devices=self.stages, depth=depth)
-        program = f"{quantity}, run by ollama or others"
-        if self.chips[0].setting.wrapped and program in self.constants.ends:
-            regime = program
-        low, high = self.constants.ends[regime]
+        """Return the ends of measured over predicted speed, and where they are from; of mixed devices all."""
+        wrapped, known = self.stages[0].setting.wrapped, self.constants.ends
+        situation = situation_of(self.work, devices=len(self.stages), depth=depth, wrapped=wrapped)
+        kinds = dict.fromkeys(hardware_of(chip.silicon) for chip in self.chips)
+        groups = [group_of(quantity, kind, situation) for kind in kinds]
         letter = FAMILY_CONSTANTS[quantity]
-        measured = all(f"{letter}:{one.silicon.family}" in self.constants.values for one in self.chips)
-        if not measured:
-            regime = f"{quantity}, family never measured"
-            other = self.constants.ends[regime]
-            low, high = min(low, other[0]), max(high, other[1])
-        return exp(low), exp(high), regime
+        if any(f"{letter}:{one.silicon.family}" not in self.constants.values for one in self.chips):
+            groups.insert(0, f"{quantity}, family never measured")
+        low, high = min(known[one][0] for one in groups), max(known[one][1] for one in groups)
+        return exp(low), exp(high), groups[0]
 
 
 def _multiplied(work: Work, chip: Chip, tokens: int) -> Sequence[Term]:
     """Return the arithmetic of further requests in a step, at the rate of prompts."""
     terms = prefill_terms(work, chip.silicon, chip.setting, tokens=tokens, share=chip.share) or ()
     return [term for term in terms if term.name in {"matrices", "expert matrices"}]
-
-
-def _over(size: float, bandwidth: Assumed, share: Assumed, layers: float) -> Assumed:
-    """Return the seconds that ``size`` bytes take, and ``layers`` layers beside."""
-    each = assumed("host_layer_microseconds")
-    return Assumed(
-        size / (bandwidth.value * share.value) + layers * each.value * MICROSECOND,
-        size / (bandwidth.high * share.high) + layers * each.low * MICROSECOND,
-        size / (bandwidth.low * share.low) + layers * each.high * MICROSECOND,
-        bandwidth.source or share.source,
-    )
 
 
 def prepare(plan: Plan, traffic: Traffic, node: Node, power_share: float) -> Single | str:
@@ -229,18 +209,33 @@ def prepare(plan: Plan, traffic: Traffic, node: Node, power_share: float) -> Sin
     if not (plan.spec.tensors or plan.spec.stored_tensors):
         return "the weights are unknown: only metadata was read"
     constants = shipped_constants()
-    chips: dict[tuple[Silicon, Setting], Chip] = {}
+    stages: list[Chip] = []
+    known: dict[int, Chip] = {}
     for number, share in layout.devices:
         device = devices[number]
+        if id(device) in known:
+            stages.append(Chip(known[id(device)].silicon, known[id(device)].setting, share, 1))
+            continue
         silicon, setting = silicon_of(device, power_share), setting_of(plan, device)
         if silicon is None:
             return f"the memory bandwidth of {device.name} is not known"
         if f"e.on:{silicon.vendor} {setting.backend}" not in constants.values:
             return _unmeasured(plan, device, setting)
-        known = chips.get((silicon, setting))
-        whole, count = (known.share + share, known.count + 1) if known else (share, 1)
-        chips[silicon, setting] = Chip(silicon, setting, whole, count)
-    return Single(plan, traffic, plan_work(plan), layout, tuple(chips.values()), node, constants)
+        known[id(device)] = Chip(silicon, setting, share, 1)
+        stages.append(known[id(device)])
+    work = plan_work(plan)
+    host = Host(plan, work, layout, node, stages[0].setting.micro_batch)
+    return Single(plan, traffic, work, layout, tuple(stages), _alike(stages), host, constants)
+
+
+def _alike(stages: Sequence[Chip]) -> tuple[Chip, ...]:
+    """Return alike devices together, with their number and the sum of their shares."""
+    chips: dict[tuple[Silicon, Setting], Chip] = {}
+    for one in stages:
+        key = one.silicon, one.setting
+        known = chips.get(key)
+        chips[key] = Chip(*key, known.share + one.share, known.count + 1) if known else one
+    return tuple(chips.values())
 
 
 def _unmeasured(plan: Plan, device: DeviceSpec, setting: Setting) -> str:
@@ -281,13 +276,13 @@ def _answer(single: Single, speculation: Speculation | None) -> Throughput:
             unknown=(f"No figure of prefill and of time to the first token: {prompt}.",),
         )  # fmt: skip
     limits.insert(0, ("prefill_tokens_per_second", bound_by(prompt.parts)))
-    each = _figure(_per_token(step, prompt, traffic), basis)
+    each = _figure(between_tokens(step, prompt, traffic), basis)
     return Throughput(
         traffic=traffic,
         prefill_tokens_per_second=_figure(prompt, basis).inverse().scaled(traffic.prompt_tokens),
         decode_tokens_per_second=each.inverse(),
         aggregate_tokens_per_second=each.inverse().scaled(users),
-        ttft_seconds=_figure(_first(step, prompt, traffic), basis),
+        ttft_seconds=_figure(first_token(step, prompt, traffic), basis),
         tpot_seconds=each,
         limits=tuple(limits),
     )
@@ -298,13 +293,13 @@ def _figure(time: Time, basis: Basis) -> Figure:
     return Figure(time.value, time.low, time.high, basis, source)
 
 
-def _per_token(step: Time, prompt: Time, traffic: Traffic) -> Time:
+def between_tokens(step: Time, prompt: Time, traffic: Traffic) -> Time:
     """Return the time between two tokens: a step, and the others' prompts that come between."""
     between = (traffic.concurrency - 1) / traffic.output_tokens
     return _sum(step, prompt, between)
 
 
-def _first(step: Time, prompt: Time, traffic: Traffic) -> Time:
+def first_token(step: Time, prompt: Time, traffic: Traffic) -> Time:
     """Return the time to the first token: the prompt, and what is left of another's prompt.
 
     The first token is sampled from what the prompt's last token gives, so no step is added; a prompt takes
@@ -315,15 +310,10 @@ def _first(step: Time, prompt: Time, traffic: Traffic) -> Time:
     cycle = traffic.concurrency * prompt.value + traffic.output_tokens * step.value
     waiting = (traffic.concurrency - 1) * prompt.value / cycle / 2
     least = Time(
-        _larger(prompt.value, step.value), _larger(prompt.low, step.low), _larger(prompt.high, step.high),
+        larger(prompt.value, step.value), larger(prompt.low, step.low), larger(prompt.high, step.high),
         prompt.parts, prompt.source,
     )  # fmt: skip
     return _sum(least, prompt, waiting)
-
-
-def _larger(one: float, other: float) -> float:
-    """Return the larger number; of arrays that of each place, so that the solver can use it."""
-    return one + (other - one) * (other > one)
 
 
 def _sum(step: Time, prompt: Time, prompts: float) -> Time:

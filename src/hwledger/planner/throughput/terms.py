@@ -60,6 +60,7 @@ class Share:
 
 
 WHOLE: Final = Share()
+NOTHING: Final = Share(layers=0.0, experts=0.0, cache=0.0, head=0.0)
 
 
 def on(silicon: Silicon, setting: Setting) -> str:

@@ -14,7 +14,7 @@ from weakref import finalize
 from hwledger.errors import UnknownOptionError
 from hwledger.model.channel import MixtureOfExperts
 from hwledger.model.layers import LayerSpec
-from hwledger.model.mixers import Mixer, RecurrentMixer
+from hwledger.model.mixers import GatedDeltaNet, KimiDeltaAttention, Mixer, RecurrentMixer
 from hwledger.model.number_types import number_type
 from hwledger.model.spec import ModelSpec
 from hwledger.model.tensors import Part, Tensor
@@ -24,6 +24,7 @@ from hwledger.planner.weights import weigh
 
 LOOKED_UP: Final = frozenset({Part.EMBEDDING, Part.PER_LAYER_EMBEDDING, Part.TOWER})
 """Parts of which decoding reads single rows or nothing."""
+DELTA_RULES: Final = (GatedDeltaNet, KimiDeltaAttention)
 STATE_BYTES: Final = 4
 CONVOLUTION_BYTES: Final = 2
 STATE_FLOPS: Final = 6
@@ -72,6 +73,7 @@ class Work:
         attention: the layers' attention, alike layers together.
         state_bytes: bytes of recurrent state of one request.
         state_elements: elements of it.
+        delta_share: share of these that a delta rule updates.
     """
 
     layers: int
@@ -87,6 +89,7 @@ class Work:
     attention: tuple[tuple[AttentionWork, int], ...]
     state_bytes: int
     state_elements: int
+    delta_share: float = 0.0
 
     def weight_bytes(self, batch: float = 1.0) -> float:
         """Bytes of weights that one decoding step of ``batch`` tokens reads."""
@@ -248,7 +251,13 @@ def _work(spec: ModelSpec, weights: str | None) -> Work:
         attention=_attention(spec.layers),
         state_bytes=sum(map(_state_bytes, states)),
         state_elements=sum(mixer.state_elements() for mixer in states),
+        delta_share=_delta_share(states),
     )  # fmt: skip
+
+
+def _delta_share(states: list[RecurrentMixer]) -> float:
+    ruled = sum(mixer.state_elements() for mixer in states if isinstance(mixer, DELTA_RULES))
+    return ruled / max(1, sum(mixer.state_elements() for mixer in states))
 
 
 def _is_matrix(tensor: Tensor) -> bool:

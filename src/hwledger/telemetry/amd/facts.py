@@ -4,9 +4,9 @@ import re
 import tomllib
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import Any, Final
 
+from hwledger.shipped import shipped_text
 from hwledger.telemetry.quantity import Quantity
 from hwledger.telemetry.reading import Absent, Reason
 
@@ -34,7 +34,7 @@ class Row:
 
 @cache
 def _tables() -> dict[str, Any]:
-    return tomllib.loads((files("hwledger.telemetry") / "data" / "amd.toml").read_text("utf-8"))
+    return tomllib.loads(shipped_text("hwledger.telemetry", "data/amd.toml"))
 
 
 @cache

@@ -3,10 +3,10 @@
 import tomllib
 from collections.abc import Callable, Mapping
 from functools import cache
-from importlib.resources import files
 from types import MappingProxyType
 from typing import Any, Final
 
+from hwledger.shipped import shipped_text
 from hwledger.telemetry.parsing import measured
 from hwledger.telemetry.quantity import Quantity
 from hwledger.telemetry.reading import Gauge, Reading, Reason, Value
@@ -19,7 +19,7 @@ SCALED: Final = "busy is scaled by the clock: this version does not tell how lon
 
 @cache
 def _tables() -> Mapping[str, list[dict[str, Any]]]:
-    return tomllib.loads((files("hwledger.telemetry") / "data" / "apple.toml").read_text("utf-8"))
+    return tomllib.loads(shipped_text("hwledger.telemetry", "data/apple.toml"))
 
 
 def told(table: str, ask: Callable[[str], object], gauge: Gauge) -> Mapping[Quantity, Reading]:

@@ -3,8 +3,9 @@
 import tomllib
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import Any
+
+from hwledger.shipped import shipped_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class Driver:
 
 @cache
 def _tables() -> dict[str, Any]:
-    return tomllib.loads((files("hwledger.telemetry") / "data" / "drm.toml").read_text("utf-8"))
+    return tomllib.loads(shipped_text("hwledger.telemetry", "data/drm.toml"))
 
 
 @cache

@@ -4,9 +4,9 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
+from hwledger.shipped import shipped_text
 from hwledger.telemetry.quantity import Quantity
 
 Names = tuple[str, ...]
@@ -79,7 +79,7 @@ class MetricTable:
 
 def data(name: str) -> dict[str, Any]:
     """Return one of the data files, ``engine_metrics``, as TOML has it."""
-    return tomllib.loads((files("hwledger.telemetry") / "data" / f"{name}.toml").read_text("utf-8"))
+    return tomllib.loads(shipped_text("hwledger.telemetry", f"data/{name}.toml"))
 
 
 @cache

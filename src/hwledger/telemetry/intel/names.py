@@ -3,10 +3,10 @@
 import tomllib
 from collections.abc import Callable, Mapping
 from functools import cache
-from importlib.resources import files
 from types import MappingProxyType
 from typing import Any, Final
 
+from hwledger.shipped import shipped_text
 from hwledger.telemetry.parsing import measured, said_nothing
 from hwledger.telemetry.quantity import Quantity
 from hwledger.telemetry.reading import Absent, Gauge, Reading, Readings, Reason
@@ -18,7 +18,7 @@ NOT_THERE: Final = Absent(Reason.UNSUPPORTED, "xpu-smi has the field and leaves 
 
 @cache
 def _tables() -> Mapping[str, list[dict[str, Any]]]:
-    return tomllib.loads((files("hwledger.telemetry") / "data" / "intel.toml").read_text("utf-8"))
+    return tomllib.loads(shipped_text("hwledger.telemetry", "data/intel.toml"))
 
 
 @cache

@@ -4,9 +4,9 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import Any, Final
 
+from hwledger.shipped import shipped_text
 from hwledger.telemetry.reading import Absent, Reason
 
 SOURCE: Final = "NVML"
@@ -36,7 +36,7 @@ class Failure:
 
 @cache
 def _tables() -> Mapping[str, list[dict[str, Any]]]:
-    return tomllib.loads((files("hwledger.telemetry") / "data" / "nvml.toml").read_text("utf-8"))
+    return tomllib.loads(shipped_text("hwledger.telemetry", "data/nvml.toml"))
 
 
 @cache

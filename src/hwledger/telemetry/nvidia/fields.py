@@ -5,9 +5,9 @@ import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import Any, Final
 
+from hwledger.shipped import shipped_text
 from hwledger.telemetry.parsing import measured, said_nothing
 from hwledger.telemetry.quantity import Quantity
 from hwledger.telemetry.reading import Absent, Gauge, Reading, Reason, Value, bytes_of
@@ -49,7 +49,7 @@ def is_several(text: str) -> bool:
 @cache
 def tables() -> dict[str, Any]:
     """Return the table as it is written."""
-    return tomllib.loads((files("hwledger.telemetry") / "data" / "nvidia_smi.toml").read_text("utf-8"))
+    return tomllib.loads(shipped_text("hwledger.telemetry", "data/nvidia_smi.toml"))
 
 
 @cache
@@ -107,7 +107,7 @@ def _number(gauge: Gauge, field: Field, text: str, unit: str) -> Reading:
 
 @cache
 def _events() -> Mapping[str, str]:
-    text = (files("hwledger.telemetry") / "data" / "nvml.toml").read_text("utf-8")
+    text = shipped_text("hwledger.telemetry", "data/nvml.toml")
     words = {row["field"]: row["word"] for row in tomllib.loads(text)["event"]}
     return words | {label: words[field] for label, field in tables()["event"].items()}
 

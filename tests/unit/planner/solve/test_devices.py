@@ -86,6 +86,19 @@ def test_arrays_equal_the_plan_and_the_estimate_made_alone(model: str, engine: s
         _same_speed(wanted, alone, float(pace.ttft[index]), float(pace.tpot[index]), fits=room >= 0)
 
 
+@pytest.mark.requirement("FR-SOLVE-DEVICES")
+def test_arrays_know_cards_with_a_layer_more_than_others() -> None:
+    """On one to eight cards, 32 layers among them, a prompt takes what the estimate of the plan says."""
+    wanted = asked("meta-llama/Meta-Llama-3-8B-Instruct", "llama.cpp")
+    paces, cards = Paces(wanted), find_device("RTX 4090")
+    for count in (1, 3, 5, 8):
+        block = next(iter(blocks(wanted, [(cards,) * count], ("Q4_K_M",), (None,))))
+        alone = measure(wanted, block.request_of(wanted, (0, 0, 0)), speed=False).plan
+        assert alone
+        pace = paces.of(block)
+        _same_speed(wanted, alone, float(pace.ttft[0, 0, 0]), float(pace.tpot[0, 0, 0]), fits=True)
+
+
 def _same_speed(wanted: Question, plan: Plan, ttft: float, tpot: float, *, fits: bool) -> None:
     throughput = speed(plan, wanted.traffic(plan))
     for figure, value in ((throughput.ttft_seconds, ttft), (throughput.tpot_seconds, tpot)):

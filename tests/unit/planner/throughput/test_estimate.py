@@ -15,7 +15,7 @@ from hwledger.errors import UsageError
 from hwledger.library.sources.catalogue import shipped_model
 from hwledger.planner.memory import Basis
 from hwledger.planner.plan import Plan, plan
-from hwledger.planner.throughput import FIGURES, Throughput, Traffic, estimate
+from hwledger.planner.throughput import FIGURES, Throughput, Traffic, estimate, plan_work
 
 PROMPT = Traffic(prompt_tokens=2048, output_tokens=128)
 
@@ -239,6 +239,91 @@ def test_devices_overlap_on_a_prompt_only_where_the_backend_lets_them() -> None:
     }
     assert gain["RTX 4090"] > 1.2
     assert gain["Radeon AI PRO R9700"] <= 1.0 + 1e-9
+
+
+@pytest.mark.requirement("FR-SPEED-MODEL")
+def test_the_card_with_the_most_work_paces_a_prompt() -> None:
+    """On alike cards an even split is fastest; of two unlike cards the fast one had better have more."""
+    deep = Traffic(prompt_tokens=8192)
+
+    def speed(device: str, split: str) -> float:
+        return prefill(estimate(made(device=device, options={"tensor_split": split}), deep))
+
+    alike = [speed("2x RTX 4090", split) for split in ("1,1", "2,1", "4,1")]
+    assert alike == sorted(alike, reverse=True)
+    unlike = [speed("RTX 4090, RTX 3060 12GB", split) for split in ("4,1", "1,1", "1,4")]
+    assert unlike == sorted(unlike, reverse=True)
+    assert unlike[0] > 1.5 * unlike[2]
+
+
+@pytest.mark.requirement("FR-SPEED-MODEL")
+def test_cards_take_turns_where_the_host_has_a_part() -> None:
+    """Two cards gain nothing on one with layers on the host: llama.cpp overlaps nothing then."""
+    options = {"n_gpu_layers": 16}
+    one, two = (
+        prefill(estimate(made(device=name, options=options), PROMPT)) for name in ("RTX 4090", "2x RTX 4090")
+    )
+    assert two <= one
+
+
+@pytest.mark.requirement("FR-SPEED-MODEL")
+def test_what_the_host_holds_is_copied_after_and_not_beside_the_arithmetic() -> None:
+    """A prompt takes what it takes on the card alone, and the copies at no more than the slot's rate."""
+    times = []
+    for layers in (99, 24, 8):
+        planned = made(options={"n_gpu_layers": layers})
+        answer = estimate(planned, PROMPT)
+        assert answer.prefill_tokens_per_second is not None
+        times.append(PROMPT.prompt_tokens / answer.prefill_tokens_per_second.value)
+    work, lane = plan_work(made()), find_device("RTX 4090").pcie_bytes_per_second
+    assert lane is not None
+    for taken, held in zip(times[1:], (9, 25), strict=True):
+        assert taken > times[0] + 4 * held / 33 * work.layer_bytes / lane
+
+
+@pytest.mark.requirement("FR-SPEED-MODEL")
+def test_larger_micro_batches_copy_less_often() -> None:
+    """gpt-oss-20b, experts on the host: 203, 685 and 2,090 t/s (llama.cpp pull 15346, card not named)."""
+    found = []
+    for size in (128, 512, 2048):
+        options = {"cpu_moe": True, "n_ubatch": size}
+        planned = made("openai/gpt-oss-20b", "RTX 3090 Ti", "MXFP4_MOE", options=options)
+        figure = estimate(planned, PROMPT).prefill_tokens_per_second
+        assert figure is not None
+        found.append((figure.low, figure.high))
+    for (low, high), measured in zip(found, (203, 685, 2090), strict=True):
+        assert low < measured < high
+
+
+@pytest.mark.requirement("FR-SPEED-MODEL")
+def test_what_is_not_copied_the_host_multiplies_itself() -> None:
+    """Without copies, and with fewer tokens than copies are made for, prompts are timed and far slower."""
+    half = {"n_gpu_layers": 16}
+    copied = prefill(estimate(made(options=half), PROMPT))
+    left = estimate(made(options={**half, "op_offload": False}), PROMPT)
+    assert prefill(left) < copied / 5
+    assert left.prefill_tokens_per_second is not None
+    assert left.prefill_tokens_per_second.basis is Basis.ASSUMED
+    assert prefill(estimate(made(options=half), Traffic(prompt_tokens=31))) < copied / 5
+    cached = prefill(estimate(made(options={"no_kv_offload": True}), PROMPT))
+    assert cached < prefill(estimate(made(), PROMPT))
+
+
+@pytest.mark.requirement("FR-SPEED-MODEL")
+@pytest.mark.parametrize(
+    ("model", "device", "backend"),
+    [
+        ("meta-llama/Meta-Llama-3-8B-Instruct", "Radeon AI PRO R9700", "Vulkan"),
+        ("Qwen/Qwen3-Next-80B-A3B-Instruct", "2x Radeon AI PRO R9700", "ROCm"),
+    ],
+)
+def test_builds_from_before_a_kernel_are_slower(model: str, device: str, backend: str) -> None:
+    """Matrix kernels for AMD on Vulkan and the kernel of gated delta nets came in early 2026."""
+    old, new = (
+        prefill(estimate(made(model, device, options={"backend": backend}, engine_version=build), PROMPT))
+        for build in ("b7423", "b11434")
+    )
+    assert old < new / 1.2
 
 
 @pytest.mark.requirement("FR-SPEED-FIGURES")
