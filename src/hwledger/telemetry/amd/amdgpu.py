@@ -109,6 +109,7 @@ class AmdgpuSampler:
         at = self._system.clock()
         if self._seen is None or at - self._seen[0] >= _CARDS_SECONDS:
             self._seen = (at, cards(self._system, SOURCE))
+            self._fixed.clear()  # a driver that was loaded again numbers its sensors anew
             return self._seen[1]
         return tuple(now(self._system, card) for card in self._seen[1])
 
