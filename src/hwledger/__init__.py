@@ -10,21 +10,37 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hwledger.app import open_model, plan
+    from hwledger.calls import compare, fit, solve, speed
     from hwledger.errors import HwledgerError
     from hwledger.model.spec import ModelSpec
     from hwledger.planner.export import export
     from hwledger.planner.plan import Plan
+    from hwledger.planner.solve.limits import Limits
+    from hwledger.planner.throughput import Throughput
+    from hwledger.telemetry.probing import probe
+    from hwledger.telemetry.snapshot import Snapshot
 
 __version__ = "0.1.0"
-__all__ = ["HwledgerError", "ModelSpec", "Plan", "__version__", "export", "open_model", "plan"]
+__all__ = [
+    "HwledgerError", "Limits", "ModelSpec", "Plan", "Snapshot", "Throughput", "__version__", "compare",
+    "export", "fit", "open_model", "plan", "probe", "solve", "speed",
+]  # fmt: skip
 
 _HOMES = {
     "open_model": "hwledger.app",
     "plan": "hwledger.app",
+    "probe": "hwledger.telemetry.probing",
+    "compare": "hwledger.calls",
+    "fit": "hwledger.calls",
+    "solve": "hwledger.calls",
+    "speed": "hwledger.calls",
     "export": "hwledger.planner.export",
     "HwledgerError": "hwledger.errors",
     "ModelSpec": "hwledger.model.spec",
     "Plan": "hwledger.planner.plan",
+    "Snapshot": "hwledger.telemetry.snapshot",
+    "Limits": "hwledger.planner.solve.limits",
+    "Throughput": "hwledger.planner.throughput",
 }
 
 

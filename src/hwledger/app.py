@@ -4,31 +4,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hwledger.device.catalogue import parse_devices
-from hwledger.device.spec import DeviceSpec
-from hwledger.errors import UsageError
 from hwledger.library.access import Access
-from hwledger.library.deployment import Deployment
 from hwledger.library.own_devices import own_devices
 from hwledger.library.source import open_model
 from hwledger.model.spec import ModelSpec
 from hwledger.planner.engine import engine_profile
-from hwledger.planner.plan import Plan
+from hwledger.planner.plan import DEFAULT_CONTEXT, Plan
 from hwledger.planner.plan import plan as plan_spec
+from hwledger.units import format_tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterator
 
     from hwledger.device.node import Node
-    from hwledger.library.benchmarks import BenchmarkRun
+    from hwledger.device.spec import DeviceSpec
+    from hwledger.library.deployment import Deployment
     from hwledger.planner.solve.arrivals import Arrivals, Lengths
     from hwledger.planner.solve.limits import Limits
     from hwledger.planner.solve.question import Estimator, Question
-    from hwledger.planner.throughput import Point, Throughput, Traffic
+    from hwledger.planner.throughput import Throughput, Traffic
     from hwledger.telemetry.machine import Machine
 
 __all__ = [
-    "calibrate",
     "devices_of",
     "estimator",
     "fit_here",
@@ -44,7 +41,7 @@ Value = TypeVar("Value")
 
 
 def plan(  # noqa: PLR0913 - the planner's public knobs
-    ref: str | ModelSpec | Deployment,
+    ref: "str | ModelSpec | Deployment",
     *,
     engine: str | None = None,
     engine_version: str | None = None,
@@ -55,6 +52,8 @@ def plan(  # noqa: PLR0913 - the planner's public knobs
     device: str | None = None,
     options: Mapping[str, object] | Sequence[str] = (),
     access: Access | None = None,
+    least_context: int = 0,
+    reserve_bytes: int = 0,
 ) -> Plan:
     """Return the memory plan of a model on an engine.
 
@@ -67,10 +66,13 @@ def plan(  # noqa: PLR0913 - the planner's public knobs
         concurrency: requests at once; 1 where ``None``.
         weights: number type or quantisation to plan the weights in; as stored where ``None``.
         kv_cache: number type of the KV cache; the engine's default where ``None``.
-        device: the accelerators as people write them: ``"RTX 4090"``, ``"2x H100 SXM"``.
+        device: the accelerators as people write them: ``"RTX 4090"``, ``"2x H100 SXM"``; or a node,
+            ``"DGX H100"``, whose host memory and links then count.
         options: the engine's own options, ``{"max_num_batched_tokens": 8192}`` or ``["n_ctx=8192"]``;
             they win over ``context`` and ``concurrency``.
         access: how the model may be read: offline, fresh, which revision.
+        least_context: tokens that the context holds at least where nothing says how long it is.
+        reserve_bytes: kept free on each device.
 
     What is given here wins over what a command line or a running server says.
 
@@ -81,11 +83,13 @@ def plan(  # noqa: PLR0913 - the planner's public knobs
     """
     access = access or Access()
     told = _deployment(ref, access)
+    longer = least_context if least_context > DEFAULT_CONTEXT else None
     if told is None:
         return plan_spec(
-            _model(ref, access), engine=engine, engine_version=engine_version, context=context,
-            concurrency=1 if concurrency is None else concurrency, weights=weights, kv_cache=kv_cache,
-            devices=devices_of(device), options=options,
+            _model(ref, access), engine=engine, engine_version=engine_version,
+            context=_first(context, longer), concurrency=_first(concurrency, 1) or 0, weights=weights,
+            kv_cache=kv_cache, devices=devices_of(device, reserve_bytes), node=named_node(device),
+            options=options,
         )  # fmt: skip
     from hwledger.library.told import as_texts, told_options  # noqa: PLC0415 - start-up time
 
@@ -100,11 +104,12 @@ def plan(  # noqa: PLR0913 - the planner's public knobs
         spec,
         engine=engine or told.engine,
         engine_version=engine_version or (told.engine_version if same else None),
-        context=_first(context, told.context, whole),
+        context=_first(context, told.context, whole, longer),
         concurrency=_first(concurrency, told.concurrency, 1) or 0,
         weights=_first(weights, told.weights),
         kv_cache=_first(kv_cache, told.kv_cache),
-        devices=devices_of(wanted),
+        devices=devices_of(wanted, reserve_bytes),
+        node=named_node(wanted),
         options=[*(kept if same else ()), *as_texts(options)],
     )
     return _with_notes(made, told)
@@ -115,14 +120,27 @@ def _first(*given: Value | None) -> Value | None:
     return next((value for value in given if value is not None), None)
 
 
-def devices_of(text: str | None) -> tuple[DeviceSpec, ...]:
+def devices_of(text: str | None, reserve_bytes: int = 0) -> "tuple[DeviceSpec, ...]":
     """Return the devices that a text names, the user's own among them; none for no text.
+
+    Args:
+        text: as people write devices.
+        reserve_bytes: kept free on each.
 
     Raises:
         UsageError: a name that is not known or fits several devices.
         InputError: the file of the user's own devices cannot be used.
     """
-    return parse_devices(text, own_devices()) if text else ()
+    if not text:
+        return ()
+    from hwledger.device.catalogue import parse_devices  # noqa: PLC0415 - start-up time
+
+    found = parse_devices(text, own_devices())
+    if not reserve_bytes:
+        return found
+    from hwledger.device.options import kept_free  # noqa: PLC0415 - start-up time
+
+    return kept_free(found, reserve_bytes)
 
 
 def node_of(text: str) -> "Node":
@@ -153,7 +171,7 @@ def speed(made: Plan, traffic: "Traffic | None" = None, *, node: "Node | None" =
     Args:
         made: the plan.
         traffic: who asks what; the plan's context, full when an answer ends, where ``None``.
-        node: the host and the links; what is known of the devices alone where ``None``.
+        node: the host and the links; those that the plan's devices were named with where ``None``.
 
     Measured runs that cannot be read correct nothing, and a warning says so.
     """
@@ -163,110 +181,24 @@ def speed(made: Plan, traffic: "Traffic | None" = None, *, node: "Node | None" =
 
     runs, troubles = usable_calibration()
     answer = estimate(made, traffic, node=node, calibration=runs, power_share=plan_power_share(made))
-    return replace(answer, warnings=(*answer.warnings, *troubles))
+    return replace(answer, warnings=(*answer.warnings, *_stretched(made, answer.traffic), *troubles))
 
 
-def cost(made: Plan, fast: "Throughput") -> dict[str, Any] | None:
-    """Return the cost of a plan's devices, and of a million tokens at that speed, for JSON."""
+def _stretched(made: Plan, traffic: "Traffic") -> "Iterator[str]":
+    """Yield that requests are longer than the plan's context, where they are."""
+    asked = traffic.cached_tokens + traffic.prompt_tokens + traffic.output_tokens
+    if asked > made.memory.context_tokens:
+        yield (
+            f"a request of {format_tokens(asked)} tokens is longer than the context of "
+            f"{format_tokens(made.memory.context_tokens)}; the speed is as if it held that: give --context"
+        )
+
+
+def cost(made: Plan, fast: "Throughput", kind: str = "rent") -> dict[str, Any] | None:
+    """Return the cost of a plan's devices, ``rent`` or ``owned``, and of a million tokens, for JSON."""
     from hwledger.planner.solve.document import plan_cost_document  # noqa: PLC0415 - start-up time
 
-    return plan_cost_document(made, fast)
-
-
-def calibrate(
-    runs: "Iterable[BenchmarkRun]",
-    *,
-    model: str | None = None,
-    weights: str | None = None,
-    device: str | None = None,
-) -> "tuple[Point, ...]":
-    """Return measured runs beside what the model predicts for them, ready to be stored.
-
-    Args:
-        runs: what ``library.benchmarks.read_runs`` returned.
-        model: reference of the model; what the runs say where ``None``.
-        weights: number type or quantisation of the weights; as the file says or as stored if ``None``.
-        device: the accelerators; what the runs say where ``None``.
-
-    Raises:
-        UsageError: a run does not say its model or device, or its speed is not modelled.
-        InputError: the model cannot be read.
-    """
-    opened: dict[str, ModelSpec] = {}
-    points: list[Point] = []
-    for run in runs:
-        ref, where = model or run.model, device or run.device
-        if not ref or not where:
-            missing = "model" if not ref else "device"
-            raise UsageError(f"{run.source} does not say its {missing}; name it with --{missing}")
-        spec = opened.setdefault(ref, open_model(ref))
-        points += _points(run, spec, weights, where)
-    return tuple(points)
-
-
-def _points(run: "BenchmarkRun", spec: ModelSpec, weights: str | None, device: str) -> "list[Point]":
-    """Return one run's measured figures beside the predicted ones."""
-    from hwledger.library.benchmarks import stated  # noqa: PLC0415 - start-up time
-    from hwledger.planner.throughput import calibration  # noqa: PLC0415 - start-up time
-
-    rates = {"decode_tokens_per_second": run.decode, "prefill_tokens_per_second": run.prefill}
-    if run.decode is None and run.prefill is None:
-        raise UsageError(
-            f"{run.source}: no speed of prompts or answers in it, and a time to the first token alone is not "
-            "used: it holds waiting too; give prefill_tokens_per_second or decode_tokens_per_second"
-        )
-    context = run.prompt_tokens + run.cached_tokens + max(1, run.output_tokens)
-    weights = stated.fitting_weights(run, spec, weights)
-    options = [*run.options, *([("backend", run.backend)] if run.backend else [])]
-    made = plan(
-        spec, engine=run.engine, weights=weights, device=device, context=context, concurrency=run.concurrency,
-        options=[f"{key}={value}" for key, value in options],
-    )  # fmt: skip
-    stated.check_size(run, made)
-    answer, found = _predicted(run, made), []
-    for quantity, rate in rates.items():
-        if rate is None:
-            continue
-        if (figure := getattr(answer, quantity)) is None:
-            raise UsageError(f"{run.source}: nothing to correct. {' '.join(answer.unknown)}")
-        at_once = calibration.requests_at_once(answer)
-        point = calibration.point_of(made, quantity, rate, figure.value, run.source, at_once)
-        if point is None:
-            raise UsageError(f"{run.source}: nothing to correct. The device's memory bandwidth is not known.")
-        found.append(_plausible(point))
-    return found
-
-
-def _predicted(run: "BenchmarkRun", made: Plan) -> "Throughput":
-    """Return what the model says of a run: at its rate of arrivals where it states one.
-
-    A benchmark may state both a rate and a limit of requests at once; the limit is what holds where more
-    arrives than is served.
-    """
-    from hwledger.planner.throughput import Traffic, estimate  # noqa: PLC0415 - start-up time
-
-    traffic = Traffic(
-        prompt_tokens=run.prompt_tokens, output_tokens=max(1, run.output_tokens),
-        cached_tokens=run.cached_tokens, concurrency=run.concurrency,
-        requests_per_second=run.requests_per_second,
-    )  # fmt: skip
-    answer = estimate(made, traffic)
-    limited = run.requests_per_second is not None and run.concurrency > 1
-    if limited and answer.decode_tokens_per_second is None:
-        return estimate(made, replace(traffic, requests_per_second=None))
-    return answer
-
-
-def _plausible(point: "Point") -> "Point":
-    """Return a point whose two speeds can be of one thing."""
-    if not point.plausible:
-        what = point.quantity.partition("_")[0]
-        raise UsageError(
-            f"{point.source}: {what} of {point.measured:,.4g} tokens per second where {point.predicted:,.4g} "
-            f"are predicted of {point.model} on {point.device}; too far off to be a correction: check "
-            "the model, its weights, the device and the number of users"
-        )
-    return point
+    return plan_cost_document(made, fast, kind)
 
 
 def show(ref: str, *, access: Access | None = None) -> ModelSpec:
@@ -296,13 +228,13 @@ def fit_here(spec: ModelSpec, machine: "Machine") -> Plan:
     return plan_spec(spec, engine=engine, devices=machine.devices)
 
 
-def _model(ref: str | ModelSpec | Deployment, access: Access) -> ModelSpec:
+def _model(ref: "str | ModelSpec | Deployment", access: Access) -> ModelSpec:
     if isinstance(ref, ModelSpec):
         return ref
-    return open_model(ref.model if isinstance(ref, Deployment) else ref, access=access)
+    return open_model(ref if isinstance(ref, str) else ref.model, access=access)
 
 
-def _deployment(ref: str | ModelSpec | Deployment, access: Access) -> Deployment | None:
+def _deployment(ref: "str | ModelSpec | Deployment", access: Access) -> "Deployment | None":
     if isinstance(ref, ModelSpec) or (isinstance(ref, str) and not _may_tell(ref)):
         return None
     from hwledger.library.deploy import deployment_of  # noqa: PLC0415 - start-up time
@@ -310,7 +242,7 @@ def _deployment(ref: str | ModelSpec | Deployment, access: Access) -> Deployment
     return deployment_of(ref, access)
 
 
-def _deployed(told: Deployment, access: Access) -> ModelSpec:
+def _deployed(told: "Deployment", access: Access) -> ModelSpec:
     from hwledger.library.deploy import open_deployed  # noqa: PLC0415 - start-up time
 
     return open_deployed(told, access)
@@ -321,7 +253,7 @@ def _may_tell(ref: str) -> bool:
     return " " in ref.strip() or "\n" in ref.strip() or ":" in ref
 
 
-def _with_notes(made: Plan, told: Deployment) -> Plan:
+def _with_notes(made: Plan, told: "Deployment") -> Plan:
     warnings = (*made.memory.warnings, *told.notes)
     return replace(made, memory=replace(made.memory, warnings=warnings), program=told.program)
 
@@ -373,6 +305,7 @@ def estimator() -> "Estimator":
 
     def estimated(made: Plan, traffic: "Traffic") -> "Throughput":
         answer = estimate(made, traffic, calibration=runs, power_share=plan_power_share(made))
-        return replace(answer, warnings=(*answer.warnings, *troubles)) if troubles else answer
+        notes = (*_stretched(made, traffic), *troubles)
+        return replace(answer, warnings=(*answer.warnings, *notes)) if notes else answer
 
     return estimated

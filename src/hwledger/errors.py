@@ -8,6 +8,7 @@ The tree, with the exit code of the command line::
     │   └── AmbiguousError            several things answer to the name; they are listed
     ├── InputError                4   a file or its content cannot be used
     │   ├── MissingError              nothing is at that path or under that name
+    │   │   └── UnknownNameError          the place has no model of that name
     │   └── MalformedError            something is there and it is broken, hostile or contradictory
     ├── DoesNotFitError           3   what was asked needs a plan that fits, and this one does not
     └── UnreachableError          5   a server or hub that was asked did not answer, or not usefully
@@ -59,6 +60,10 @@ class InputError(HwledgerError):
 
 class MissingError(InputError):
     """Nothing is there to read."""
+
+
+class UnknownNameError(MissingError):
+    """A place that was asked has no model of that name: another name may be meant."""
 
 
 class MalformedError(InputError):

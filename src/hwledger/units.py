@@ -14,7 +14,8 @@ GIB: Final = 1 << 30
 TIB: Final = 1 << 40
 
 _LIMIT: Final = 1 << 62
-_SIZE = re.compile(r"\s*(?P<number>\d+(?:[_,]\d{3})*(?:\.\d+)?(?:[eE]\+?\d{1,3})?)\s*(?P<unit>[A-Za-z]*)\s*")
+# Patterns are compiled, and kept by ``re``, when they are first used: start-up time.
+_SIZE: Final = r"\s*(?P<number>\d+(?:[_,]\d{3})*(?:\.\d+)?(?:[eE]\+?\d{1,3})?)\s*(?P<unit>[A-Za-z]*)\s*"
 _MOST_DIGITS: Final = 18
 _FACTORS: Final = {
     "": 1, "b": 1,
@@ -23,7 +24,7 @@ _FACTORS: Final = {
     "g": GIB, "gi": GIB, "gib": GIB, "gb": 10**9,
     "t": TIB, "ti": TIB, "tib": TIB, "tb": 10**12,
 }  # fmt: skip
-_TIME = re.compile(r"\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>us|µs|ms|s|sec|min|m|h)?\s*", re.IGNORECASE)
+_TIME: Final = r"\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>us|µs|ms|s|sec|min|m|h)?\s*"
 _SECONDS: Final = {
     "us": 1e-6,
     "µs": 1e-6,
@@ -34,9 +35,9 @@ _SECONDS: Final = {
     "min": 60.0,
     "h": 3600.0,
 }
-_MONEY = re.compile(
-    r"\s*(?:\$|USD\s*)?(?P<number>\d+(?:\.\d+)?)\s*(?:\$|USD)?\s*(?:/\s*(?P<per>h|hr|hour|d|day|mo|month))?\s*",
-    re.IGNORECASE,
+_MONEY: Final = (
+    r"\s*(?:\$|USD\s*)?(?P<number>\d+(?:\.\d+)?)\s*(?:\$|USD)?\s*"
+    r"(?:/\s*(?P<per>h|hr|hour|d|day|mo|month))?\s*"
 )
 _HOURS: Final = {"h": 1.0, "hr": 1.0, "hour": 1.0, "d": 24.0, "day": 24.0, "mo": 730.0, "month": 730.0}
 
@@ -66,7 +67,7 @@ def parse_size(text: str) -> int:
     Raises:
         ValueError: the text is no size, is negative, or exceeds 2**62.
     """
-    match = _SIZE.fullmatch(text)
+    match = re.fullmatch(_SIZE, text)
     factor = _FACTORS.get(match["unit"].lower()) if match else None
     if match is None or factor is None:
         raise ValueError(f"{text!r} is not a size; write it like 131072, 128k or 6.51GiB")
@@ -83,7 +84,7 @@ def parse_seconds(text: str) -> float:
     Raises:
         ValueError: the text is no time, or none at all.
     """
-    match = _TIME.fullmatch(text)
+    match = re.fullmatch(_TIME, text, re.IGNORECASE)
     value = float(match["number"]) * _SECONDS[(match["unit"] or "s").lower()] if match else 0.0
     if not 0 < value < _LIMIT:
         raise ValueError(f"{text!r} is no time; write it like 2s or 50ms")
@@ -96,7 +97,7 @@ def parse_money(text: str) -> float:
     Raises:
         ValueError: the text is no price, or none at all.
     """
-    match = _MONEY.fullmatch(text)
+    match = re.fullmatch(_MONEY, text, re.IGNORECASE)
     value = float(match["number"]) / _HOURS[(match["per"] or "h").lower()] if match else 0.0
     if not 0 < value < _LIMIT:
         raise ValueError(f"{text!r} is no price; write it like 2.50/h")

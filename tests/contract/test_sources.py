@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hwledger.errors import MissingError, OfflineError, UnreachableError
+from hwledger.errors import MissingError, OfflineError, UnreachableError, UsageError
 from hwledger.library.access import Access
 from hwledger.library.source import Source, installed_sources, open_model
 from support import tiny
@@ -183,6 +183,21 @@ def test_offline_nothing_is_asked(source: Source, place: Place) -> None:
     assert again.layers == fresh.layers
     assert again.reading
     assert again.reading.kept_s is not None
+
+
+def test_neither_what_is_kept_nor_the_network_is_a_contradiction(source: Source, place: Place) -> None:
+    """Offline and anew: what is on this machine is read again, the rest refused, kept or not."""
+    both = Access(offline=True, refresh=True)
+    if not place.remote:
+        reading = source.open(place.good, both).reading
+        assert reading
+        assert reading.kept_s is None
+        return
+    with pytest.raises(OfflineError):
+        source.open(place.good, both)
+    source.open(place.good, Access())
+    with pytest.raises(UsageError, match=r"is remembered, --refresh forbids .* --offline to ask anew"):
+        source.open(place.good, both)
 
 
 def test_a_server_that_is_gone_is_unreachable(

@@ -1,6 +1,7 @@
 """``hwledger plan --export`` as a user calls it."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -91,3 +92,71 @@ def test_json_is_json() -> None:
     """The recipe for programs parses, and notes do not get into it."""
     done = run("Qwen/Qwen3-32B", "--export", "json:sglang")
     assert json.loads(done.stdout)["schema"] == "hwledger.recipe/1"
+
+
+GRID = ("Qwen/Qwen3-8B", "--engine", "llama.cpp", "--device", "RTX 4090", "--grid",
+        "quant=Q4_K_M:Q8_0,context=4k:8k")  # fmt: skip
+EXPORT = ("Qwen/Qwen3-8B", "--device", "L40S", "--export", "vllm")
+
+
+@pytest.mark.parametrize(("asked", "suffix"), [(EXPORT, ""), (GRID, ".csv")])
+def test_what_cannot_be_written_is_said_in_one_line(
+    tmp_path: Path, asked: tuple[str, ...], suffix: str
+) -> None:
+    """A folder, one that is not there, a file as a folder, a link in a circle: nothing is left behind."""
+    folder, file, circle = (tmp_path / f"{name}{suffix}" for name in ("folder", "file", "circle"))
+    folder.mkdir()
+    file.write_text("kept")
+    circle.symlink_to(circle)
+    for target in (folder, tmp_path / "no" / f"x{suffix}", file / f"x{suffix}", circle):
+        done = run(*asked, "--write", str(target))
+        assert done.returncode == 4, target
+        assert "cannot be written" in done.stderr.splitlines()[-1]
+        assert "Traceback" not in done.stderr
+    assert file.read_text() == "kept"
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        path.name for path in (folder, file, circle)
+    )
+    assert not list(folder.iterdir())
+
+
+@pytest.mark.parametrize(("asked", "suffix"), [(EXPORT, ""), (GRID, ".json")])
+def test_what_is_there_is_replaced_whole(tmp_path: Path, asked: tuple[str, ...], suffix: str) -> None:
+    """A file keeps its permissions, a link its place, and a second run writes the same."""
+    file, link = tmp_path / f"file{suffix}", tmp_path / f"link{suffix}"
+    file.write_text("x" * 100_000)
+    file.chmod(0o640)
+    link.symlink_to(file)
+    assert run(*asked, "--write", str(link)).returncode == 0
+    first = file.read_text()
+    assert "x" * 100 not in first
+    assert link.is_symlink()
+    assert file.stat().st_mode & 0o777 == 0o640
+    assert run(*asked, "--write", str(file)).returncode == 0
+    assert file.read_text() == first
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
+def test_a_device_is_written_to_and_a_full_one_is_said(tmp_path: Path) -> None:
+    """Special files stay what they are: /dev/stdout takes the text, /dev/full ends in one line."""
+    out = run(*EXPORT, "--write", "/dev/stdout")
+    assert out.returncode == 0
+    assert "vllm serve" in out.stdout
+    full = run(*EXPORT, "--write", "/dev/full")
+    assert full.returncode == 4
+    assert "cannot be written" in full.stderr.splitlines()[-1]
+    assert Path("/dev/full").is_char_device()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is closed to root")
+def test_a_closed_folder_is_said(tmp_path: Path) -> None:
+    """Where a user may not write, what is there stays."""
+    file = tmp_path / "run.sh"
+    file.write_text("kept")
+    tmp_path.chmod(0o500)
+    done = run(*EXPORT, "--write", str(file))
+    tmp_path.chmod(0o700)
+    assert done.returncode == 4
+    assert file.read_text() == "kept"

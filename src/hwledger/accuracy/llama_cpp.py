@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterable, Iterator
 from functools import cache
-from importlib.resources import files
 
 from hwledger.accuracy.result import Result
 from hwledger.errors import HwledgerError
@@ -13,6 +12,7 @@ from hwledger.library.sources.catalogue import shipped_model
 from hwledger.model.spec import ModelSpec
 from hwledger.planner.memory import Category
 from hwledger.planner.plan import Plan, plan
+from hwledger.shipped import shipped_text
 from hwledger.units import MIB
 
 OPTIONS = (
@@ -24,7 +24,7 @@ OPTIONS = (
 @cache
 def shapes() -> dict[str, ModelSpec]:
     """Return the measured model shapes, read from their metadata alone."""
-    text = files("hwledger.accuracy").joinpath("data/shapes.jsonl").read_text("utf-8")
+    text = shipped_text("hwledger.accuracy", "data/shapes.jsonl")
     specs = {}
     for line in text.splitlines():
         fact = json.loads(line)

@@ -2,7 +2,6 @@
 
 import csv
 from collections.abc import Callable, Iterable, Iterator
-from importlib.resources import files
 
 from hwledger.accuracy.llama_cpp import replay_contexts, replay_logs
 from hwledger.accuracy.parameters import replay_parameters
@@ -10,6 +9,7 @@ from hwledger.accuracy.result import Result
 from hwledger.accuracy.serving import replay_serving
 from hwledger.accuracy.speed.replay import replay_speeds
 from hwledger.accuracy.vllm import replay_vllm
+from hwledger.shipped import shipped_text
 
 Replay = Callable[[Iterable[dict[str, str]]], Iterator[Result]]
 REPLAYS: tuple[tuple[str, Replay], ...] = (
@@ -33,5 +33,5 @@ def replay(engines: Iterable[str] = ()) -> Iterator[Result]:
 
 def rows(name: str) -> list[dict[str, str]]:
     """Return the rows of one table of ``data/``; lines that start with ``#`` are notes."""
-    text = files("hwledger.accuracy").joinpath("data", name).read_text("utf-8")
+    text = shipped_text("hwledger.accuracy", f"data/{name}")
     return list(csv.DictReader(line for line in text.splitlines() if not line.startswith("#")))

@@ -69,10 +69,10 @@ def command(  # noqa: PLR0913 - one parameter per option
 
 def _with(source: Path, model: str | None, weights: str | None, device: str | None) -> "Calibration":
     """Return the stored runs and those of a file."""
-    from hwledger.app import calibrate
     from hwledger.errors import InputError
-    from hwledger.library.benchmarks import read_file
+    from hwledger.library.benchmarks.reading import read_file
     from hwledger.library.benchmarks.store import load_calibration
+    from hwledger.measured import calibrate
     from hwledger.planner.throughput import Calibration
 
     try:

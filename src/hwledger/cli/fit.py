@@ -8,8 +8,11 @@ from hwledger.cli.limits import limit_options
 from hwledger.cli.values import Size
 
 if TYPE_CHECKING:
+    from hwledger.device.node import Node
     from hwledger.device.spec import DeviceSpec
     from hwledger.planner.solve.ranking import Fitted
+
+    _Where = tuple[tuple[DeviceSpec, ...], Node | None]
 
 
 @click.command("fit")
@@ -51,16 +54,17 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     WORDS narrow the list. A model runs on the devices alone, with its experts or some of its layers in
     host memory, or not. The largest models come first.
     """
+    from hwledger.cli.limits import limits_of
     from hwledger.errors import UsageError
     from hwledger.planner.solve.ranking import ranked
     from hwledger.screens.fit import FitQuestion, fit_all
 
     if catalogue and local:
         raise UsageError("--catalogue and --local leave nothing to list; give one of them, or neither")
-    devices, described, host = _devices(device, asked["ram"])
+    where, described, host = _devices(device, asked["ram"])
     wanted = FitQuestion(
-        devices=devices, engine=engine, context=context, concurrency=concurrency, weights=weights,
-        limits=_limits(asked, host),
+        devices=where[0], node=where[1], engine=engine, context=context, concurrency=concurrency,
+        weights=weights, limits=limits_of(asked),
     )  # fmt: skip
     with _seen() as told:
         found = ranked(fit_all(words, wanted, local=not catalogue, catalogue=not local, seen=told), sort)
@@ -73,23 +77,23 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     _draw(found, described, limit, every=every)
 
 
-def _devices(device: str | None, ram: int | None) -> "tuple[tuple[DeviceSpec, ...], str, int | None]":
-    """The devices, in words, and the host memory that is there; ``None``: not known."""
-    from hwledger.app import devices_of
+def _devices(device: str | None, ram: int | None) -> "tuple[_Where, str, int | None]":
+    """The devices and what they are in, both in words, and the host memory that is there.
+
+    No node, or no memory: of the host nothing is known.
+    """
+    from hwledger.calls import place_of
     from hwledger.screens.fit import host_words
 
     if device:
-        return devices_of(device), f"{device}{host_words(ram)}", ram
+        where = place_of(device)
+        sizes = (ram, where[1].host_memory_bytes if where[1] else None)
+        host = min((size for size in sizes if size is not None), default=None)
+        return where, f"{device}{host_words(host)}", host
     from hwledger.telemetry.machine import this_machine
 
     machine = this_machine()
-    return machine.devices, machine.described, ram or machine.host_bytes
-
-
-def _limits(asked: dict[str, Any], host: int | None) -> Any:
-    from hwledger.cli.limits import limits_of
-
-    return limits_of({**asked, "ram": host})
+    return (machine.devices, machine.node), machine.described, ram or machine.host_bytes
 
 
 def _seen() -> Any:

@@ -8,6 +8,8 @@ import click
 from hwledger.cli.values import Money, Seconds, Size
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from hwledger.planner.solve.arrivals import Arrivals, Lengths
     from hwledger.planner.solve.limits import Limits
 
@@ -20,6 +22,8 @@ LIMIT_OPTIONS = (
     click.option("--max-watts", type=click.FloatRange(min=0, min_open=True), metavar="W",
                  help="At most so many watts for all devices."),
     click.option("--max-price", type=Money(), metavar="USD/h", help="Most dollars per hour: 2.50/h."),
+    click.option("--price", "price_kind", type=click.Choice(("rent", "owned")),
+                 help="Which price counts: of offers, or bought over three years; offers if not given."),
     click.option("--reserve", type=Size(), metavar="SIZE", help="Keep so much of each device free: 1GiB."),
     click.option("--ram", type=Size(), metavar="SIZE", help="At most so much host memory: 64GiB."),
 )  # fmt: skip
@@ -58,7 +62,7 @@ def limits_of(asked: dict[str, Any]) -> "Limits":
     return Limits(
         ttft_seconds=asked["ttft"], tpot_seconds=asked["tpot"], min_tokens_per_second=asked["min_tps"],
         max_watts=asked["max_watts"], max_price_per_hour=asked["max_price"], ram_bytes=asked["ram"],
-        reserve_bytes=asked["reserve"] or 0,
+        reserve_bytes=asked["reserve"] or 0, price_kind=asked["price_kind"] or "rent",
     )  # fmt: skip
 
 
@@ -68,18 +72,17 @@ def traffic_of(asked: dict[str, Any]) -> "tuple[Arrivals | None, Lengths | None,
     Raises:
         UsageError: a length that cannot be read, or arrivals without lengths.
     """
-    from hwledger.errors import UsageError
-    from hwledger.planner.solve.arrivals import Arrivals, parse_lengths
+    from hwledger.planner.solve.arrivals import arrivals_of, parse_lengths
 
     prompt = parse_lengths(asked["prompt"]) if asked["prompt"] else None
     output = parse_lengths(asked["output"]) if asked["output"] else None
-    if asked["rps"] is None:
-        return None, prompt, output
-    if prompt is None or output is None:
-        raise UsageError("--rps needs the lengths of what arrives; give --prompt and --output")
-    return Arrivals(requests_per_second=asked["rps"], prompt=prompt, output=output), prompt, output
+    return arrivals_of(asked["rps"], prompt, output), prompt, output
 
 
-def is_asked(asked: dict[str, Any]) -> bool:
-    """Whether any of the options was given."""
-    return any(value is not None for key, value in asked.items() if key != "seed")
+LIMITS = ("ttft", "tpot", "min_tps", "max_watts", "max_price", "reserve", "ram")
+TRAFFIC = ("rps", "prompt", "output")
+
+
+def is_asked(asked: "Mapping[str, Any]") -> bool:
+    """Whether any of the limits or any traffic was given."""
+    return any(asked.get(key) is not None for key in (*LIMITS, *TRAFFIC))

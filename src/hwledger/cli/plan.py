@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from hwledger.library.deployment import Deployment
     from hwledger.planner.plan import Plan
+    from hwledger.planner.solve.holding import Held
+    from hwledger.planner.throughput import Throughput
+    from hwledger.screens.holding import LimitRow
     from hwledger.screens.plan import LayerRow, PlanScreen
     from hwledger.screens.speed import SpeedBlock
 
@@ -99,12 +102,13 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     a model. Exit code 3 says that it does not fit, or that nothing holds the limits of --solve.
     """
     check_export(target, asked, force=force, as_json=as_json)
-    from hwledger.app import cost, named_node, plan, speed
+    from hwledger.app import plan
     from hwledger.cli.access import reading
+    from hwledger.cli.limits import is_asked
     from hwledger.cli.solving import answer, check_asked
-    from hwledger.planner.fit import Verdict
 
     looking = target is None and check_asked(asked)
+    holding = not looking and is_asked(asked)
     with reading(revision=revision, offline=offline, refresh=refresh) as access:
         made = plan(
             one_reference(words, from_command),
@@ -117,6 +121,8 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
             device=device,
             options=options,
             access=access,
+            least_context=_longest(asked) if holding else 0,
+            reserve_bytes=asked["reserve"] or 0 if holding else 0,
         )
     if target:
         write_export(made, target, asked["files"], force=force)
@@ -127,19 +133,67 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
             ctx, made, asked, [name for name, value in knobs.items() if value is not None], as_json=as_json
         )
         return
-    fast = speed(made, node=named_node(device)) if made.request.devices else None
+    price = asked["price_kind"] or "rent"
+    if not write_plan(made, asked if holding else None, price, layers=layers, as_json=as_json):
+        ctx.exit(DOES_NOT_FIT)
+
+
+def _longest(asked: dict[str, Any]) -> int:
+    from hwledger.cli.traffic import longest_request
+
+    return longest_request(asked)
+
+
+def write_plan(
+    made: "Plan", asked: dict[str, Any] | None, price: str = "rent", *, layers: bool, as_json: bool
+) -> bool:
+    """Print a plan with its speed; ``asked``: under which traffic, and which limits it is held to.
+
+    Args:
+        made: the plan.
+        asked: the options of traffic and limits; ``None``: none was given.
+        price: which price counts, ``rent`` or ``owned``.
+        layers: show every layer.
+        as_json: print the document.
+
+    Returns:
+        Whether it fits and holds every limit.
+    """
+    from hwledger.app import cost
+    from hwledger.planner.fit import Verdict
+
+    fast, held = _speed(made, asked)
     if as_json:
         from hwledger.cli.output import write_json
         from hwledger.planner.document import plan_document
 
-        write_json({**plan_document(made, fast), "cost": cost(made, fast) if fast else None})
+        more = {"cost": cost(made, fast, price) if fast else None, "limits": _limits(held)}
+        write_json({**plan_document(made, fast), **more})
     else:
         from hwledger.cli.output import make_console
         from hwledger.screens.plan import plan_screen
 
-        draw(make_console(), plan_screen(made, fast), layers=layers)
-    if made.fit and made.fit.verdict is Verdict.DOES_NOT_FIT:
-        ctx.exit(DOES_NOT_FIT)
+        draw(make_console(), plan_screen(made, fast, held), layers=layers)
+    fits = made.fit is None or made.fit.verdict is not Verdict.DOES_NOT_FIT
+    return fits and not any(one.miss for one in held)
+
+
+def _speed(made: "Plan", asked: dict[str, Any] | None) -> "tuple[Throughput | None, tuple[Held, ...]]":
+    if asked is not None:
+        from hwledger.cli.traffic import speed_under
+
+        return speed_under(made, asked)
+    from hwledger.app import speed
+
+    return (speed(made) if made.request.devices else None), ()
+
+
+def _limits(held: "tuple[Held, ...]") -> list[dict[str, Any]] | None:
+    if not held:
+        return None
+    from hwledger.planner.solve.document import held_document
+
+    return [held_document(one) for one in held]
 
 
 def check_export(target: str | None, asked: "Mapping[str, Any]", *, force: bool, as_json: bool) -> None:
@@ -154,6 +208,13 @@ def check_export(target: str | None, asked: "Mapping[str, Any]", *, force: bool,
         if force:
             raise UsageError("--force belongs to --export TARGET; name what to export")
         return
+    from hwledger.cli.limits import LIMITS, TRAFFIC
+
+    unused = next((name for name in (*LIMITS, *TRAFFIC) if name != "reserve" and asked[name] is not None), "")
+    if unused:
+        raise UsageError(
+            f"--{unused.replace('_', '-')} changes nothing of an export; see what holds without --export"
+        )
     other = next((name for name in ("solve", "what_if", "grid") if asked[name]), "")
     if other:
         raise UsageError(f"--export writes one plan and --{other.replace('_', '-')} many; give one of them")
@@ -232,6 +293,7 @@ def draw(console: "Console", screen: "PlanScreen", *, layers: bool) -> None:
         console.print(Text(screen.capacity))
     if screen.speed:
         draw_speed(console, screen.speed)
+    draw_limits(console, screen.limits)
     if screen.changes:
         console.print(Text("\nWhat would make it fit:", "bold"))
         for change in screen.changes:
@@ -264,6 +326,28 @@ def draw_speed(console: "Console", block: "SpeedBlock") -> None:
         console.print(table)
     for note in block.notes:
         console.print(Text(note, "yellow"))
+
+
+def draw_limits(console: "Console", rows: "Sequence[LimitRow]") -> None:
+    """Draw the limits and whether each is met; nothing where none is set."""
+    if not rows:
+        return
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from hwledger.screens.holding import HEADS
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in HEADS:
+        table.add_column(name)
+    for row in rows:
+        colour = ("yellow" if row.open else "green") if row.good else "red"
+        table.add_row(*row.cells[:-1], f"[{colour}]{row.answer}[/]")
+    console.print(table)
+    for row in rows:
+        if row.why:
+            console.print(Text(row.why, "yellow"))
 
 
 def component_table(screen: "PlanScreen") -> "Table":

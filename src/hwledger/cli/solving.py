@@ -44,9 +44,8 @@ def check_asked(asked: dict[str, Any]) -> bool:
     """Return whether something is to be solved, tried or drawn as a grid.
 
     Raises:
-        UsageError: two of them, or limits without any.
+        UsageError: two of them, or a file without what is written.
     """
-    from hwledger.cli.limits import is_asked
     from hwledger.errors import UsageError
 
     named = [
@@ -58,9 +57,6 @@ def check_asked(asked: dict[str, Any]) -> bool:
         raise UsageError(f"{' and '.join(named)} answer different questions; give one of them")
     if asked["files"] and not asked["grid"]:
         raise UsageError("--write writes a grid or an export; give --grid or --export with it")
-    own = {"solve", "what_if", "grid", "files"}
-    if not named and is_asked({key: value for key, value in asked.items() if key not in own}):
-        raise UsageError("limits and traffic go with --solve, --what-if or --grid; say what is to be found")
     return bool(named)
 
 

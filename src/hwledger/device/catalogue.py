@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from hwledger.device.names import Names, shipped_candidates, shipped_names
+from hwledger.device.names import Names, find_shipped, shipped_candidates, shipped_exact
 from hwledger.device.options import take_options, with_options
 from hwledger.device.spec import DeviceSpec
 from hwledger.device.table import Entry, entries
-from hwledger.device.words import words_of
 from hwledger.errors import AmbiguousError, UsageError
 from hwledger.units import MIB, TIB, format_bytes, parse_size
 
@@ -128,7 +127,7 @@ def _devices_of(part: str, text: str, own: Own) -> list[DeviceSpec]:
 
 def _node(name: str, own: Own, count: int) -> "Node | None":
     """Return the node of that name: before a device where it says so, else where no device has the name."""
-    if shipped_names().exact.get("".join(words_of(name))) or _MEMORY.fullmatch(name):
+    if shipped_exact(name) or _MEMORY.fullmatch(name):
         return None
     whole = count == 1 and _WHOLE.match(name)
     if not (own.nodes or whole) and find_candidates(name, own):
@@ -159,7 +158,7 @@ def _found(name: str, own: Own, count: int = 1) -> DeviceSpec:
     if own.devices and (mine := Names.of(own.devices)).candidates(name):
         return mine.find(name)
     try:
-        return shipped_names().find(name)
+        return find_shipped(name)
     except AmbiguousError:
         board = _sold_together(name, count)
         if board is None:

@@ -13,7 +13,7 @@ from functools import cache, lru_cache
 from typing import Final
 
 from hwledger.device.spec import DeviceSpec
-from hwledger.device.table import Entry, entries
+from hwledger.device.table import Entry, entries, entry_called
 from hwledger.device.words import INTEGRATED, words_of
 from hwledger.errors import AmbiguousError, UnknownOptionError, UsageError
 from hwledger.units import GIB
@@ -85,7 +85,7 @@ class Names:
             UnknownOptionError: it fits none; the nearest names are listed.
             UsageError: the device exists, but with other memory; the sizes are listed.
         """
-        found = shipped_candidates(name) if self is shipped_names() else self.candidates(name)
+        found = self.candidates(name)
         if len(found) == 1:
             return found[0]
         if found:
@@ -190,7 +190,24 @@ def _without_s(word: str, suffix: str) -> Iterator[str]:
 @lru_cache(maxsize=1024)
 def shipped_candidates(name: str) -> tuple[DeviceSpec, ...]:
     """Return what ``Names.candidates`` says of a name among the accelerators that ship."""
-    return shipped_names().candidates(name)
+    found = shipped_exact(name)
+    return (found,) if found else shipped_names().candidates(name)
+
+
+def shipped_exact(name: str) -> DeviceSpec | None:
+    """Return the accelerator that ships under exactly this name, whatever its spelling."""
+    entry = entry_called("".join(words_of(name[:MOST_LETTERS])))
+    return entry.device if entry else None
+
+
+def find_shipped(name: str) -> DeviceSpec:
+    """Return the one accelerator that ships and that a name means.
+
+    Raises:
+        AmbiguousError, UnknownOptionError, UsageError: as ``Names.find``.
+    """
+    found = shipped_candidates(name)
+    return found[0] if len(found) == 1 else shipped_names().find(name)
 
 
 def _dropped(device: DeviceSpec, words: Sequence[str]) -> frozenset[str]:

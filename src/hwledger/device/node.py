@@ -1,21 +1,24 @@
 """Nodes: devices, what joins them, and the host that they are in."""
 
 import csv
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
-from importlib.resources import files
-from typing import Final
+from typing import Any, Final
 
 from hwledger.device.catalogue import NOTHING, Own, parse_devices
-from hwledger.device.names import shipped_names
+from hwledger.device.names import find_shipped
 from hwledger.device.pcie import pcie_bandwidth
 from hwledger.device.spec import DeviceSpec
 from hwledger.device.words import words_of
 from hwledger.errors import AmbiguousError
+from hwledger.shipped import shipped_text
 from hwledger.units import GIB
 
 _HOST_RATES: Final = ("fp32", "bf16")
+Bytes = Any
+"""A number of bytes, or an array of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +81,41 @@ def node_of(devices: Sequence[DeviceSpec], name: str = "") -> Node:
     )  # fmt: skip
 
 
+def node_for(node: Node | None, devices: Sequence[DeviceSpec]) -> Node:
+    """Return the node that runs a plan: the one that was named, else what is known of the devices alone.
+
+    Its links join its own devices, or some of them; where a plan has more of them, or others, nothing is
+    known of what joins those, and the host alone counts.
+    """
+    if node is None:
+        return node_of(devices)
+    asked, there = (Counter(device.name for device in some) for some in (devices, node.devices))
+    if asked <= there:
+        return replace(node, devices=tuple(devices))
+    return replace(
+        node_of(devices, node.name), host_memory_bytes=node.host_memory_bytes, source=node.source,
+        host_bandwidth_bytes_per_second=node.host_bandwidth_bytes_per_second, host_rates=node.host_rates,
+    )  # fmt: skip
+
+
+def host_room_bytes(node: Node | None, devices: Sequence[DeviceSpec], on_devices: Bytes) -> Bytes | None:
+    """Return the bytes that the host has for a plan; ``None`` where they are not known.
+
+    Where the devices share the host's memory, it is what they leave of it. The operating system's own share
+    is not taken off.
+
+    Args:
+        node: the node that was named.
+        devices: of the plan.
+        on_devices: bytes that the plan puts on them, a number or an array.
+    """
+    if node is None or node.host_memory_bytes is None:
+        return None
+    if node.host_memory_bytes:
+        return on_devices * 0 + node.host_memory_bytes
+    return sum(device.memory_bytes for device in devices) - on_devices
+
+
 def parse_node(text: str, own: Own = NOTHING) -> Node:
     """Return the node that a text means: ``DGX H100``, ``p5.48xlarge``, one of the user's, or a device list.
 
@@ -100,13 +138,13 @@ def find_node(text: str, own_nodes: Iterable[Node] = ()) -> Node | None:
 @cache
 def shipped_nodes() -> tuple[Node, ...]:
     """Return the well-known nodes that ship with the package."""
-    text = files("hwledger.device").joinpath("data/nodes.csv").read_text("utf-8")
+    text = shipped_text("hwledger.device", "data/nodes.csv")
     return tuple(map(_node, csv.DictReader(text.splitlines())))
 
 
 def _node(row: Mapping[str, str]) -> Node:
     count, _, name = row["devices"].rpartition("x ")
-    first = shipped_names().find(name)
+    first = find_shipped(name)
     made = node_of((first,) * int(count or 1))
     host, bandwidth = row["host_memory_gib"], row["host_gigabytes_per_second"]
     bridged = row["bridged"] == "yes"

@@ -1,7 +1,7 @@
 """What a user says of a device beside its name: ``RTX 4090 power=300W``, ``M2 Ultra 192GB wired=180GiB``."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import ceil, floor
 from typing import Final
@@ -43,6 +43,16 @@ def with_options(device: DeviceSpec, options: dict[str, str]) -> DeviceSpec:
             raise UnknownOptionError("option of a device", key, sorted(_OPTIONS))
         device = _OPTIONS[key](device, value)
     return device
+
+
+def kept_free(devices: Sequence[DeviceSpec], reserve_bytes: int) -> tuple[DeviceSpec, ...]:
+    """Return devices of each of which so much less is usable."""
+
+    def less(device: DeviceSpec) -> DeviceSpec:
+        kept = min(device.usable_bytes, reserve_bytes)
+        return replace(device, usable_bytes=device.usable_bytes - kept, reserved_bytes=kept)
+
+    return tuple(map(less, devices))
 
 
 def wired(device: DeviceSpec, value: str) -> DeviceSpec:

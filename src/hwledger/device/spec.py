@@ -57,6 +57,7 @@ class DeviceSpec:
         pcie_bytes_per_second: its bandwidth per direction.
         tdp_watts: board power as shipped.
         power_watts: the limit that the user sets; ``None``: as shipped.
+        reserved_bytes: what the user keeps free; it is off ``usable_bytes`` already.
         released: year.
         price: what it cost; ``None`` where not known.
     """
@@ -90,3 +91,4 @@ class DeviceSpec:
     context_source: str = ""
     parts: int = 1
     power_watts: int | None = None
+    reserved_bytes: int = 0

@@ -4,11 +4,11 @@ import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import Final
 
 from hwledger.device.pcie import pcie_bandwidth
 from hwledger.device.spec import RATE_TYPES, DeviceSpec, Price
+from hwledger.shipped import shipped_text
 
 # Columns of the table that are fields as they stand.
 _TEXTS: Final = (
@@ -39,13 +39,29 @@ class Entry:
 @cache
 def entries() -> tuple[Entry, ...]:
     """Return every accelerator of the table, in its order."""
-    text = files("hwledger.device").joinpath("data/accelerators.csv").read_text("utf-8")
-    return tuple(
-        Entry(
-            _device(row), tuple(tuple(s.split()) for s in row["spellings"].split(";")), row["rare"] == "yes"
-        )
-        for row in csv.DictReader(text.splitlines())
-    )
+    return tuple(map(_entry, range(len(_rows()))))
+
+
+@cache
+def entry_called(letters: str) -> Entry | None:
+    """Return the first accelerator with these letters and digits for a name; the others are not made."""
+    for number, row in enumerate(_rows()):
+        if letters in (spelling.replace(" ", "") for spelling in row["spellings"].split(";")):
+            return _entry(number)
+    return None
+
+
+@cache
+def _rows() -> tuple[dict[str, str], ...]:
+    text = shipped_text("hwledger.device", "data/accelerators.csv")
+    return tuple(csv.DictReader(text.splitlines()))
+
+
+@cache
+def _entry(number: int) -> Entry:
+    row = _rows()[number]
+    spellings = tuple(tuple(spelling.split()) for spelling in row["spellings"].split(";"))
+    return Entry(_device(row), spellings, row["rare"] == "yes")
 
 
 def _device(row: Mapping[str, str]) -> DeviceSpec:

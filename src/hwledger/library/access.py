@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from hwledger.errors import UsageError
+
 OFFLINE_VARIABLES: Final = ("HWLEDGER_OFFLINE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 _ON: Final = frozenset({"1", "on", "yes", "true"})
 USUAL_TIME_LIMIT: Final = 300.0
@@ -40,6 +42,14 @@ def offline_words() -> str:
     return _forbidding() or "--offline"
 
 
+def refused_anew(what: str) -> UsageError:
+    """Return the error where what is remembered is not to be used and may not be read anew either."""
+    return UsageError(
+        f"{what} is remembered, --refresh forbids to use that, and {offline_words()} to ask anew; leave out"
+        " one of the two"
+    )
+
+
 def _forbidding() -> str:
     return next((n for n in OFFLINE_VARIABLES if os.environ.get(n, "").strip().lower() in _ON), "")
 
@@ -50,7 +60,8 @@ class Access:
 
     Attributes:
         offline: no network at all: only what is on this machine.
-        refresh: what was kept from an earlier reading is not believed.
+        refresh: what was kept from an earlier reading is not believed; offline, what is on this machine is
+            read anew and anything else is refused.
         revision: branch, tag or commit of a repository, where the reference names none.
         progress: is told how far reading is.
         say: is told sentences about delays (a rate limit, another try).

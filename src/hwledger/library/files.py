@@ -8,7 +8,6 @@ through ``write_whole``.
 import contextlib
 import mmap
 import os
-import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -177,7 +176,7 @@ def write_whole(path: Path, raw: bytes, *, lasting: bool = True) -> None:
 
 
 def _replace(path: Path, raw: bytes, *, lasting: bool) -> None:
-    draft = path.with_name(f".{secrets.token_hex(8)}.part")
+    draft = path.with_name(f".{os.urandom(8).hex()}.part")
     try:
         with draft.open("xb") as file:
             file.write(raw)

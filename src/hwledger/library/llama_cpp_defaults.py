@@ -2,7 +2,8 @@
 
 import csv
 from functools import cache
-from importlib.resources import files
+
+from hwledger.shipped import shipped_text
 
 
 def llama_cpp_default(program: str, option: str, build: int | None) -> str:
@@ -19,5 +20,5 @@ def llama_cpp_default(program: str, option: str, build: int | None) -> str:
 
 @cache
 def _rows() -> list[dict[str, str]]:
-    text = files("hwledger.library").joinpath("data/llama_cpp_defaults.csv").read_text("utf-8")
+    text = shipped_text("hwledger.library", "data/llama_cpp_defaults.csv")
     return list(csv.DictReader(text.splitlines()))

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-_LINK: Final = re.compile(r"\[[^\]]{0,300}\]\(([^()\s]{1,2000})\)")
+_LINK: Final = r"\[[^\]]{0,300}\]\(([^()\s]{1,2000})\)"
 _AROUND: Final = (
     ("<", ">"),
     ("(", ")"),
@@ -23,7 +23,7 @@ def tidied(text: str) -> str:
     found = text.strip()
     for _ in range(4):
         before = found
-        link = _LINK.fullmatch(found)
+        link = re.fullmatch(_LINK, found) if found.startswith("[") else None
         found = str(link[1]) if link else found.rstrip(_BEHIND).strip()
         for first, last in _AROUND:
             if len(found) > 2 and found.startswith(first) and found.endswith(last):  # noqa: PLR2004 - the marks

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Final
 
-_BYTE: Final = re.compile(rb"\\x([0-9a-fA-F]{2})")
+_BYTE: Final = rb"\\x([0-9a-fA-F]{2})"
 
 
 def data_dir() -> Path:
@@ -55,7 +55,7 @@ def typed(text: str) -> Path:
     if "\\x" not in text:
         return path
     raw = str(path).encode("utf-8", "surrogateescape")
-    meant = Path(os.fsdecode(_BYTE.sub(lambda match: bytes([int(match[1], 16)]), raw)))
+    meant = Path(os.fsdecode(re.sub(_BYTE, lambda match: bytes([int(match[1], 16)]), raw)))
     with contextlib.suppress(OSError, ValueError):  # a name too long, or with a NUL byte
         if not path.exists() and meant.exists():
             return meant

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Final
 
 from hwledger.errors import DeniedError, HwledgerError, MissingError, OfflineError, UnreachableError
-from hwledger.library.access import Access
+from hwledger.library.access import Access, refused_anew
 from hwledger.library.checkpoint import Checkpoint, checkpoint_spec
 from hwledger.library.checkpoint_document import checkpoint_document, read_document
 from hwledger.library.kept import Kept, keep, recall
@@ -13,7 +13,7 @@ from hwledger.model.reading import Reading
 from hwledger.model.spec import ModelSpec
 
 FRESH_S: Final = 24 * 3600.0
-"""A branch moves: after a day the server is asked again. A commit never does."""
+"""A branch moves: after a day the server is asked whether it did. A commit never does."""
 _KIND: Final = "remote"
 
 
@@ -25,6 +25,8 @@ class Read:
         checkpoint: the facts.
         reading: how much was read, from where.
         revision: commit, where the place has them.
+        identity: what the place calls this content (a commit, a digest, a tag of the web): while it is called
+            so it has not changed; empty where the place does not tell.
         keep: it is what the place itself says; a copy on this machine may be old or incomplete and is not
             remembered in its name.
     """
@@ -32,42 +34,82 @@ class Read:
     checkpoint: Checkpoint
     reading: Reading
     revision: str = ""
+    identity: str = ""
     keep: bool = True
 
 
-def remembered(key: str, access: Access, read: Callable[[], Read], *, lasting: bool = False) -> ModelSpec:
-    """Return the model behind ``key``: as remembered where that is fresh, else as ``read`` gives it.
+@dataclass(frozen=True, slots=True)
+class _Old:
+    """An earlier reading, and the seconds since the place was last asked about it."""
 
-    Without a network, what is remembered counts however old it is, and the reading says how old.
+    read: Read
+    asked_s: float
+
+    @property
+    def may_hold(self) -> bool:
+        """Whether any answer of the place could prove it."""
+        return bool(self.read.identity) or self.asked_s < FRESH_S
+
+    def holds(self, called: str) -> bool:
+        """Whether it is what the place has, which calls its content ``called`` now."""
+        return called == self.read.identity if called else self.asked_s < FRESH_S
+
+
+def remembered(  # noqa: PLR0913 - what decides whether a reading holds
+    key: str,
+    access: Access,
+    read: Callable[[], Read],
+    *,
+    identity: Callable[[], str] | None = None,
+    lasting: bool = False,
+    unasked_s: float = FRESH_S,
+) -> ModelSpec:
+    """Return the model behind ``key``: as remembered where that still holds, else as ``read`` gives it.
+
+    Without a network, what is remembered counts however old it is, and the reading says how old; to read it
+    anew then is a contradiction, unless a copy is on this machine.
 
     Args:
         key: source, place and revision.
         access: whether the network may be used, and whether what is remembered may.
         read: reads over the network.
+        identity: asks what the place calls the content now, as ``Read.identity``; where it tells nothing, age
+            decides.
         lasting: the content can never change (a commit).
+        unasked_s: seconds for which what is remembered is believed without asking anybody.
 
     Raises:
+        UsageError: it is remembered, and neither that nor the network is to be used.
         OfflineError: nothing is remembered and the network is not to be used.
         HwledgerError: as ``read``.
     """
-    kept = recall(_KIND, key)
-    old = _old(kept)
-    fresh = kept is not None and (lasting or kept.age_s < FRESH_S)
-    if old and (access.offline or (fresh and not access.refresh)):
-        return _spec(old)
+    old = _old(recall(_KIND, key))
+    believed = None if access.refresh else old
+    if believed and (access.offline or lasting or believed.asked_s < unasked_s):
+        return _spec(believed.read)
     try:
+        if believed and identity and believed.may_hold and believed.holds(identity()):
+            if believed.asked_s > FRESH_S:
+                _keep(key, believed.read)
+            return _spec(believed.read)
         now = read()
     except UnreachableError as error:
-        if old is None or isinstance(error, (DeniedError, OfflineError)):
+        if old is None or isinstance(error, DeniedError):
             raise
+        if isinstance(error, OfflineError):
+            raise refused_anew(old.read.reading.origin) from None
         access.say(f"{error}; planned from an earlier reading")
-        return _spec(old)
+        return _spec(old.read)
     spec = _spec(now)
-    if not now.keep:
-        return spec
-    keep(_KIND, key, {"checkpoint": checkpoint_document(now.checkpoint), "reading": asdict(now.reading),
-                      "revision": now.revision})  # fmt: skip
+    if now.keep:
+        _keep(key, now)
     return spec
+
+
+def _keep(key: str, read: Read) -> None:
+    """Keep a reading, and how old it is now."""
+    keep(_KIND, key, {"checkpoint": checkpoint_document(read.checkpoint), "reading": asdict(read.reading),
+                      "revision": read.revision, "identity": read.identity})  # fmt: skip
 
 
 def is_remembered(key: str) -> bool:
@@ -75,12 +117,15 @@ def is_remembered(key: str) -> bool:
     return _old(recall(_KIND, key)) is not None
 
 
-def _old(kept: Kept | None) -> Read | None:
+def _old(kept: Kept | None) -> _Old | None:
     if kept is None:
         return None
     try:
-        reading = replace(Reading(**kept.document["reading"]), kept_s=kept.age_s)
-        return Read(read_document(kept.document["checkpoint"]), reading, str(kept.document["revision"]))
+        written = Reading(**kept.document["reading"])
+        reading = replace(written, kept_s=kept.age_s + (written.kept_s or 0.0))
+        checkpoint = read_document(kept.document["checkpoint"])
+        identity = str(kept.document.get("identity", ""))
+        return _Old(Read(checkpoint, reading, str(kept.document["revision"]), identity), kept.age_s)
     except (KeyError, TypeError, ValueError, HwledgerError):
         return None
 

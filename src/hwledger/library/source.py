@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
-from importlib.metadata import entry_points
 from typing import Protocol, runtime_checkable
 
 from hwledger.errors import AmbiguousError, MissingError
+from hwledger.extensions import extensions
 from hwledger.library.access import Access
 from hwledger.library.adapter import base_of, on_base
+from hwledger.library.near import near_names
 from hwledger.library.pasted import tidied
 from hwledger.model.spec import ModelSpec
 
@@ -70,7 +71,7 @@ def installed_sources() -> tuple[Source, ...]:
 
 @cache
 def _sources() -> tuple[Source, ...]:
-    found = [point.load()() for point in entry_points(group=ENTRY_POINTS)]
+    found = [point.load()() for point in extensions(ENTRY_POINTS)]
     return tuple(source for source in found if isinstance(source, Source))
 
 
@@ -135,7 +136,7 @@ def _named(ref: str, asked: Sequence[Source], access: Access) -> tuple[list[Sour
 def _not_found(
     ref: str, wanted: str, named: Sequence[Source], asked: Sequence[Source], access: Access
 ) -> str:
-    near = [name for source in named or asked for name in source.nearest(wanted)][:3]
+    near = near_names(wanted, named or asked)
     shown = ref if len(ref) <= LONGEST_SHOWN else f"{ref[:LONGEST_SHOWN]}…"
     hint = f"did you mean {', '.join(near)}?" if near else "list the known names with: hwledger models"
     if named and access.revision:

@@ -8,7 +8,7 @@ with types chosen by hand per tensor, differ by a few per cent.
 import re
 from dataclasses import dataclass
 from enum import Enum, auto
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Final
 
 from hwledger.errors import UnknownOptionError
@@ -61,19 +61,24 @@ class _Role(Enum):
     OTHER = auto()
 
 
-# GGUF names first, then the spellings of checkpoints.
-_ROLES: Final = (
-    (_Role.QKV, re.compile(r"attn_qkv|qkv_proj|query_key_value|Wqkv|c_attn|W_pack")),
-    (_Role.OTHER, re.compile(r"attn_[kv]_b\b|kv_b_proj|linear_attn|mamba|mixer\.|ssm_")),
-    (_Role.VALUE, re.compile(r"attn_v\b|attn_kv_b\b|v_proj|\.value\b")),
-    (_Role.KEY, re.compile(r"attn_k\b|(?<!indexer\.)k_proj|\.key\b")),
-    (_Role.QUERY, re.compile(r"attn_q\b|(?<!indexer\.)q_proj|\.query\b")),
-    (_Role.ATTENTION_OUT, re.compile(r"attn_output|(?:attn|attention)\.(?:o_proj|out_proj|dense|wo|c_proj)")),
-    (_Role.DOWN, re.compile(r"ffn_down|down_proj|dense_4h_to_h|\.w2\b|fc2|mlp\.c_proj|output_linear")),
-    (_Role.UP, re.compile(r"ffn_up|up_proj|dense_h_to_4h|\.w3\b|fc1|c_fc|input_linear")),
-    (_Role.GATE, re.compile(r"ffn_gate|gate_proj|\.w1\b")),
+@cache
+def _roles() -> tuple[tuple[_Role, re.Pattern[str]], ...]:
+    """Return what a tensor's name says of it: GGUF names first, then the spellings of checkpoints."""
+    return tuple((role, re.compile(pattern)) for role, pattern in _NAMES)
+
+
+_NAMES: Final = (
+    (_Role.QKV, r"attn_qkv|qkv_proj|query_key_value|Wqkv|c_attn|W_pack"),
+    (_Role.OTHER, r"attn_[kv]_b\b|kv_b_proj|linear_attn|mamba|mixer\.|ssm_"),
+    (_Role.VALUE, r"attn_v\b|attn_kv_b\b|v_proj|\.value\b"),
+    (_Role.KEY, r"attn_k\b|(?<!indexer\.)k_proj|\.key\b"),
+    (_Role.QUERY, r"attn_q\b|(?<!indexer\.)q_proj|\.query\b"),
+    (_Role.ATTENTION_OUT, r"attn_output|(?:attn|attention)\.(?:o_proj|out_proj|dense|wo|c_proj)"),
+    (_Role.DOWN, r"ffn_down|down_proj|dense_4h_to_h|\.w2\b|fc2|mlp\.c_proj|output_linear"),
+    (_Role.UP, r"ffn_up|up_proj|dense_h_to_4h|\.w3\b|fc1|c_fc|input_linear"),
+    (_Role.GATE, r"ffn_gate|gate_proj|\.w1\b"),
 )
-_KEPT: Final = re.compile(r"altup|laurel|per_layer_model_proj|conv1d|shortconv|position|token_types|rel_b")
+_KEPT: Final = r"altup|laurel|per_layer_model_proj|conv1d|shortconv|position|token_types|rel_b"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,12 +151,12 @@ def _role(tensor: Tensor) -> _Role:
 
 @lru_cache(maxsize=1 << 16)
 def _named_role(name: str) -> _Role:
-    return next((role for role, pattern in _ROLES if pattern.search(name)), _Role.OTHER)
+    return next((role for role, pattern in _roles() if pattern.search(name)), _Role.OTHER)
 
 
 @lru_cache(maxsize=1 << 16)
 def _kept_by_name(name: str) -> bool:
-    return _KEPT.search(name) is not None
+    return re.search(_KEPT, name) is not None
 
 
 def _quantised(tensor: Tensor) -> bool:

@@ -3,9 +3,9 @@
 import csv
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 
 from hwledger.errors import UnknownOptionError
+from hwledger.shipped import shipped_text
 from hwledger.units import cdiv
 
 
@@ -39,7 +39,7 @@ class NumberType:
 def _table() -> tuple[dict[str, NumberType], dict[str, str]]:
     types: dict[str, NumberType] = {}
     aliases: dict[str, str] = {}
-    text = files("hwledger.model").joinpath("data/number_types.csv").read_text("utf-8")
+    text = shipped_text("hwledger.model", "data/number_types.csv")
     for row in csv.DictReader(text.splitlines()):
         ggml = int(row["ggml_id"]) if row["ggml_id"] else None
         types[row["name"]] = NumberType(row["name"], int(row["block"]), int(row["bytes"]), ggml)

@@ -3,10 +3,10 @@
 import csv
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 
 from hwledger.model.quantisation import Packing
 from hwledger.model.tensors import Part
+from hwledger.shipped import shipped_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class NamedPacking:
 def named_packings() -> dict[str, NamedPacking]:
     """Return all packings by name and by alias, in lower case."""
     found: dict[str, NamedPacking] = {}
-    text = files("hwledger.model").joinpath("data/packings.csv").read_text("utf-8")
+    text = shipped_text("hwledger.model", "data/packings.csv")
     for row in csv.DictReader(text.splitlines()):
         packing = Packing(
             name=row["name"], bits=int(row["bits"]), group=int(row["group"]), rows=int(row["rows"]),

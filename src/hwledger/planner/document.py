@@ -6,7 +6,6 @@ Later versions add keys and never change one.
 import json
 from collections import Counter
 from dataclasses import asdict
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from hwledger.model.spec import ModelSpec
@@ -14,6 +13,7 @@ from hwledger.planner.fit import Change
 from hwledger.planner.memory import HOST, Category, Component
 from hwledger.planner.plan import DevicePlan, LayerPlan, Plan
 from hwledger.planner.weights import weigh
+from hwledger.shipped import shipped_text
 
 if TYPE_CHECKING:
     from hwledger.planner.throughput import Throughput
@@ -23,9 +23,9 @@ SHOW_SCHEMA = "hwledger.show/1"
 
 
 def schema(name: str) -> dict[str, Any]:
-    """Return the JSON Schema of a contract, ``hwledger.plan/1`` or ``hwledger.show/1``."""
+    """Return the JSON Schema of a contract by its name: ``hwledger.plan/1``, ``hwledger.devices/1``."""
     file = name.removeprefix("hwledger.").replace("/", "-") + ".json"
-    text = files("hwledger.planner").joinpath("schemas", file).read_text("utf-8")
+    text = shipped_text("hwledger.planner", f"schemas/{file}")
     parsed: dict[str, Any] = json.loads(text)
     return parsed
 
@@ -49,6 +49,7 @@ def plan_document(plan: Plan, throughput: "Throughput | None" = None) -> dict[st
         },
         "memory": _memory(plan),
         "devices": [_device(device) for device in plan.devices],
+        "node": _node(plan),
         "layers": [_layer(layer) for layer in plan.layers],
         "capacity": _capacity(plan),
         "fit": _fit(plan),
@@ -154,6 +155,23 @@ def _device(device: DevicePlan) -> dict[str, Any]:
     }
 
 
+def _node(plan: Plan) -> dict[str, Any] | None:
+    if plan.request.node is None:
+        return None
+    from hwledger.device.node import node_for  # noqa: PLC0415 - only where a node is named
+
+    node = node_for(plan.request.node, plan.request.devices)
+    return {
+        "name": node.name,
+        "link": node.link or None,
+        "link_bytes_per_second": node.link_bytes_per_second,
+        "pcie_bytes_per_second": node.pcie_bytes_per_second,
+        "host_memory_bytes": node.host_memory_bytes,
+        "host_bandwidth_bytes_per_second": node.host_bandwidth_bytes_per_second,
+        "source": node.source,
+    }
+
+
 def _layer(layer: LayerPlan) -> dict[str, Any]:
     return {
         "index": layer.index,
@@ -184,6 +202,7 @@ def _fit(plan: Plan) -> dict[str, Any] | None:
     return {
         "verdict": plan.fit.verdict.value,
         "headroom_bytes": plan.fit.headroom_bytes,
+        "host_headroom_bytes": plan.fit.host_headroom_bytes,
         "changes": [_change(change) for change in plan.fit.changes],
     }
 

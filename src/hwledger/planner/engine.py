@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import entry_points
 from typing import Protocol, runtime_checkable
 
 from hwledger.errors import UnknownOptionError
+from hwledger.extensions import extensions
 from hwledger.planner.memory import EngineMemory
 from hwledger.planner.options import Option
 from hwledger.planner.request import Request
@@ -47,7 +47,7 @@ class EngineProfile(Protocol):
 @cache
 def engine_names() -> tuple[str, ...]:
     """Names of all installed engine profiles."""
-    return tuple(sorted({point.name for point in entry_points(group=ENTRY_POINTS)}))
+    return tuple(sorted({point.name for point in extensions(ENTRY_POINTS)}))
 
 
 @cache
@@ -58,7 +58,7 @@ def engine_profile(name: str) -> EngineProfile:
         UnknownOptionError: no such engine.
     """
     wanted = _plain(name)
-    for point in entry_points(group=ENTRY_POINTS):
+    for point in extensions(ENTRY_POINTS):
         if _plain(point.name) == wanted:
             profile = point.load()
             if isinstance(profile, EngineProfile):

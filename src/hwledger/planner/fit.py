@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from hwledger.units import format_bytes
+
 TIGHT_SHARE: Final = 0.03
 """Below this share of the usable memory, headroom is tight: allocators fragment."""
 
@@ -43,12 +45,21 @@ class Fit:
     Attributes:
         verdict: that of the worst device.
         headroom_bytes: usable minus planned on the fullest device; negative: what is missing there.
+        host_headroom_bytes: the same of host memory; ``None`` where none is used or its size is not known.
         changes: the smallest changes that make it fit; empty where it fits or nothing helps.
     """
 
     verdict: Verdict
     headroom_bytes: int
     changes: tuple[Change, ...] = ()
+    host_headroom_bytes: int | None = None
+
+    @property
+    def missing(self) -> str:
+        """What is missing and where, in words: ``1.2 GiB on the fullest device``; empty: nothing is."""
+        places = ((self.headroom_bytes, "on the fullest device"),
+                  (self.host_headroom_bytes or 0, "of host memory"))  # fmt: skip
+        return " and ".join(f"{format_bytes(-room)} {where}" for room, where in places if room < 0)
 
 
 def judge(total_bytes: int, high_bytes: int, usable_bytes: int) -> Verdict:

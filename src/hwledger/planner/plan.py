@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from hwledger.device.spec import DeviceSpec
 from hwledger.errors import UsageError
@@ -14,6 +15,9 @@ from hwledger.planner.memory import HOST, Category, EngineMemory
 from hwledger.planner.options import parse_options
 from hwledger.planner.request import Request, Workload
 from hwledger.planner.weights import weigh
+
+if TYPE_CHECKING:
+    from hwledger.device.node import Node
 
 DEFAULT_CONTEXT = 4096
 ENGINE_OF_FORMAT = {"gguf": "llama.cpp", "mlx": "mlx"}
@@ -102,6 +106,17 @@ class Plan:
         return sum(c.size_bytes for c in self.memory.components if c.place == HOST)
 
     @property
+    def host_headroom_bytes(self) -> int | None:
+        """What the named node's host keeps free; ``None`` where nothing is there or its size is not known."""
+        request, used = self.request, self.host_bytes
+        if not used or request.node is None:
+            return None
+        from hwledger.device.node import host_room_bytes  # noqa: PLC0415 - only where a node is named
+
+        room = host_room_bytes(request.node, request.devices, self.total_bytes - used)
+        return None if room is None else int(room) - used
+
+    @property
     def total_interval_bytes(self) -> tuple[int, int]:
         """The sums of the components' interval ends: an outer bound of the 80 % interval."""
         ends = [component.interval_bytes for component in self.memory.components]
@@ -183,6 +198,7 @@ def make_request(  # noqa: PLR0913 - the planner's public knobs
     weights: str | None = None,
     kv_cache: str | None = None,
     devices: Sequence[DeviceSpec] = (),
+    node: "Node | None" = None,
     options: Mapping[str, object] | Sequence[str] = (),
 ) -> Request:
     """Return the request with every default filled in.
@@ -204,6 +220,7 @@ def make_request(  # noqa: PLR0913 - the planner's public knobs
         weights=weights,
         kv_cache=kv_cache,
         devices=tuple(devices),
+        node=node,
     )
 
 
@@ -228,16 +245,19 @@ def plan_request(request: Request, profile: EngineProfile) -> Plan:
 
 
 def _fit(plan: Plan) -> Fit | None:
-    """Return the verdict of the worst device and the least headroom.
+    """Return the verdict of the worst place, a named node's host among them, and the least headroom.
 
     Where the weights are unknown the plan is a lower bound: it can fail to fit, and nothing says it fits.
     """
     headrooms = [d.usable_bytes - d.total_bytes for d in plan.devices if d.usable_bytes is not None]
     verdicts = [d.verdict for d in device_plans(plan.request.devices, plan.memory) if d.verdict is not None]
+    host = plan.host_headroom_bytes
+    if host is not None and host < 0:
+        verdicts.append(Verdict.DOES_NOT_FIT)
     worst = max(verdicts, key=list(Verdict).index)
     if not plan.spec.weights_known and worst is not Verdict.DOES_NOT_FIT:
         return None
-    return Fit(verdict=worst, headroom_bytes=min(headrooms))
+    return Fit(verdict=worst, headroom_bytes=min(headrooms), host_headroom_bytes=host)
 
 
 def plan(  # noqa: PLR0913 - the planner's public knobs
@@ -250,6 +270,7 @@ def plan(  # noqa: PLR0913 - the planner's public knobs
     weights: str | None = None,
     kv_cache: str | None = None,
     devices: Sequence[DeviceSpec] = (),
+    node: "Node | None" = None,
     options: Mapping[str, object] | Sequence[str] = (),
     suggest: bool = True,
 ) -> Plan:
@@ -264,6 +285,7 @@ def plan(  # noqa: PLR0913 - the planner's public knobs
         weights: number type or quantisation to plan the weights in.
         kv_cache: number type of the KV cache.
         devices: the accelerators, in order.
+        node: the node that they are in, where one was named: its host memory and its links count.
         options: the engine's own options, which win over ``context`` and ``concurrency``.
         suggest: look for changes that make a plan fit that does not.
 
@@ -274,7 +296,7 @@ def plan(  # noqa: PLR0913 - the planner's public knobs
     profile = engine_profile(engine or default_engine(spec))
     request = make_request(
         spec, profile, engine_version=engine_version, context=context, concurrency=concurrency,
-        weights=weights, kv_cache=kv_cache, devices=devices, options=options,
+        weights=weights, kv_cache=kv_cache, devices=devices, node=node, options=options,
     )  # fmt: skip
     made = plan_request(request, profile)
     if suggest and made.fit and made.fit.verdict is Verdict.DOES_NOT_FIT:

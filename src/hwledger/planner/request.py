@@ -2,9 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from hwledger.device.spec import DeviceSpec
 from hwledger.model.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from hwledger.device.node import Node
 
 OptionValue = bool | int | float | str | tuple[float, ...] | None
 
@@ -34,6 +38,7 @@ class Request:
         weights: number type or quantisation to re-plan the weights in; ``None``: as in the source.
         kv_cache: number type of the KV cache; ``None``: the engine's default.
         devices: the accelerators, in order; empty: one of unknown size.
+        node: the node that was named, whose host and links count; ``None``: of the host nothing is known.
     """
 
     spec: ModelSpec
@@ -43,3 +48,4 @@ class Request:
     weights: str | None = None
     kv_cache: str | None = None
     devices: tuple[DeviceSpec, ...] = ()
+    node: "Node | None" = None

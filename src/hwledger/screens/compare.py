@@ -9,6 +9,7 @@ from hwledger.errors import UsageError
 from hwledger.library.access import Access
 from hwledger.planner.fit import Verdict
 from hwledger.planner.solve.choices import engine_runs_on
+from hwledger.planner.solve.corrections import own_runs
 from hwledger.planner.solve.document import per_million
 from hwledger.planner.solve.limits import seconds
 from hwledger.planner.solve.quality import KV_CACHE, WEIGHTS, quality_words
@@ -16,7 +17,8 @@ from hwledger.planner.solve.question import Measured, measure
 from hwledger.planner.solve.ranking import engine_for
 from hwledger.planner.solve.whatif import quality_of
 from hwledger.planner.throughput import Figure
-from hwledger.screens.speed import digits, own_runs
+from hwledger.screens.solve import price_words
+from hwledger.screens.speed import digits
 from hwledger.units import format_count, format_gib, format_tokens
 
 MOST_COMPARED = 12
@@ -121,7 +123,7 @@ def compare_rows(compared: Sequence[Compared]) -> Iterator[tuple[str, ...]]:
     if any(one.request.workload.concurrency > 1 for one in measured):
         yield ("tokens/s, all users", *(_figure(one, "aggregate_tokens_per_second") for one in measured))
     yield ("first token", *(_time(one, "ttft_seconds") for one in measured))
-    yield ("USD/h", *(_number(one.cost.price_per_hour, ".2f") for one in measured))
+    yield ("USD/h", *(price_words(one.cost) or "?" for one in measured))
     yield ("USD/1M tokens", *(_number(per_million(one.cost, one.throughput), ".3g") for one in measured))
     yield ("watts", *(_number(one.cost.watts, ",.0f") for one in measured))
     yield ("quality", *(quality_words(WEIGHTS, one.request.weights) for one in measured))

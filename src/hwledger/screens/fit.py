@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from hwledger.app import estimator, open_model
 from hwledger.errors import HwledgerError, InputError
 from hwledger.library.catalogue import search
+from hwledger.planner.solve.corrections import runs_words
 from hwledger.planner.solve.limits import Limits
 from hwledger.planner.solve.quality import WEIGHTS, quality_words
 from hwledger.planner.solve.ranking import Fitted, Mode, fit_model
@@ -17,6 +18,7 @@ from hwledger.screens.speed import digits
 from hwledger.units import format_count, format_gib
 
 if TYPE_CHECKING:
+    from hwledger.device.node import Node
     from hwledger.device.spec import DeviceSpec
     from hwledger.library.local.model import LocalModel
     from hwledger.model.spec import ModelSpec
@@ -48,6 +50,7 @@ class FitQuestion:
 
     Attributes:
         devices: the devices.
+        node: what they are in; ``None``: of the host nothing is known.
         engine: ``None``: what suits model and devices.
         context: tokens; ``None``: 4096 or less.
         concurrency: requests at once.
@@ -56,6 +59,7 @@ class FitQuestion:
     """
 
     devices: "tuple[DeviceSpec, ...]"
+    node: "Node | None" = None
     engine: str | None = None
     context: int | None = None
     concurrency: int = 1
@@ -99,7 +103,7 @@ def _fitted(name: str, open_it: Callable[[], object], asked: FitQuestion, estima
     except HwledgerError as error:
         return Fitted(model=name, parameters=0, active=0, engine="", mode=Mode.NOT, problem=str(error))
     return fit_model(
-        spec, asked.devices, engine=asked.engine, context=asked.context,  # type: ignore[arg-type] # a model
+        spec, asked.devices, node=asked.node, engine=asked.engine, context=asked.context,  # type: ignore[arg-type] # a model
         concurrency=asked.concurrency, weights=asked.weights, limits=asked.limits, estimator=estimate,
     )  # fmt: skip
 
@@ -159,8 +163,10 @@ def footer(fitted: Sequence[Fitted], shown: int, described: str) -> str:
     counts = {mode: sum(one.mode is mode for one in fitted) for mode in Mode}
     said = ", ".join(f"{count} {WORDS[mode]}" for mode, count in counts.items() if count)
     engines = " and ".join(dict.fromkeys(one.engine for one in fitted if one.engine))
+    speeds = (one.measured.throughput for one in fitted if one.measured)
+    runs = "".join(f"; speeds {line}" for line in runs_words(speeds))
     more = f"; {len(fitted) - shown} more with --limit or --json" if shown < len(fitted) else ""
-    return f"{described}, by {engines}: {said}{more}" if fitted else f"{described}: no model matches"
+    return f"{described}, by {engines}: {said}{more}{runs}" if fitted else f"{described}: no model matches"
 
 
 def quality_line(one: Fitted) -> str:

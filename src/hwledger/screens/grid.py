@@ -5,7 +5,7 @@ import io
 from dataclasses import dataclass
 from html import escape
 
-from hwledger.planner.solve.grid import Grid, share_of
+from hwledger.planner.solve.grid import Grid, grid_notes, share_of
 from hwledger.planner.solve.question import Measured
 from hwledger.screens.speed import digits
 
@@ -13,6 +13,7 @@ LEVELS = (0.6, 0.85, 1.0)
 """Shares of a device's memory between which a cell changes its shade; beyond the last it does not fit."""
 COLOURS = ("#1a7f5a", "#5a8f29", "#b07d12", "#b3382c")
 STYLES = ("green", "green4", "yellow", "red")
+LEGEND = "! nearly full   x does not fit, or misses a limit   - the engine refuses"
 SYMBOLS = ("", "", "!", "x")
 CELL_WIDTH, CELL_HEIGHT, LABEL_WIDTH, TOP = 92, 34, 130, 60
 
@@ -50,7 +51,7 @@ def grid_screen(grid: Grid, subject: str) -> GridScreen:
     what = "share of the fullest device" if device else "GiB in all"
     return GridScreen(
         title=f"{subject}: {what}" + (", and tokens/s of one user" if device else ""),
-        legend="! nearly full   x does not fit, or misses a limit   - the engine refuses" if device else "",
+        legend="\n".join((*((LEGEND,) if device else ()), *grid_notes(grid))),
         rows=(grid.rows.name, *grid.rows.labels), columns=(grid.columns.name, *grid.columns.labels),
         cells=tuple(tuple(_cell(one) for one in row) for row in grid.cells),
     )  # fmt: skip

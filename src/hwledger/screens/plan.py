@@ -1,6 +1,6 @@
 """The plan screen: verdict, one line on the engine, a table of components, and what to change."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,9 @@ from hwledger.screens.reading import reading_line
 from hwledger.units import format_bytes, format_gib, format_tokens
 
 if TYPE_CHECKING:
+    from hwledger.planner.solve.holding import Held
     from hwledger.planner.throughput import Throughput
+    from hwledger.screens.holding import LimitRow
     from hwledger.screens.speed import SpeedBlock
 
 VERDICTS = {
@@ -64,6 +66,7 @@ class PlanScreen:
         program: the command or server whose settings these are; empty where there was none.
         read: what was read to know the model; empty where that is not told.
         speed: the speed block; ``None`` where no device was given.
+        limits: the limits that were asked, and whether each is met.
     """
 
     verdict: str
@@ -81,10 +84,13 @@ class PlanScreen:
     program: str
     read: str
     speed: "SpeedBlock | None" = None
+    limits: "tuple[LimitRow, ...]" = ()
 
 
-def plan_screen(plan: Plan, throughput: "Throughput | None" = None) -> PlanScreen:
-    """Return the screen of a plan and, where it was estimated, of its speed."""
+def plan_screen(
+    plan: Plan, throughput: "Throughput | None" = None, held: "Sequence[Held]" = ()
+) -> PlanScreen:
+    """Return the screen of a plan and, where it was estimated, of its speed and its limits."""
     places = _places(plan)
     speed = _speed(throughput) if throughput else None
     return PlanScreen(
@@ -96,14 +102,21 @@ def plan_screen(plan: Plan, throughput: "Throughput | None" = None) -> PlanScree
         rows=tuple(_rows(plan, [place for place, _ in places])),
         cache=_cache(plan),
         capacity=_capacity(plan),
-        changes=tuple(_change(change) for change in plan.fit.changes) if plan.fit else (),
+        changes=tuple(_changes(plan)),
         not_modelled="; ".join(plan.memory.not_modelled),
         warnings=(*plan.spec.unknowns, *plan.memory.warnings),
         layers=tuple(_layer_rows(plan.layers)),
         program=f"As run by: {plan.program}" if plan.program else "",
         read=reading_line(plan.spec),
         speed=speed,
+        limits=_limits(held) if held else (),
     )
+
+
+def _limits(held: "Sequence[Held]") -> "tuple[LimitRow, ...]":
+    from hwledger.screens.holding import limit_rows  # noqa: PLC0415 - start-up time
+
+    return limit_rows(held)
 
 
 def _speed(throughput: "Throughput") -> "SpeedBlock":
@@ -118,15 +131,21 @@ def _verdict(plan: Plan) -> str:
         least = "" if plan.spec.weights_known else "at least "
         return f"Needs {least}{total} of accelerator memory{_host(plan)}"
     word = VERDICTS[plan.fit.verdict]
-    room = format_gib(abs(plan.fit.headroom_bytes))
+    room, missing = format_gib(abs(plan.fit.headroom_bytes)), plan.fit.missing
     where = "" if len(plan.devices) == 1 else " on the fullest device"
+    if plan.fit.verdict is Verdict.DOES_NOT_FIT and (plan.fit.host_headroom_bytes or 0) < 0:
+        return f"{word}: {missing} are missing; needs {total}{_host(plan)}"
     if plan.fit.verdict is Verdict.DOES_NOT_FIT:
         return f"{word}: {room} too much{where}; needs {total}{_host(plan)}"
     return f"{word}: needs {total}, {room} to spare{where}{_host(plan)}"
 
 
 def _host(plan: Plan) -> str:
-    return f" and {format_gib(plan.host_bytes)} of host memory" if plan.host_bytes else ""
+    if not plan.host_bytes:
+        return ""
+    node, room = plan.request.node, plan.host_headroom_bytes
+    there = f" ({format_gib(plan.host_bytes + room)} there: {node.name})" if node and room is not None else ""
+    return f" and {format_gib(plan.host_bytes)} of host memory{there}"
 
 
 def _engine(plan: Plan) -> str:
@@ -176,6 +195,15 @@ def _capacity(plan: Plan) -> str:
         f"A KV pool of {format_gib(capacity.kv_pool_bytes)} per rank holds {capacity.max_tokens:,} tokens: "
         f"{capacity.max_concurrency:.2f} requests of {format_tokens(plan.memory.context_tokens)}"
     )
+
+
+def _changes(plan: Plan) -> Iterator[str]:
+    """Yield what would make a plan fit: less kept free, and other settings."""
+    if plan.fit is not None and plan.fit.verdict is Verdict.DOES_NOT_FIT:
+        from hwledger.planner.reserve import fullest_place, reserve_words  # noqa: PLC0415 - start-up time
+
+        yield from filter(None, (reserve_words(plan, fullest_place(plan)),))
+    yield from (_change(change) for change in (plan.fit.changes if plan.fit else ()))
 
 
 def _change(change: Change) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from hwledger.planner.solve.answer import Answer, Solution
+from hwledger.planner.solve.cost import OWNED, Cost
 from hwledger.planner.solve.document import per_million
 from hwledger.planner.solve.limits import LABELS, seconds
 from hwledger.planner.solve.question import Measured
@@ -122,7 +123,7 @@ def figures(measured: Measured) -> str:
     if speed and speed.ttft_seconds:
         parts.append(f"first token after {seconds(speed.ttft_seconds.value)}")
     if cost.price_per_hour is not None:
-        parts.append(f"{cost.price_per_hour:.2f} USD/h")
+        parts.append(f"{cost.price_per_hour:.2f} USD/h {cost.kind}")
     if cost.watts is not None:
         parts.append(f"{cost.watts:,.0f} W")
     return ", ".join(parts)
@@ -142,10 +143,17 @@ def cells(measured: Measured) -> tuple[str, ...]:
         f"{plan.total_bytes / 2**30:,.1f}" if plan else "",
         digits(rate.value) if rate else "",
         seconds(first.value) if first else "",
-        f"{cost.price_per_hour:.2f}" if cost.price_per_hour is not None else "",
+        price_words(cost),
         f"{million:.3g}" if million is not None else "",
         f"{cost.watts:,.0f}" if cost.watts is not None else "",
     )
+
+
+def price_words(cost: Cost) -> str:
+    """Return the price per hour; that of bought devices is marked. Empty: not known."""
+    if cost.price_per_hour is None:
+        return ""
+    return f"{cost.price_per_hour:.2f}{' own' if cost.kind == OWNED else ''}"
 
 
 def _counts(answer: Answer) -> str:

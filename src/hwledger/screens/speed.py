@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, replace
 
+from hwledger.planner.solve.corrections import own_runs
+from hwledger.planner.solve.limits import format_rate
 from hwledger.planner.throughput import Figure, Throughput, Traffic
 from hwledger.units import format_tokens
 
@@ -45,7 +47,7 @@ def speed_block(throughput: Throughput) -> SpeedBlock:
     """Return the block of an estimate; all users together are shown where there is more than one."""
     limits, corrected = dict(throughput.limits), dict(throughput.corrected)
     names = {**RATES, **TIMES}
-    if throughput.traffic.concurrency == 1:
+    if throughput.traffic.concurrency == 1 and throughput.traffic.requests_per_second is None:
         del names["aggregate_tokens_per_second"]
     rows = []
     for key, name in names.items():
@@ -59,18 +61,11 @@ def speed_block(throughput: Throughput) -> SpeedBlock:
     )  # fmt: skip
 
 
-def own_runs(throughput: Throughput) -> tuple[str, ...]:
-    """Return the sentence that says that the user's own measured runs correct figures; none where none do."""
-    counts = sorted({count for _, count in throughput.corrected})
-    if not counts:
-        return ()
-    runs = f"{counts[-1]} measured run{'s' if counts[-1] > 1 else ''} of your own"
-    return (f"corrected by {'up to ' if len(counts) > 1 else ''}{runs} (`hwledger calibrate --list`)",)
-
-
 def _title(traffic: Traffic) -> str:
     cached = f" after {format_tokens(traffic.cached_tokens)} in the cache" if traffic.cached_tokens else ""
     users = f", {traffic.concurrency} at once" if traffic.concurrency > 1 else ""
+    if traffic.requests_per_second is not None:
+        users = f", {format_rate(traffic.requests_per_second)} arriving"
     prompt, answer = format_tokens(traffic.prompt_tokens), format_tokens(traffic.output_tokens)
     return f"Speed with a prompt of {prompt} tokens{cached} and an answer of {answer}{users}"
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from hwledger.planner.solve.corrections import runs_words
 from hwledger.planner.solve.document import per_million
 from hwledger.planner.solve.limits import seconds
 from hwledger.planner.solve.question import Measured
@@ -52,6 +53,7 @@ def what_if_screen(effects: Sequence[Effect], subject: str) -> WhatIfScreen:
     notes = [f"{one.name}: {note}" for one in alone for note in one.notes]
     notes += [f"{one.name}: {miss.why}" for one in effects for miss in one.measured.misses]
     notes += [f"{one.name}: {line}" for one in alone for line in _unknown(one.measured)]
+    notes += [f"speeds {line}" for line in runs_words(one.measured.throughput for one in effects)]
     return WhatIfScreen(
         title=f"{subject}: what if", columns=COLUMNS, rows=tuple(_row(one, base) for one in effects),
         quality=tuple((one.name, one.quality) for one in alone if one.quality),

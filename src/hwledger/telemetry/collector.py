@@ -185,6 +185,9 @@ class _Source:
         self._sample, self._at = sample, self._system.clock()
 
     def _with_processes(self, device: DeviceSnapshot) -> DeviceSnapshot:
+        """Return a device with the processes of the last look; one that was lost since has none any more."""
+        if isinstance(device.processes, Absent) and device.processes.reason is Reason.LOST_DEVICE:
+            return device
         return replace(device, processes=self._held.get(device.key, device.processes))
 
     def _fail(self, why: str) -> None:

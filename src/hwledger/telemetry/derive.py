@@ -15,8 +15,11 @@ def completed(device: DeviceSnapshot) -> DeviceSnapshot:
     nothing that they tell of. What a source says itself is never replaced. Usable is the total without what
     is reserved; of a device that shares the host's memory it is the larger of its carve-out and what it may
     map, never their sum: the driver allocates from one of the two (kernel 6.10, amdgpu:
-    ``apu_prefer_gtt``), and they overlap (ROCm/legacy-rocm-build#6004: 8 and 124 GiB of 128).
+    ``apu_prefer_gtt``), and they overlap (ROCm/legacy-rocm-build#6004: 8 and 124 GiB of 128). Of one that
+    has no carve-out of its own (Apple) nothing follows: others use the rest.
     """
+    if device.unified and Quantity.SHARED_MEMORY_TOTAL not in device.readings:
+        return device
     found = dict(device.readings)
     total, used = found.get(Quantity.MEMORY_TOTAL), found.get(Quantity.MEMORY_USED)
     free, kept = found.get(Quantity.MEMORY_FREE), found.get(Quantity.MEMORY_RESERVED)

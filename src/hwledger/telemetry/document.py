@@ -1,5 +1,6 @@
 """A snapshot as JSON: ``hwledger.probe/1``."""
 
+from dataclasses import asdict
 from typing import Any, Final
 
 from hwledger.telemetry.quantity import DEVICE, ENGINE, HOST, Quantity
@@ -35,12 +36,14 @@ def snapshot_document(snapshot: Snapshot) -> dict[str, Any]:
 def sample_document(sample: Sample) -> dict[str, Any]:
     """Return one source's sample for JSON, without ages."""
     host = sample.host
+    peers = {"peers": [asdict(peer) for peer in sample.peers]} if sample.peers else {}
     return {
         "host": None if host is None else host_document(host, None),
         "devices": [device_document(device, None) for device in sample.devices],
         "engines": [engine_document(engine, None) for engine in sample.engines],
         "troubles": list(sample.troubles),
         "failure": None if sample.failure is None else _absent(sample.failure, None),
+        **peers,
     }  # fmt: skip
 
 

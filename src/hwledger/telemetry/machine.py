@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import psutil
 
@@ -15,7 +15,11 @@ from hwledger.device.catalogue import find_candidates, find_device
 from hwledger.device.options import wired
 from hwledger.device.spec import DeviceSpec
 from hwledger.errors import UsageError
+from hwledger.telemetry.nvidia.present import library_there
 from hwledger.units import GIB, format_gib, whole_number
+
+if TYPE_CHECKING:
+    from hwledger.device.node import Node
 
 PATIENCE_S: Final = 5
 LEAST_SHARE: Final = 0.9
@@ -46,6 +50,16 @@ class Machine:
                            usable_basis="measured", source="operating system"),)  # fmt: skip
 
     @property
+    def node(self) -> "Node":
+        """This machine as a node; of its links and the rate of its memory nothing is known."""
+        from hwledger.device.node import node_of  # noqa: PLC0415 - start-up time
+
+        made = node_of(self.devices, "this machine")
+        if made.unified:
+            return made
+        return replace(made, host_memory_bytes=self.host_bytes, source="operating system")
+
+    @property
     def described(self) -> str:
         """This machine in one line."""
         if not self.accelerators:
@@ -68,20 +82,23 @@ def _host_bytes() -> int:
 
 
 def _nvidia() -> Iterator[DeviceSpec]:
-    import pynvml  # noqa: PLC0415 - start-up time
-
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
+    """Return NVIDIA's whole devices; one whose memory is not told, or is the host's, is none of its own."""
+    if not library_there():
         return
+    from hwledger.telemetry.nvidia.facts import SOURCE  # noqa: PLC0415 - start-up time, here and below
+    from hwledger.telemetry.nvidia.nvml import sampler  # noqa: PLC0415
+    from hwledger.telemetry.reading import bytes_of  # noqa: PLC0415
+    from hwledger.telemetry.system import System  # noqa: PLC0415
+
+    source = sampler(System())
     try:
-        for index in range(pynvml.nvmlDeviceGetCount()):
-            with contextlib.suppress(pynvml.NVMLError):
-                handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-                total = int(pynvml.nvmlDeviceGetMemoryInfo(handle).total)
-                yield _known(str(pynvml.nvmlDeviceGetName(handle)), "NVIDIA", total, "NVML")
+        found = source.sample(processes=False).devices
     finally:
-        pynvml.nvmlShutdown()
+        source.close()
+    for device in found:
+        total = bytes_of(device["memory_total"])
+        if total is not None and not device.parent:
+            yield known_device(device.name, device.vendor, total, SOURCE)
 
 
 def _amd() -> Iterator[DeviceSpec]:
@@ -102,7 +119,7 @@ def _amdgpu(name: str, total: int, mappable: int) -> DeviceSpec:
 
     The two overlap the same memory (ROCm/legacy-rocm-build#6004: 8 and 124 GiB of 128), so never their sum.
     """
-    device = _known(name or "AMD GPU", "AMD", total, "amdgpu")
+    device = known_device(name or "AMD GPU", "AMD", total, "amdgpu")
     if not device.unified:
         return device
     return replace(device, usable_bytes=min(max(total, mappable), device.memory_bytes))
@@ -112,7 +129,9 @@ def _apple() -> Iterator[DeviceSpec]:
     if platform.system() != "Darwin" or platform.machine() != "arm64":
         return
     memory = int(psutil.virtual_memory().total)
-    device = _known(f"{_sysctl('machdep.cpu.brand_string')} {memory >> 30}GB", "Apple", memory, "sysctl")
+    device = known_device(
+        f"{_sysctl('machdep.cpu.brand_string')} {memory >> 30}GB", "Apple", memory, "sysctl"
+    )
     limit = _sysctl("iogpu.wired_limit_mb")  # 0: the system's own
     with contextlib.suppress(UsageError):
         device = wired(device, limit) if whole_number(limit) is not None else device
@@ -146,7 +165,7 @@ def _named(name: str, total: int) -> DeviceSpec:
     return find_device(name)
 
 
-def _known(name: str, vendor: str, total: int, source: str) -> DeviceSpec:
+def known_device(name: str, vendor: str, total: int, source: str) -> DeviceSpec:
     """Return the catalogue's device of that name with the driver's memory, or one of that memory alone."""
     try:
         device = _named(name, total)

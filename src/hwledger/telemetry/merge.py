@@ -29,13 +29,17 @@ def pci_key(text: str) -> str | None:
 def merged_devices(samples: Sequence[Sample]) -> tuple[DeviceSnapshot, ...]:
     """Return every device once, slices behind their device, with what all sources know of it.
 
-    Sources come in the order in which they are believed.
+    Sources come in the order in which they are believed. One that knows a device by its UUID alone means the
+    one that another source knows by its address and that UUID.
     """
     found: dict[str, DeviceSnapshot] = {}
+    keys: dict[str, str] = {}
     for sample in samples:
         for device in sample.devices:
-            known = found.get(device.key)
-            found[device.key] = device if known is None else _joined(known, device)
+            key = keys.setdefault(device.uuid, device.key) if device.key == device.uuid else device.key
+            keys.setdefault(device.uuid, key)
+            known = found.get(key)
+            found[key] = device if known is None else _joined(known, device)
     whole = [device for device in found.values() if device.parent not in found or not device.parent]
     slices = [device for device in found.values() if device.parent and device.parent in found]
     ordered = (each for device in whole for each in (device, *(s for s in slices if s.parent == device.key)))

@@ -39,6 +39,18 @@ _CAN_BE: Final[Mapping[Unit, tuple[float, float]]] = {
 }  # fmt: skip
 _FASTEST_FAN: Final = 2.0
 """NVML states fans beyond 100 % of their nominal speed."""
+_WHOLE: Final = frozenset({Unit.BYTES, Unit.COUNT, Unit.TOKENS})
+
+
+def _limits(quantity: Quantity) -> tuple[float, float, bool]:
+    unit = MEANINGS[quantity].unit
+    least, most = _CAN_BE.get(unit, (-math.inf, math.inf))
+    most = _FASTEST_FAN if quantity is Quantity.FAN else most
+    return least, most, unit in _WHOLE and quantity is not Quantity.LOAD
+
+
+LIMITS: Final[Mapping[Quantity, tuple[float, float, bool]]] = {each: _limits(each) for each in Quantity}
+"""What a quantity can be at least and at most, and whether it is a whole number."""
 
 
 @cache
@@ -100,12 +112,10 @@ def checked(gauge: Gauge, quantity: Quantity, number: float) -> Reading:
 
     Counts, bytes and tokens become whole numbers.
     """
-    unit = MEANINGS[quantity].unit
-    least, most = _CAN_BE.get(unit, (-math.inf, math.inf))
-    most = _FASTEST_FAN if quantity is Quantity.FAN else most
+    least, most, whole = LIMITS[quantity]
     if not least <= number <= most:
-        return gauge.absent(Reason.UNPARSED, f"{number:g} cannot be: {MEANINGS[quantity].label} in {unit}")
-    whole = unit in {Unit.BYTES, Unit.COUNT, Unit.TOKENS} and quantity is not Quantity.LOAD
+        meaning = MEANINGS[quantity]
+        return gauge.absent(Reason.UNPARSED, f"{number:g} cannot be: {meaning.label} in {meaning.unit}")
     return gauge(quantity, round(number) if whole else number)
 
 
@@ -136,4 +146,9 @@ def measured(
     wanted = MEANINGS[quantity].unit
     if factor is None or (factor[0] is not wanted and written):
         return gauge.absent(Reason.UNPARSED, f"{said[:80]!r} is not in {wanted}")
-    return checked(gauge, quantity, number * factor[1])
+    return checked(gauge, quantity, _scaled(number, factor[1]))
+
+
+def _scaled(number: float, factor: float) -> float:
+    """Return a number in base units; parts are divided, so that 41 % is 0.41."""
+    return number * factor if factor >= 1 else number / round(1 / factor)

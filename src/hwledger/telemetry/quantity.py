@@ -69,6 +69,7 @@ class Quantity(StrEnum):
     WEIGHTS_BYTES = "weights_bytes"
     MODEL_BYTES = "model_bytes"
     MODEL_DEVICE_BYTES = "model_device_bytes"
+    FILE_BYTES = "file_bytes"
     KV_CACHE_BYTES = "kv_cache_bytes"
     STATE_BYTES = "state_bytes"
     KV_CACHE_TOKENS = "kv_cache_tokens"
@@ -157,6 +158,7 @@ def _table() -> dict[Quantity, Meaning]:
         q.WEIGHTS_BYTES: Meaning(u.BYTES, "weights", "bytes of weights that are loaded"),
         q.MODEL_BYTES: Meaning(u.BYTES, "model", "bytes that the engine states for the loaded model in all"),
         q.MODEL_DEVICE_BYTES: Meaning(u.BYTES, "model on devices", "bytes of the loaded model on devices"),
+        q.FILE_BYTES: Meaning(u.BYTES, "files", "bytes of the model's files on disk, loaded or not"),
         q.KV_CACHE_BYTES: Meaning(u.BYTES, "KV cache", "bytes of the KV cache"),
         q.STATE_BYTES: Meaning(u.BYTES, "state", "bytes of recurrent state"),
         q.KV_CACHE_TOKENS: Meaning(u.TOKENS, "KV capacity", "tokens that the KV cache holds"),

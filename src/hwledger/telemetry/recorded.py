@@ -1,16 +1,41 @@
 """What tools and engines printed, read from text: the same readers that the live sources use."""
 
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from importlib import import_module
-from typing import Final
+from pathlib import Path
+from typing import BinaryIO, Final
 
-from hwledger.errors import MalformedError
-from hwledger.telemetry.snapshot import Sample
+from hwledger.errors import InputError, MalformedError, MissingError
+from hwledger.telemetry.merge import merged_devices, merged_host
+from hwledger.telemetry.snapshot import Check, Sample, Snapshot
 
 LARGEST: Final = 16 << 20
-MODULES: Final[tuple[str, ...]] = ("hwledger.telemetry.amd.formats", "hwledger.telemetry.drm.formats")
+MODULES: Final[tuple[str, ...]] = (
+    "hwledger.telemetry.nvidia.smi_capture",
+    "hwledger.telemetry.nvidia.smi_tree",
+    "hwledger.telemetry.nvidia.smi_csv",
+    "hwledger.telemetry.nvidia.smi_table",
+    "hwledger.telemetry.nvidia.tegrastats",
+    "hwledger.telemetry.nvidia.smi_errors",
+    "hwledger.telemetry.nvidia.exporters",
+    "hwledger.telemetry.apple.macmon",
+    "hwledger.telemetry.apple.macmon_page",
+    "hwledger.telemetry.apple.ioreg",
+    "hwledger.telemetry.apple.powermetrics",
+    "hwledger.telemetry.apple.system_profiler",
+    "hwledger.telemetry.intel.xpu_smi",
+    "hwledger.telemetry.intel.gpu_top",
+    "hwledger.telemetry.intel.vram_mm",
+    "hwledger.telemetry.nvtop",
+    "hwledger.telemetry.tailscale",
+    "hwledger.telemetry.engines.formats",
+    "hwledger.telemetry.amd.formats",
+    "hwledger.telemetry.drm.formats",
+)
 """Modules with ``FORMATS``; the most telling formats first."""
 
 
@@ -50,3 +75,47 @@ def read_recorded(text: str, where: str = "the text") -> tuple[Format, Sample]:
             return each, each.read(text)
     known = ", ".join(each.name for each in formats())
     raise MalformedError(f"{where} is no output that is known; known: {known}")
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a recorded output.
+
+    Raises:
+        MissingError: there is no such file.
+        MalformedError: it is larger than 16 MiB, or no text.
+        InputError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return decoded(file, str(path))
+    except FileNotFoundError:
+        raise MissingError(f"{path}: there is no such file") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+
+
+def decoded(file: BinaryIO, where: str) -> str:
+    """Return what a file holds as text: UTF-8, or UTF-16 as PowerShell redirects it.
+
+    Raises:
+        MalformedError: it is larger than 16 MiB, or no text.
+    """
+    raw = file.read(LARGEST + 1)
+    if len(raw) > LARGEST:
+        raise MalformedError(f"{where}: more than {LARGEST >> 20} MiB; no tool prints that much at once")
+    wide = raw.startswith((BOM_UTF16_LE, BOM_UTF16_BE))
+    text = raw.decode("utf-16", "replace") if wide else raw.removeprefix(BOM_UTF8).decode("utf-8", "replace")
+    if "\0" in text:
+        raise MalformedError(f"{where} is no text")
+    return text
+
+
+def recorded_snapshot(kind: Format, sample: Sample) -> Snapshot:
+    """Return what a recorded output says as a snapshot whose only source is that output; ages are unknown."""
+    failed = sample.failure
+    found = (failed.detail or str(failed.reason)) if failed else "read from what was printed"
+    check = Check(kind.name, works=failed is None, found=found, reason=failed)
+    return Snapshot(
+        time=datetime.now(UTC), at=0.0, host=merged_host([sample]), devices=merged_devices([sample]),
+        engines=sample.engines, checks=(check,), troubles=sample.troubles,
+    )  # fmt: skip

@@ -155,6 +155,27 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class Peer:
+    """Another machine that a network tells of, or this one in its eyes.
+
+    Attributes:
+        name: its own name.
+        domain: its name in the network.
+        addresses: its addresses there.
+        online: it can be reached; ``None`` where that is not told.
+        system: its operating system.
+        own: it is this machine.
+    """
+
+    name: str
+    domain: str = ""
+    addresses: tuple[str, ...] = ()
+    online: bool | None = None
+    system: str = ""
+    own: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """What one source saw at one moment.
 
@@ -164,6 +185,7 @@ class Sample:
         host: likewise; ``None`` where it does not look at the host.
         troubles: sentences: what could not be read, of what, and why.
         failure: why the source tells nothing at all; ``None`` where it tells something.
+        peers: machines of a network that the source tells of.
     """
 
     devices: tuple[DeviceSnapshot, ...] = ()
@@ -171,6 +193,7 @@ class Sample:
     host: HostSnapshot | None = None
     troubles: tuple[str, ...] = ()
     failure: Absent | None = None
+    peers: tuple[Peer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

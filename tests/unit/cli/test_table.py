@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hwledger.cli.table import cells, layout, wrapped, write_table
+from hwledger.cli.table import wrapped, write_table
 from hwledger.screens.column import Column
+from hwledger.screens.layout import cells, layout
 from hwledger.screens.models import CATALOGUE_COLUMNS, HUB_COLUMNS, LOCAL_COLUMNS
 
 pytestmark = pytest.mark.requirement("FR-PLAN-CLI")

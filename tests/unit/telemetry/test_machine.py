@@ -10,8 +10,9 @@ import pytest
 from hwledger.device.catalogue import devices, find_device
 from hwledger.telemetry import machine, system
 from hwledger.telemetry.machine import Machine, this_machine
-from support.kernel import card
+from support.kernel import card as kernel_card
 from support.kernel import machine as fake_machine
+from support.nvidia import MIB, Driver, card, gb10, mig_card
 
 pytestmark = pytest.mark.requirement("FR-SRC-LOCAL")
 
@@ -28,17 +29,31 @@ def test_without_an_accelerator_the_hosts_memory_counts(monkeypatch: pytest.Monk
 
 def test_a_drivers_memory_wins_over_the_catalogues() -> None:
     """A known name keeps what the catalogue knows, with the memory that the driver reports."""
-    known = machine._known("NVIDIA GeForce RTX 4090", "NVIDIA", 24 << 30, "NVML")
+    known = machine.known_device("NVIDIA GeForce RTX 4090", "NVIDIA", 24 << 30, "NVML")
     assert (known.name, known.usable_bytes, known.usable_basis) == (
         find_device("RTX 4090").name,
         24 << 30,
         "measured",
     )
-    unknown = machine._known("NVIDIA Something 9000", "NVIDIA", 5 << 30, "NVML")
+    unknown = machine.known_device("NVIDIA Something 9000", "NVIDIA", 5 << 30, "NVML")
     assert (unknown.name, unknown.memory_bytes) == ("NVIDIA Something 9000", 5 << 30)
     assert Machine((known, unknown), 1 << 30).described.startswith(
         "RTX 4090, NVIDIA Something 9000 and 1.00 GiB"
     )
+
+
+@pytest.mark.requirement("FR-TEL-NVML")
+def test_nvidias_devices_come_from_their_source(driver: Driver) -> None:
+    """Whole devices with their memory: no slice, none whose memory is the host's, none that is lost."""
+    driver.tells(card(), gb10(), card(3, rules=("fail * 15",)), mig_card())
+    found = list(machine._nvidia())
+    assert [(device.name, device.usable_bytes, device.usable_basis) for device in found] == [
+        (find_device("RTX 4090").name, 24564 * MIB, "measured"),
+        (find_device("H100 SXM").name, 24564 * MIB, "measured"),
+    ]
+    assert all(device.source.startswith("NVML") for device in found)
+    assert driver.calls("DeviceGetComputeRunningProcesses_v3") == 0
+    assert driver.calls("Shutdown") == 1
 
 
 def gaming(name: str) -> bool:
@@ -60,7 +75,7 @@ def of_several_sizes() -> list[tuple[str, str, int]]:
 @pytest.mark.parametrize(("name", "meant", "total"), of_several_sizes())
 def test_of_several_sizes_the_drivers_memory_tells(name: str, meant: str, total: int) -> None:
     """A name without its size is the device of that memory, and its bandwidth is known."""
-    found = machine._known(name, "NVIDIA", total, "NVML")
+    found = machine.known_device(name, "NVIDIA", total, "NVML")
     assert (found.name, found.usable_bytes) == (meant, total)
     assert found.bandwidth_bytes_per_second
 
@@ -104,7 +119,7 @@ def test_what_a_shared_memory_gpu_may_map_counts(
 ) -> None:
     """The carve-out and the mappable memory are never added up; a card's own memory is its own."""
     files = {"product_name": name, "mem_info_vram_total": str(sizes[0]), "mem_info_gtt_total": str(sizes[1])}
-    card(tmp_path, 0, files)
+    kernel_card(tmp_path, 0, files)
     monkeypatch.setattr(system, "System", lambda: fake_machine(tmp_path))
     assert [device.usable_bytes for device in machine._amd()] == [usable]
 
@@ -113,7 +128,7 @@ def test_what_a_shared_memory_gpu_may_map_counts(
 def test_a_card_that_sleeps_is_planned_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its memory is known without waking it; one whose memory is not known is left out."""
     files = {"mem_info_vram_total": str(16 << 30), "power/runtime_status": "suspended"}
-    card(tmp_path, 0, files)
-    card(tmp_path, 1, {}, "0000:04:00.0")
+    kernel_card(tmp_path, 0, files)
+    kernel_card(tmp_path, 1, {}, "0000:04:00.0")
     monkeypatch.setattr(system, "System", lambda: fake_machine(tmp_path))
     assert [(device.name, device.usable_bytes) for device in machine._amd()] == [("AMD GPU", 16 << 30)]

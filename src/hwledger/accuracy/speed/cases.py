@@ -4,7 +4,6 @@ import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 
 from hwledger.device.catalogue import find_device
 from hwledger.device.spec import DeviceSpec
@@ -15,6 +14,7 @@ from hwledger.planner.throughput.setting import BACKENDS, Setting, kernel_group,
 from hwledger.planner.throughput.silicon import Silicon, silicon_of
 from hwledger.planner.throughput.work import Work, work_of
 from hwledger.planner.weights import weigh
+from hwledger.shipped import shipped_text
 from hwledger.units import GIB
 
 
@@ -84,7 +84,7 @@ def silicon(case: Case) -> Silicon:
 
 def table() -> list[dict[str, str]]:
     """Return the rows of ``data/speed.csv``."""
-    text = files("hwledger.accuracy").joinpath("data/speed.csv").read_text("utf-8")
+    text = shipped_text("hwledger.accuracy", "data/speed.csv")
     return list(csv.DictReader(text.splitlines()))
 
 

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import Final
 
 import numpy as np
@@ -16,6 +15,7 @@ from hwledger.planner.throughput.decode import decode_terms
 from hwledger.planner.throughput.prefill import prefill_terms
 from hwledger.planner.throughput.regime import regime_of
 from hwledger.planner.throughput.terms import MICROSECOND, Term
+from hwledger.shipped import shipped_text
 
 QUANTITIES: Final = ("decode", "prefill")
 BALANCE: Final = 0.6
@@ -131,7 +131,7 @@ def family_key(case: Case) -> str:
 @cache
 def priors() -> Mapping[str, Prior]:
     """Return the prior of every kind of constant, from ``data/speed_priors.csv``."""
-    text = files("hwledger.accuracy").joinpath("data/speed_priors.csv").read_text("utf-8")
+    text = shipped_text("hwledger.accuracy", "data/speed_priors.csv")
     return {
         row["constant"]: Prior(float(row["mean"]), float(row["width"]))
         for row in csv.DictReader(text.splitlines())

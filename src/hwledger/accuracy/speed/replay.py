@@ -3,12 +3,12 @@
 import csv
 from collections.abc import Iterable, Iterator
 from functools import cache
-from importlib.resources import files
 from typing import Final
 
 from hwledger.accuracy.result import Result
 from hwledger.accuracy.speed.cases import Case, measured
 from hwledger.library.sources.catalogue import shipped_model
+from hwledger.shipped import shipped_text
 
 LLMFIT_SHARE: Final = 0.55
 """Share of the bandwidth in llmfit's formula (github.com/AlexsJones/llmfit, 2026-08-22)."""
@@ -63,5 +63,5 @@ def _plain(case: Case) -> Iterator[Result]:
 
 @cache
 def _llmfit() -> dict[str, float]:
-    text = files("hwledger.accuracy").joinpath("data/llmfit.csv").read_text("utf-8")
+    text = shipped_text("hwledger.accuracy", "data/llmfit.csv")
     return {row["weights"]: float(row["bytes_per_parameter"]) for row in csv.DictReader(text.splitlines())}

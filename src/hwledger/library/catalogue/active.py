@@ -1,8 +1,6 @@
 """The catalogue in force: the one in the package until another one was installed."""
 
 from functools import cache, lru_cache
-from importlib.resources import files
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Final
 
@@ -10,8 +8,11 @@ from hwledger.errors import InputError
 from hwledger.library.catalogue.rows import read_rows
 from hwledger.library.catalogue.table import Table
 from hwledger.library.paths import data_dir
+from hwledger.shipped import shipped_bytes as packaged_bytes
 
 STATE: Final = "state.json"
+PACKAGE: Final = "hwledger.library"
+CATALOGUE: Final = "data/catalogue.jsonl"
 
 
 def in_force() -> Table:
@@ -44,16 +45,14 @@ def catalogue_folder() -> Path:
 
 def shipped_path() -> Path:
     """Return the file of the catalogue in the package."""
-    return Path(str(_packaged()))
+    from importlib.resources import files  # noqa: PLC0415 - start-up time
+
+    return Path(str(files(PACKAGE).joinpath(CATALOGUE)))
 
 
 def shipped_bytes() -> bytes:
     """Return the catalogue in the package as it lies there."""
-    return _packaged().read_bytes()
-
-
-def _packaged() -> Traversable:
-    return files("hwledger.library").joinpath("data/catalogue.jsonl")
+    return packaged_bytes(PACKAGE, CATALOGUE)
 
 
 @cache

@@ -13,9 +13,8 @@ _LONGEST_NAME: Final = 200
 
 
 class Spellings(NamedTuple):
-    """Models by id, by lower-case name or alias, and by the letters and digits of those."""
+    """Models by lower-case name or alias, and by the letters and digits of those."""
 
-    by_id: dict[str, Entry]
     by_name: dict[str, tuple[Entry, ...]]
     by_letters: dict[str, tuple[Entry, ...]]
 
@@ -40,7 +39,12 @@ class Table:
                 by_name[spelling] = (*by_name.get(spelling, ()), entry)
             for letters in {_letters(spelling) for spelling in (entry.id, entry.name, *entry.aliases)}:
                 by_letters[letters] = (*by_letters.get(letters, ()), entry)
-        return Spellings({entry.id: entry for entry in self.entries}, by_name, by_letters)
+        return Spellings(by_name, by_letters)
+
+    @cached_property
+    def by_id(self) -> dict[str, Entry]:
+        """The models by id."""
+        return {entry.id: entry for entry in self.entries}
 
     def lookup(self, name: str) -> Entry:
         """Return the model called ``name``.
@@ -49,9 +53,9 @@ class Table:
             AmbiguousError: several models answer to the name; they are listed.
             MissingError: none does; the nearest names are in the sentence.
         """
-        by_id, by_name, by_letters = self.spellings
-        if name in by_id:
-            return by_id[name]
+        if name in self.by_id:
+            return self.by_id[name]
+        by_name, by_letters = self.spellings
         for table, key in ((by_name, name.strip().lower()), (by_letters, _letters(name))):
             found = table.get(key, ()) if key else ()
             if len(found) > 1:

@@ -16,6 +16,7 @@ _SAID: Final = frozenset(
     {"quantization_config", "max_memory", "tp_plan", "offload_folder", "load_in_fp8", "max_loras"}
 )
 _FOUR_BITS: Final = "nf4"
+_WITHOUT_PROFILE: Final = {"sglang": "SGLang", "trtllm": "TensorRT-LLM", "lmdeploy": "LMDeploy"}
 
 
 def _text(given: Arguments, *names: str) -> str:
@@ -133,36 +134,33 @@ def vllm_engine(name: str, given: Arguments) -> Deployment:
         else given
     )
     given = {key: value for key, value in given.items() if key != "vllm_kwargs"}
-    draft = _draft(name, "vllm", given, "model", "0")
-    _flags(draft, "vllm", given, vllm.enter)
-    vllm.settle(draft)
-    return draft.deployment()
+    return _by_vllm(_draft(name, "vllm", given, "model", "0"), "vllm", given, vllm.enter)
 
 
 def sglang_engine(name: str, given: Arguments) -> Deployment:
     """``sgl.Engine(...)``."""
-    draft = _draft(name, "vllm", given, "model_path", "0")
-    draft.note("SGLang has no profile of its own yet: it is planned by the rules of vLLM")
-    _flags(draft, "sglang", given, sglang.enter)
-    vllm.settle(draft)
-    return draft.deployment()
+    return _by_vllm(_draft(name, "vllm", given, "model_path", "0"), "sglang", given, sglang.enter)
 
 
 def trtllm(name: str, given: Arguments) -> Deployment:
     """``LLM(...)`` of TensorRT-LLM."""
-    draft = _draft(name, "vllm", given, "model", "0")
-    draft.note("TensorRT-LLM has no profile of its own yet: it is planned by the rules of vLLM")
-    _flags(draft, "trtllm", given, others.enter)
-    vllm.settle(draft)
-    return draft.deployment()
+    return _by_vllm(_draft(name, "vllm", given, "model", "0"), "trtllm", given, others.enter)
 
 
 def lmdeploy(name: str, given: Arguments) -> Deployment:
     """``pipeline("org/name", backend_config=TurbomindEngineConfig(tp=2))``."""
-    draft = _draft(name, "vllm", given, "model_path", "0")
-    draft.note("LMDeploy has no profile of its own yet: it is planned by the rules of vLLM")
     config = given.get("backend_config")
-    _flags(draft, "lmdeploy", config.arguments if isinstance(config, Called) else {}, others.enter)
+    settings = config.arguments if isinstance(config, Called) else {}
+    return _by_vllm(_draft(name, "vllm", given, "model_path", "0"), "lmdeploy", settings, others.enter)
+
+
+def _by_vllm(
+    draft: Draft, program: str, given: Arguments, enter: Callable[[Draft, Item], None]
+) -> Deployment:
+    """Return what vLLM, or a program that is planned by its rules, is given."""
+    if called := _WITHOUT_PROFILE.get(program):
+        draft.note(f"{called} has no profile of its own yet: it is planned by the rules of vLLM")
+    _flags(draft, program, given, enter)
     vllm.settle(draft)
     return draft.deployment()
 

@@ -5,12 +5,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib.resources import files
 from typing import Final
 
 from hwledger.library.commands.draft import Call
 from hwledger.library.commands.shell import expand, split
 from hwledger.library.commands.table import table
+from hwledger.shipped import shipped_text
 
 _ASSIGNED: Final = re.compile(r"([A-Za-z_]\w{0,60})=(.{0,1000})", re.DOTALL)
 _PYTHON: Final = re.compile(r"(?:python|pypy|py)(?:\d(?:\.\d{1,2})?)?")
@@ -59,7 +59,7 @@ class Program:
 
 @cache
 def _programs() -> Mapping[tuple[str, str], tuple[str, bool]]:
-    text = files("hwledger.library.commands").joinpath("data/programs.csv").read_text("utf-8")
+    text = shipped_text("hwledger.library.commands", "data/programs.csv")
     rows = csv.DictReader(text.splitlines())
     return {(row["kind"], row["words"]): (row["reader"], row["runs"] == "yes") for row in rows}
 

@@ -4,7 +4,8 @@ import csv
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.resources import files
+
+from hwledger.shipped import shipped_text
 
 _FALSE = frozenset({"0", "false", "off", "no"})
 
@@ -54,8 +55,7 @@ class Parsed:
 @cache
 def table(*names: str) -> "Table":
     """Return the flags of the program with those csv files."""
-    folder = files("hwledger.library.commands").joinpath("data")
-    texts = [folder.joinpath(f"{name}.csv").read_text("utf-8") for name in names]
+    texts = [shipped_text("hwledger.library.commands", f"data/{name}.csv") for name in names]
     return Table(names[0], [row for text in texts for row in csv.DictReader(text.splitlines())])
 
 

@@ -3,8 +3,9 @@
 import json
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.resources import files
 from typing import Any
+
+from hwledger.shipped import shipped_text
 
 ORIGIN = "class default, transformers 5.23.0"
 
@@ -27,9 +28,8 @@ class ClassDefaults:
 @cache
 def class_defaults(model_type: str) -> ClassDefaults | None:
     """Return the defaults of ``model_type``, or ``None`` where transformers does not know it."""
-    path = files("hwledger.library.config").joinpath("data/transformers_defaults.tsv")
+    text = shipped_text("hwledger.library.config", "data/transformers_defaults.tsv")
     prefix = f"\n{model_type}\t"
-    text = path.read_text("utf-8")
     start = text.find(prefix)
     if start < 0:
         return None

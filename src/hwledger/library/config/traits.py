@@ -4,9 +4,9 @@ import csv
 import json
 from dataclasses import dataclass, fields
 from functools import cache
-from importlib.resources import files
 
 from hwledger.library.config.reader import Config
+from hwledger.shipped import shipped_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ def traits_of(model_type: str) -> Traits:
 
     An unlisted one gets query and key norms where the widespread key ``use_qk_norm`` asks for them.
     """
-    text = files("hwledger.library.config").joinpath("data/traits.csv").read_text("utf-8")
+    text = shipped_text("hwledger.library.config", "data/traits.csv")
     known = {each.name for each in fields(Traits)}
     for row in csv.DictReader(text.splitlines()):
         if row["model_type"] == model_type:
@@ -140,14 +140,14 @@ def traits_of(model_type: str) -> Traits:
 @cache
 def has_traits(model_type: str) -> bool:
     """Return whether traits.csv has a row for ``model_type``."""
-    text = files("hwledger.library.config").joinpath("data/traits.csv").read_text("utf-8")
+    text = shipped_text("hwledger.library.config", "data/traits.csv")
     return f"\n{model_type}," in text
 
 
 @cache
 def names_of(scheme: str) -> Names:
     """Return the tensor names of a scheme."""
-    text = files("hwledger.library.config").joinpath("data/checkpoint_names.json").read_text("utf-8")
+    text = shipped_text("hwledger.library.config", "data/checkpoint_names.json")
     return Names(**json.loads(text).get(scheme, {}))
 
 

@@ -3,7 +3,8 @@
 import csv
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
+
+from hwledger.shipped import shipped_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +37,7 @@ class Architecture:
 
 @cache
 def _table() -> dict[str, Architecture]:
-    text = files("hwledger.library.gguf").joinpath("data/architectures.csv").read_text("utf-8")
+    text = shipped_text("hwledger.library.gguf", "data/architectures.csv")
     return {row["architecture"]: _read(row) for row in csv.DictReader(text.splitlines())}
 
 

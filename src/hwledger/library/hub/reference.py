@@ -13,15 +13,11 @@ HOSTS: Final = frozenset({"huggingface.co", "www.huggingface.co", "hf.co", "hf-m
 # a branch with a slash is given by --revision; here a slash begins the path
 _REVISION: Final = r"refs/[^\s:@]{1,200}|[^\s:@/]{1,200}"
 _NAME: Final = r"[A-Za-z0-9_](?:[\w.-]{0,95})"
-_REPO: Final = re.compile(
-    rf"(?P<repo>{_NAME}/{_NAME})(?:@(?P<revision>{_REVISION}))?(?::(?P<quant>[\w.-]{{1,80}}))?"
-)
-_SHORT: Final = re.compile(
-    rf"(?P<repo>{_NAME})(?:@(?P<revision>{_REVISION}))?(?::(?P<quant>[\w.-]{{1,80}}))?"
-)
+_REPO: Final = rf"(?P<repo>{_NAME}/{_NAME})(?:@(?P<revision>{_REVISION}))?(?::(?P<quant>[\w.-]{{1,80}}))?"
+_SHORT: Final = rf"(?P<repo>{_NAME})(?:@(?P<revision>{_REVISION}))?(?::(?P<quant>[\w.-]{{1,80}}))?"
 _OTHER_KINDS: Final = frozenset({"datasets", "spaces", "papers", "collections", "docs", "blog", "buckets"})
 _VIEWS: Final = frozenset({"tree", "blob", "resolve", "raw", "commit"})
-_COMMIT: Final = re.compile(r"[0-9a-f]{40}")
+_COMMIT: Final = r"[0-9a-f]{40}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +39,7 @@ class HubReference:
     @property
     def lasting(self) -> bool:
         """Whether the revision is a commit, whose content never changes."""
-        return bool(self.revision and _COMMIT.fullmatch(self.revision))
+        return bool(self.revision and re.fullmatch(_COMMIT, self.revision))
 
     @property
     def at(self) -> str:
@@ -92,7 +88,7 @@ def parse_reference(ref: str, *, short: bool = False) -> HubReference | None:
     address = hub_address(text)
     if address is not None:
         return _from_address(address, ref)
-    match = _REPO.fullmatch(text) or (_SHORT.fullmatch(text) if short else None)
+    match = re.fullmatch(_REPO, text) or (re.fullmatch(_SHORT, text) if short else None)
     if match:
         return HubReference(match["repo"], match["revision"], "", match["quant"] or "")
     return _with_path(text) if short else None
@@ -103,7 +99,7 @@ def _with_path(text: str) -> HubReference | None:
     parts = text.split("/")
     if len(parts) < 3 or not _safe(parts[2:]):  # noqa: PLR2004 - publisher, name, path
         return None
-    match = _REPO.fullmatch("/".join(parts[:2]))
+    match = re.fullmatch(_REPO, "/".join(parts[:2]))
     if not match or match["quant"]:
         return None
     return HubReference(match["repo"], match["revision"], "/".join(parts[2:]).strip("/"))
@@ -128,7 +124,7 @@ def _from_address(address: str, ref: str) -> HubReference:
         raise UsageError(f"{ref[:200]}: this is no model of the hub; give the page of a model, like org/name")
     view = next((index for index, part in enumerate(parts[:3]) if index and part in _VIEWS), None)
     named, rest = (parts[:view], parts[view + 1 :]) if view else (parts[:2], [])
-    match = (_REPO if len(named) > 1 else _SHORT).fullmatch("/".join(named)) if named else None
+    match = re.fullmatch(_REPO if len(named) > 1 else _SHORT, "/".join(named)) if named else None
     if not match or not _safe(rest[1:]):
         raise UsageError(
             f"{ref[:200]}: there is no model in this address; give the page of one, like org/name"

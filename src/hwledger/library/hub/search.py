@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from hwledger.errors import DeniedError, OfflineError, UnreachableError, UsageError
-from hwledger.library.access import Access
+from hwledger.library.access import Access, refused_anew
 from hwledger.library.hub.reference import check_endpoint, endpoint
 from hwledger.library.kept import Kept, keep, recall
 
@@ -68,7 +68,7 @@ def search_hub(query: HubQuery, access: Access) -> Found:
     """Return the models of the hub that match, newest answer within an hour, any kept one offline.
 
     Raises:
-        UsageError: a sort or limit that does not exist.
+        UsageError: a sort or limit that does not exist; what is kept and the network are both refused.
         OfflineError: no network is to be used and this search was never asked before.
         UnreachableError: the hub does not answer and this search was never asked before.
     """
@@ -79,15 +79,14 @@ def search_hub(query: HubQuery, access: Access) -> Found:
     check_endpoint()
     key = f"{endpoint()}|{json.dumps(asdict(query), sort_keys=True)}"
     old = _old(recall(_KIND, key))
-    if old and (access.offline or ((old.kept_s or 0) < FRESH_S and not access.refresh)):
+    if old and not access.refresh and (access.offline or (old.kept_s or 0) < FRESH_S):
         return old
     try:
         models = _ask(query, access)
     except UnreachableError as error:
-        if isinstance(error, OfflineError) and old is None:
-            raise OfflineError(
-                "this search was never asked with a network, so nothing of it is kept"
-            ) from None
+        if isinstance(error, OfflineError):
+            never = OfflineError("this search was never asked with a network, so nothing of it is kept")
+            raise (refused_anew("the answer to this search") if old else never) from None
         if old is None or isinstance(error, DeniedError):
             raise
         access.say(f"{error}; what follows is kept from an earlier search")

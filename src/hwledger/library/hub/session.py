@@ -17,6 +17,7 @@ from hwledger.errors import (
     HwledgerError,
     MissingError,
     OfflineError,
+    UnknownNameError,
     UnreachableError,
     UsageError,
 )
@@ -99,7 +100,7 @@ class Hub:
         if status in {401, 404} or code == "RepoNotFound":
             token = "your token cannot see it" if self.signed_in else "it is private (then set HF_TOKEN)"
             search = f"hwledger models --hub {about.rpartition('/')[2]}"
-            return MissingError(f"the hub has no model {about}, or {token}; to search: {search}")
+            return UnknownNameError(f"the hub has no model {about}, or {token}; to search: {search}")
         return self._other(response, about, page)
 
     def _gated(self, about: str, page: str) -> DeniedError:

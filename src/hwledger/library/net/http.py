@@ -73,6 +73,11 @@ class _Client(httpx2.Client):
 class Http:
     """A client for one reading; closes with it.
 
+    Args:
+        access: how long it may take, and whether the network may be used.
+        credential: a token and who may see it.
+        near: it asks a program that answers at once or not at all: no proxy, no redirect, no second try.
+
     Attributes:
         requests: requests that were sent, redirects included.
         bytes_read: bytes of all bodies.
@@ -80,12 +85,13 @@ class Http:
         on_busy: what a sentence about a server that stays busy ends with.
     """
 
-    def __init__(self, access: Access, credential: Credential | None = None) -> None:
+    def __init__(self, access: Access, credential: Credential | None = None, *, near: bool = False) -> None:
         self.requests = 0
         self.bytes_read = 0
         self.on_bytes: Callable[[], None] = _nothing
         self.on_busy = ""
         self._access = access
+        self._near = near
         self._lock = threading.Lock()
         self._token = f"Bearer {credential.token}" if credential else ""
         self._origin = _url(credential.url).origin if credential else None
@@ -168,12 +174,14 @@ class Http:
             try:
                 return ask()
             except BusyError as busy:
+                if self._near:
+                    raise UnreachableError(f"{busy.what}; ask again later") from None
                 self._wait(busy, attempt)
                 if self._deadline.passed:
                     raise self._failed(what, busy) from None
             except (LostError, httpx2.HTTPError, httpx2.StreamError) as error:
                 lost = error.error if isinstance(error, LostError) else error
-                if attempt > 1 or self._deadline.passed or not isinstance(lost, PASSING):
+                if attempt > 1 or self._near or self._deadline.passed or not isinstance(lost, PASSING):
                     raise self._failed(what, lost) from None
         raise UnreachableError(f"{plain(what)} is busy; {TRIES} tries did not get through, ask again later")
 
@@ -206,7 +214,8 @@ class Http:
         try:
             return _Client(
                 verify=certificates(),
-                follow_redirects=True,
+                follow_redirects=not self._near,
+                trust_env=not self._near,
                 max_redirects=MOST_REDIRECTS,
                 timeout=httpx2.Timeout(READ_S, connect=CONNECT_S),
                 headers={"User-Agent": f"hwledger/{version('hwledger')}", "Accept-Encoding": "identity"},

@@ -42,6 +42,11 @@ class RemoteFile:
         if size is None:
             self._hold(0, FIRST_PART)
 
+    @property
+    def identity(self) -> str:
+        """What the server calls this content, with its size; empty where no tag of it stands for bytes."""
+        return f"{self._etag}|{self.size}" if self._etag.startswith('"') else ""
+
     def read(self, offset: int, least: int, wanted: int = 0) -> Buffer:
         """Return bytes from ``offset`` on, from what is held where that is enough."""
         if not (self._start <= offset and offset + least <= self._start + len(self._held)):

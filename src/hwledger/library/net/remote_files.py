@@ -100,6 +100,7 @@ class WebFiles:
         self.first = unquote(self.first)
         self.where = plain(self._base)
         self.name = self.first.rpartition(".")[0]
+        self._identities: list[str] = []
         self.counter = Counter(http, access, self.first)
         self._http = http
 
@@ -111,7 +112,14 @@ class WebFiles:
     def open(self, name: str) -> Iterator[ByteFile]:
         """Open a file for reading in parts."""
         self.counter.opened += 1
-        yield RemoteFile(self._http, f"{self._base}/{quote(name)}{self._mark}{self._query}")
+        file = RemoteFile(self._http, f"{self._base}/{quote(name)}{self._mark}{self._query}")
+        self._identities.append(file.identity)
+        yield file
+
+    @property
+    def identity(self) -> str:
+        """What the server calls the one file that was opened; empty where that were several or none."""
+        return self._identities[0] if len(self._identities) == 1 else ""
 
     def each(self, function: Callable[[str], Result], names: list[str]) -> list[Result]:
         """Return ``function`` of every name, several at once."""

@@ -8,8 +8,8 @@ HOST: Final = "registry.ollama.ai"
 NAMESPACE: Final = "library"
 TAG: Final = "latest"
 LONGEST: Final = 400
-_PART: Final = re.compile(r"[A-Za-z0-9_][\w.-]{0,95}", re.ASCII)
-_HOST: Final = re.compile(r"[A-Za-z0-9_][\w.-]{0,250}(:\d{1,5})?", re.ASCII)
+_PART: Final = r"(?a:[A-Za-z0-9_][\w.-]{0,95})"
+_HOST: Final = r"(?a:[A-Za-z0-9_][\w.-]{0,250}(:\d{1,5})?)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def parse_name(ref: str) -> OllamaName | None:
         return None
     host = before[0] if len(before) == 2 else HOST  # noqa: PLR2004
     name = OllamaName(host, before[-1] if before else NAMESPACE, model, tag or TAG)
-    sound = _HOST.fullmatch(host) and all(_PART.fullmatch(part) for part in name.parts[1:])
+    sound = re.fullmatch(_HOST, host) and all(re.fullmatch(_PART, part) for part in name.parts[1:])
     return name if sound else None
 
 

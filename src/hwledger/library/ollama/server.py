@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from hwledger.library.net.http import Http
 
 PORT: Final = 11434
+NOT_LISTED: Final = "not listed"
+LONGEST_DIGEST: Final = 100
 
 
 def base_url() -> str:
@@ -84,6 +86,14 @@ class Server:
         if not isinstance(value, dict):
             raise MalformedError(f"{self.url}{path} answers with no JSON object; is this Ollama?")
         return mapping(value)
+
+
+def digest_of(row: Mapping[str, Any]) -> str:
+    """Return the digest that a row states of its model; that it is not listed counts as one, too.
+
+    Empty where the server lists the model without a digest.
+    """
+    return text(row.get("digest"))[:LONGEST_DIGEST] if row else NOT_LISTED
 
 
 def row_of(listed: list[Mapping[str, Any]], name: str) -> Mapping[str, Any]:

@@ -8,9 +8,7 @@ from hwledger.errors import UsageError
 from hwledger.library.hub.reference import hub_address
 
 _SCHEMES: Final = ("http://", "https://")
-_BARE: Final = re.compile(
-    r"(localhost|\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-f:.]{2,45}\]):\d{1,5}(?=[/?#]|$)", re.IGNORECASE
-)
+_BARE: Final = r"(?i:(localhost|\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-f:.]{2,45}\]):\d{1,5}(?=[/?#]|$))"
 _PREFIXES: Final = frozenset({"v1", "api"})
 _FILES: Final = (".gguf", ".json", ".safetensors", ".bin", ".npz", ".pt", ".pth")
 _PAGES: Final = frozenset({
@@ -30,7 +28,7 @@ def is_server(ref: str) -> bool:
     text = ref.strip()
     if len(text) > _LONGEST or any(char.isspace() or not char.isprintable() for char in text):
         return False
-    if _BARE.match(text):
+    if re.match(_BARE, text):
         text = f"http://{text}"
     if not text.lower().startswith(_SCHEMES) or hub_address(text) is not None:
         return False

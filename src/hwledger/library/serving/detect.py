@@ -22,27 +22,29 @@ class Known:
     """One way to know an engine.
 
     Attributes:
+        engine: its name, as telemetry has it.
         matches: whether the server is that engine for certain.
         read: returns what it runs.
     """
 
+    engine: str
     matches: Callable[[Server], bool]
     read: Callable[[Server], Deployment]
 
 
 KNOWN: Final = (
     # by /v1/models, which every engine answers and signs in its own way
-    Known(vllm.is_vllm, vllm.read),
-    Known(sglang.is_sglang, sglang.read),
-    Known(llama_server.is_llama_server, llama_server.read),
-    Known(mistral_rs.is_mistral_rs, mistral_rs.read),
+    Known("vllm", vllm.is_vllm, vllm.read),
+    Known("sglang", sglang.is_sglang, sglang.read),
+    Known("llama.cpp", llama_server.is_llama_server, llama_server.read),
+    Known("mistral.rs", mistral_rs.is_mistral_rs, mistral_rs.read),
     # by what they alone answer
-    Known(tgi.is_tgi, tgi.read),
-    Known(desktop.is_ollama, desktop.read_ollama),
-    Known(desktop.is_lm_studio, desktop.read_lm_studio),
-    Known(llama_server.is_llama_server_by_props, llama_server.read),
-    Known(sglang.is_sglang_by_info, sglang.read),
-    Known(vllm.is_vllm_by_metrics, vllm.read),
+    Known("tgi", tgi.is_tgi, tgi.read),
+    Known("ollama", desktop.is_ollama, desktop.read_ollama),
+    Known("lmstudio", desktop.is_lm_studio, desktop.read_lm_studio),
+    Known("llama.cpp", llama_server.is_llama_server_by_props, llama_server.read),
+    Known("sglang", sglang.is_sglang_by_info, sglang.read),
+    Known("vllm", vllm.is_vllm_by_metrics, vllm.read),
 )
 
 

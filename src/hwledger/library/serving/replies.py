@@ -55,10 +55,22 @@ class Server:
             DeniedError: it wants a key.
             UnreachableError: it does not answer at all.
         """
+        found = self.value(path)
+        return found if isinstance(found, dict) else {}
+
+    def value(self, path: str) -> Any:
+        """Return the JSON value at ``path``; ``None`` where the server has none there.
+
+        Raises:
+            DeniedError, UnreachableError: as ``json``.
+        """
         if path not in self._kept:
             self._kept[path] = self._parsed(path)
-        found = self._kept[path]
-        return found if isinstance(found, dict) else {}
+        return self._kept[path]
+
+    def forget(self, path: str) -> None:
+        """Let ``path`` be asked anew."""
+        self._kept.pop(path, None)
 
     def text(self, path: str) -> str:
         """Return the text at ``path``; empty where the server has none there.

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from hwledger.errors import AmbiguousError, MissingError
 from hwledger.library.access import Access
-from hwledger.library.config import read_config
 from hwledger.model.origin import Origin, Place
 from hwledger.model.reading import Reading
 from hwledger.model.spec import ModelSpec
@@ -45,14 +44,13 @@ class CatalogueSource:
 
     def nearest(self, ref: str) -> Sequence[str]:
         """Return catalogue names that look like ``ref``."""
-        from difflib import get_close_matches  # noqa: PLC0415 - start-up time
-
         from hwledger.library.catalogue import entries  # noqa: PLC0415 - start-up time
+        from hwledger.library.near import closest  # noqa: PLC0415 - start-up time
 
         names = {
             name.lower(): entry.id for entry in entries() for name in (entry.id, entry.id.split("/")[-1])
         }
-        return list(dict.fromkeys(names[n] for n in get_close_matches(ref.lower(), names, 3, 0.6)))
+        return closest(ref, names)
 
 
 def shipped_model(name: str) -> ModelSpec:
@@ -67,6 +65,8 @@ def shipped_model(name: str) -> ModelSpec:
 
 
 def _spec(entry: "Entry") -> ModelSpec:
+    from hwledger.library.config import read_config  # noqa: PLC0415 - start-up time
+
     where = f"catalogue: {entry.id}"
     spec = read_config(entry.config, where=where, name=entry.id, file_format="catalogue")
     return replace(spec, reading=Reading(where), origin=Origin(place=Place.HUB, name=entry.id))

@@ -54,9 +54,11 @@ class FolderSource:
         return local_spec(recalled(_parts(folder), access, lambda: read_checkpoint(files)), ref)
 
     def nearest(self, ref: str) -> Sequence[str]:
-        """Return nothing: a path is right or wrong."""
-        del ref
-        return ()
+        """Return folders of MLX programs that are called like ``ref``."""
+        from hwledger.library.local.folders import mlx_models  # noqa: PLC0415 - start-up time
+        from hwledger.library.near import closest_here  # noqa: PLC0415
+
+        return closest_here(ref, mlx_models())
 
     @staticmethod
     def _check_folder(folder: Path) -> None:

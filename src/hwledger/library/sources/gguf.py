@@ -1,6 +1,5 @@
 """GGUF files, and folders that hold them."""
 
-import glob
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,8 +8,8 @@ from hwledger.library.access import Access
 from hwledger.library.paths import shown, typed
 from hwledger.model.spec import ModelSpec
 
-_FIRST_SHARD = re.compile(r"-00001-of-(\d{5})\.gguf$")
-_LATER_SHARD = re.compile(r"-(?!00001)\d{5}-of-\d{5}\.gguf$")
+_FIRST_SHARD = r"-00001-of-(\d{5})\.gguf$"
+_LATER_SHARD = r"-(?!00001)\d{5}-of-\d{5}\.gguf$"
 
 
 class GgufSource:
@@ -49,22 +48,26 @@ class GgufSource:
         return local_spec(read, ref)
 
     def nearest(self, ref: str) -> Sequence[str]:
-        """Return nothing: a path is right or wrong."""
-        del ref
-        return ()
+        """Return files that llama.cpp downloaded and that are called like ``ref``."""
+        from hwledger.library.local.folders import llama_cpp_models  # noqa: PLC0415 - start-up time
+        from hwledger.library.near import closest_here  # noqa: PLC0415
+
+        return closest_here(ref, llama_cpp_models())
 
 
 def _parts(path: Path) -> list[Path]:
     """Return every file of the model whose first file is ``path``."""
-    match = _FIRST_SHARD.search(path.name)
+    match = re.search(_FIRST_SHARD, path.name)
     if not match:
         return [path]
+    import glob  # noqa: PLC0415 - start-up time
+
     return sorted(path.parent.glob(f"{glob.escape(path.name[: match.start()])}-*-of-{match[1]}.gguf"))
 
 
 def _is_model(path: Path) -> bool:
     """Whether a file is a model of its own: no later shard and no vision projector."""
-    return not _LATER_SHARD.search(path.name) and not path.name.lower().startswith("mmproj")
+    return not re.search(_LATER_SHARD, path.name) and not path.name.lower().startswith("mmproj")
 
 
 def _is_file(path: Path) -> bool:

@@ -1,6 +1,5 @@
 """Models of LM Studio: from its folder on this machine, found by path, name or through its server."""
 
-import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,8 +17,8 @@ if TYPE_CHECKING:
 MOST_NEAR: Final = 5
 LONGEST: Final = 400
 _NAME: Final = r"[A-Za-z0-9_][\w.-]{0,120}"
-_KEY: Final = re.compile(rf"(?:{_NAME}/){{0,3}}{_NAME}(?:@{_NAME})?", re.ASCII)
-_OWN: Final = re.compile(rf"{_NAME}/{_NAME}(?:@{_NAME})?|{_NAME}@{_NAME}", re.ASCII)
+_KEY: Final = rf"(?:{_NAME}/){{0,3}}{_NAME}(?:@{_NAME})?"
+_OWN: Final = rf"{_NAME}/{_NAME}(?:@{_NAME})?|{_NAME}@{_NAME}"
 
 
 class LmStudioSource:
@@ -34,11 +33,11 @@ class LmStudioSource:
     def candidates(self, ref: str) -> Sequence[str]:
         """Return what the folder has by this name, else the reference where it has the shape of a key."""
         found = _stored(ref)
-        return found or ([ref] if _OWN.fullmatch(ref) else [])
+        return found or ([ref] if re.fullmatch(_OWN, ref, re.ASCII) else [])
 
     def named(self, ref: str) -> Sequence[str]:
         """Return the models that the prefix ``lmstudio:`` can stand before."""
-        return _stored(ref) or ([ref] if _KEY.fullmatch(ref) else [])
+        return _stored(ref) or ([ref] if re.fullmatch(_KEY, ref, re.ASCII) else [])
 
     def open(self, ref: str, access: Access) -> ModelSpec:
         """Read the headers of the model's files; the server is asked where the name alone finds none."""
@@ -57,7 +56,7 @@ class LmStudioSource:
 
 
 def _stored(ref: str) -> list[str]:
-    if not _KEY.fullmatch(ref) and ("/" not in ref or len(ref) > LONGEST):
+    if not re.fullmatch(_KEY, ref, re.ASCII) and ("/" not in ref or len(ref) > LONGEST):
         return []
     from hwledger.library.lmstudio.store import match  # noqa: PLC0415 - start-up time
 
@@ -110,7 +109,9 @@ def _through_server(ref: str, access: Access) -> list["Stored"]:
         ) from None
     model = named(listed, ref)
     if model is None:
-        near = difflib.get_close_matches(ref, [each.key for each in listed], MOST_NEAR, 0.5)
+        from difflib import get_close_matches  # noqa: PLC0415 - start-up time
+
+        near = get_close_matches(ref, [each.key for each in listed], MOST_NEAR, 0.5)
         raise MissingError(_no_such(ref, near or _near(ref, known)))
     found = [each for each in known if _is(each, model)]
     if not found:
@@ -145,6 +146,6 @@ def _no_such(ref: str, near: Sequence[str]) -> str:
 
 
 def _near(ref: str, known: Sequence["Stored"]) -> list[str]:
-    names = {name: model.ref for model in known for name in model.names}
-    close = difflib.get_close_matches(ref.lower(), list(names), MOST_NEAR, 0.6)
-    return list(dict.fromkeys(names[name] for name in close))
+    from hwledger.library.near import closest  # noqa: PLC0415 - start-up time
+
+    return closest(ref, {name: model.ref for model in known for name in model.names}, MOST_NEAR)

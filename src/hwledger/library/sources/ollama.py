@@ -1,6 +1,5 @@
 """Models of Ollama: from its store on this machine, or from what its server says."""
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from hwledger.errors import InputError, MalformedError, MissingError, OfflineError, UnreachableError
 from hwledger.library.access import Access
-from hwledger.library.ollama.reference import OllamaName, parse_name, states_tag
 from hwledger.model.origin import Origin, Place
 from hwledger.model.spec import ModelSpec
 
 if TYPE_CHECKING:
     from hwledger.library.checkpoint import Checkpoint
+    from hwledger.library.ollama.reference import OllamaName
     from hwledger.library.ollama.server import Server
     from hwledger.library.ollama.store import Pulled
     from hwledger.library.remembered import Read
@@ -33,6 +32,8 @@ class OllamaSource:
 
     def candidates(self, ref: str) -> Sequence[str]:
         """Return the full name where the store has it, or where it has the shape of no other name."""
+        from hwledger.library.ollama.reference import parse_name, states_tag  # noqa: PLC0415 - start-up time
+
         name = parse_name(ref)
         if name is None:
             return []
@@ -42,12 +43,15 @@ class OllamaSource:
 
     def named(self, ref: str) -> Sequence[str]:
         """Return the full name of whatever the prefix ``ollama:`` stands before."""
+        from hwledger.library.ollama.reference import parse_name  # noqa: PLC0415 - start-up time
+
         name = parse_name(ref)
         return [str(name)] if name else []
 
     def open(self, ref: str, access: Access) -> ModelSpec:
         """Read the header of the model's blob, or ask the server."""
-        from hwledger.library.ollama.store import find, read_manifest  # noqa: PLC0415 - start-up time
+        from hwledger.library.ollama.reference import parse_name  # noqa: PLC0415 - start-up time
+        from hwledger.library.ollama.store import find, read_manifest  # noqa: PLC0415
 
         name = parse_name(ref)
         if name is None:
@@ -110,7 +114,7 @@ def _beside(pulled: "Pulled") -> list[str]:
     ]
 
 
-def _from_server(name: OllamaName, access: Access) -> ModelSpec:
+def _from_server(name: "OllamaName", access: Access) -> ModelSpec:
     from hwledger.library.net.address import reaching  # noqa: PLC0415 - start-up time
     from hwledger.library.ollama.server import base_url  # noqa: PLC0415
     from hwledger.library.ollama.store import names, store_folders  # noqa: PLC0415
@@ -119,7 +123,10 @@ def _from_server(name: OllamaName, access: Access) -> ModelSpec:
     url = base_url()
     reach = reaching(access, url)
     try:
-        spec = remembered(f"ollama|{url}|{name}", reach, lambda: _ask(url, name, reach))
+        spec = remembered(
+            f"ollama|{url}|{name}", reach, lambda: _ask(url, name, reach),
+            identity=lambda: _identity(url, name, reach), unasked_s=0.0,
+        )  # fmt: skip
     except (UnreachableError, MalformedError) as error:
         known = [str(each) for each in names()]
         if known:
@@ -136,23 +143,34 @@ def _from_server(name: OllamaName, access: Access) -> ModelSpec:
     return _titled(with_file_weights(spec), name)
 
 
-def _ask(url: str, name: OllamaName, access: Access) -> "Read":
+def _identity(url: str, name: "OllamaName", access: Access) -> str:
+    """Return what the server calls what it keeps under a name now: pulled again, it may be another model."""
     from hwledger.library.net.http import Http  # noqa: PLC0415 - start-up time
-    from hwledger.library.ollama.server import Server, row_of  # noqa: PLC0415
+    from hwledger.library.ollama.server import Server, digest_of, row_of  # noqa: PLC0415
+
+    with Http(access) as http:
+        return digest_of(row_of(Server(http, url).tags(), str(name)))
+
+
+def _ask(url: str, name: "OllamaName", access: Access) -> "Read":
+    from hwledger.library.net.http import Http  # noqa: PLC0415 - start-up time
+    from hwledger.library.ollama.server import Server, digest_of, row_of  # noqa: PLC0415
     from hwledger.library.remembered import Read  # noqa: PLC0415
     from hwledger.model.reading import Reading  # noqa: PLC0415
 
     with Http(access) as http:
         server = Server(http, url)
         listed = server.tags()
+        row = row_of(listed, str(name))
         try:
-            found = _shown(server, name, row_of(listed, str(name)).get("size"))
+            found = _shown(server, name, row.get("size"))
         except MissingError:
             raise MissingError(_no_such(name, [str(row.get("name"))[:200] for row in listed])) from None
-        return Read(found, Reading(f"{url} ({name})", 1, http.bytes_read, http.requests))
+        reading = Reading(f"{url} ({name})", 1, http.bytes_read, http.requests)
+        return Read(found, reading, identity=digest_of(row))
 
 
-def _shown(server: "Server", name: OllamaName, size: object) -> "Checkpoint":
+def _shown(server: "Server", name: "OllamaName", size: object) -> "Checkpoint":
     from hwledger.library.fields import whole  # noqa: PLC0415 - start-up time
     from hwledger.library.ollama.shown import lacks_arrays, shown_checkpoint  # noqa: PLC0415
 
@@ -162,17 +180,19 @@ def _shown(server: "Server", name: OllamaName, size: object) -> "Checkpoint":
     return shown_checkpoint(shown, f"ollama:{name}", whole(size))
 
 
-def _no_such(name: OllamaName, known: list[str]) -> str:
+def _no_such(name: "OllamaName", known: list[str]) -> str:
     near = _near(str(name), known) or known[:MOST_LISTED]
     hint = f"it has {', '.join(near)}" if near else "it has none at all"
     return f"Ollama has no model {name} here: {hint}; get it with: ollama pull {name}"
 
 
 def _near(ref: str, known: list[str]) -> list[str]:
-    return difflib.get_close_matches(ref, known, MOST_LISTED, 0.5)
+    from difflib import get_close_matches  # noqa: PLC0415 - start-up time
+
+    return get_close_matches(ref, known, MOST_LISTED, 0.5)
 
 
-def _titled(spec: ModelSpec, name: OllamaName) -> ModelSpec:
+def _titled(spec: ModelSpec, name: "OllamaName") -> ModelSpec:
     """Return the model with Ollama's name for it, under that name where its file states none."""
     blob = spec.origin.name if spec.origin and spec.origin.place is Place.FILE else ""
     spec = replace(spec, origin=Origin(place=Place.OLLAMA, name=str(name), path=blob))

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from hwledger.library.access import Access
-from hwledger.library.serving.address import is_server
 from hwledger.model.spec import ModelSpec
 
 
@@ -15,6 +14,10 @@ class ServerSource:
 
     def candidates(self, ref: str) -> Sequence[str]:
         """Return the address where it is one of a server rather than of a file."""
+        if ":" not in ref:  # neither a scheme nor a port
+            return []
+        from hwledger.library.serving.address import is_server  # noqa: PLC0415 - start-up time
+
         return [ref] if is_server(ref) else []
 
     def named(self, ref: str) -> Sequence[str]:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from hwledger.errors import InputError
 from hwledger.library.access import Access
-from hwledger.library.hub.reference import hub_address
 from hwledger.model.origin import Origin, Place
 from hwledger.model.spec import ModelSpec
 
@@ -25,7 +24,11 @@ class WebSource:
     def candidates(self, ref: str) -> Sequence[str]:
         """Return the address where it names a file that this source reads."""
         scheme, colon, rest = ref.partition("://")
-        if not colon or scheme.lower() not in {"http", "https"} or hub_address(ref) is not None:
+        if not colon or scheme.lower() not in {"http", "https"}:
+            return []
+        from hwledger.library.hub.reference import hub_address  # noqa: PLC0415 - start-up time
+
+        if hub_address(ref) is not None:
             return []
         path = rest.partition("#")[0].partition("?")[0]
         return [ref.partition("#")[0]] if path.lower().endswith(ENDINGS) and "/" in path else []
@@ -38,7 +41,9 @@ class WebSource:
         """Read the header, or what is remembered of it."""
         from hwledger.library.remembered import remembered  # noqa: PLC0415 - start-up time
 
-        return remembered(f"web|{ref}", access, lambda: _read(ref, access))
+        return remembered(
+            f"web|{ref}", access, lambda: _read(ref, access), identity=lambda: _identity(ref, access)
+        )
 
     def nearest(self, ref: str) -> Sequence[str]:
         """Return nothing: an address is right or wrong."""
@@ -65,4 +70,16 @@ def _read(url: str, access: Access) -> "Read":
         shown = plain(url)
         origin = Origin(place=Place.WEB, name=shown, withheld=shown != url)
         found = replace(found, origin=origin)
-        return Read(found, Reading(plain(url), files.counter.opened, http.bytes_read, http.requests))
+        reading = Reading(shown, files.counter.opened, http.bytes_read, http.requests)
+        return Read(found, reading, identity=files.identity)
+
+
+def _identity(url: str, access: Access) -> str:
+    """Return what the server calls the file at an address now; it costs the first part of it."""
+    from hwledger.library.net.http import Http  # noqa: PLC0415 - start-up time
+    from hwledger.library.net.remote_files import WebFiles  # noqa: PLC0415
+
+    with Http(access) as http:
+        files = WebFiles(http, access, url)
+        with files.open(files.first):
+            return files.identity

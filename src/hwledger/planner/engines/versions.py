@@ -5,12 +5,12 @@ from typing import Final
 
 from hwledger.errors import UsageError
 
-_DOTTED: Final = re.compile(r"v?(\d{1,6}(?:\.\d{1,6}){0,3})(?:[.+-]?[a-z][\w.+-]*)?", re.IGNORECASE)
+_DOTTED: Final = r"v?(\d{1,6}(?:\.\d{1,6}){0,3})(?:[.+-]?[a-z][\w.+-]*)?"
 
 
 def dotted(text: str) -> tuple[int, ...] | None:
     """Return the numbers of a release (``v5.23.0.dev1`` is ``(5, 23, 0)``), or ``None``."""
-    match = _DOTTED.fullmatch(text.strip())
+    match = re.fullmatch(_DOTTED, text.strip(), re.IGNORECASE)
     return tuple(int(part) for part in match[1].split(".")) if match else None
 
 

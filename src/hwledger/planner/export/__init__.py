@@ -9,7 +9,6 @@ from hwledger.errors import DoesNotFitError, UnknownOptionError, UsageError
 from hwledger.planner.export.recipe import Exported, Recipe
 from hwledger.planner.fit import Verdict
 from hwledger.planner.plan import Plan
-from hwledger.units import format_bytes
 
 __all__ = ["TARGETS", "Exported", "export", "exported", "planned_as"]
 
@@ -131,8 +130,7 @@ def _check_fits(plan: Plan, *, force: bool) -> None:
     if force or plan.fit is None or plan.fit.verdict is not Verdict.DOES_NOT_FIT:
         return
     raise DoesNotFitError(
-        f"the plan does not fit: {format_bytes(-plan.fit.headroom_bytes)} too much on the fullest"
-        f" device; change it"
+        f"the plan does not fit: {plan.fit.missing} are missing; change it"
         " (the plan without --export says how), or write it all the same with --force"
     )
 

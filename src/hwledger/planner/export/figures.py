@@ -45,7 +45,7 @@ def room(plan: Plan) -> str:
     if plan.fit is None:
         return "No device was given, so it is not known whether it fits."
     if plan.fit.verdict is Verdict.DOES_NOT_FIT:
-        return f"It does NOT fit: {format_bytes(-plan.fit.headroom_bytes)} are missing."
+        return f"It does NOT fit: {plan.fit.missing} are missing."
     tight = ", tightly" if plan.fit.verdict is Verdict.TIGHT else ""
     return f"It fits{tight}: {format_bytes(plan.fit.headroom_bytes)} to spare on the fullest device."
 

@@ -7,6 +7,7 @@ from hwledger.planner.export import figures
 from hwledger.planner.export.llama_cpp import check_as_stored, places_of
 from hwledger.planner.export.recipe import Draft, Recipe
 from hwledger.planner.export.reference import (
+    ADAPTER,
     GGUF,
     adapter_of,
     check_readable,
@@ -51,7 +52,7 @@ def _model(draft: Draft) -> tuple[str, str]:
         draft.put("model", model.text, "the model that was planned")
         _packing(draft)
         if adapter := adapter_of(draft):
-            draft.put("adapter", adapter.text, "the adapter's weights are in the plan")
+            draft.put("adapter", f"{ADAPTER}={adapter.text}", "the adapter's weights are in the plan")
         return model.text, model.local
     if draft.plan.spec.adapter:
         raise UsageError(

@@ -2,16 +2,11 @@
 
 from typing import Final
 
+from hwledger.errors import UsageError
 from hwledger.planner.engines.mlx.profile import DEFAULTS
 from hwledger.planner.export import figures
 from hwledger.planner.export.recipe import Draft, Recipe, Step
-from hwledger.planner.export.reference import (
-    Reference,
-    adapter_of,
-    check_readable,
-    hub_or_folder,
-    packed_as,
-)
+from hwledger.planner.export.reference import Reference, opened, packed_as
 from hwledger.planner.export.spelling import spell
 from hwledger.planner.export.target import draft_for, finish
 from hwledger.planner.plan import Plan
@@ -26,8 +21,8 @@ def build(plan: Plan) -> Recipe:
         UsageError: mlx-lm cannot, with what to do instead.
     """
     draft = draft_for(plan, "mlx")
-    check_readable(draft)
-    model = hub_or_folder(draft)
+    _check_adapter(draft)
+    model = opened(draft)
     if model.revision:
         draft.note(
             f"mlx_lm.server takes the newest commit of {model.text}; the plan is of"
@@ -38,10 +33,21 @@ def build(plan: Plan) -> Recipe:
     draft.put("model", path, "the model that was planned")
     _settings(draft)
     _prompts(draft)
-    if adapter := adapter_of(draft):
-        draft.put("adapter", adapter.text, "the adapter's weights are in the plan")
     draft.rest()
     return finish(draft, ("mlx_lm.server",), path, local=model.local, before=before)
+
+
+def _check_adapter(draft: Draft) -> None:
+    """Refuse an adapter: those that are read here are PEFT's, and mlx-lm reads its own alone.
+
+    mlx-lm 0.32.2 ``tuner/utils.py`` ``load_adapters``: ``num_layers`` and ``lora_parameters`` of the config,
+    and the weights of ``adapters.safetensors``.
+    """
+    if (adapter := draft.plan.spec.adapter) is not None:
+        raise UsageError(
+            f"{draft.title} reads adapters that mlx_lm.lora made, and {adapter.name} is one of PEFT: merge it"
+            " into its base (merge_and_unload of peft) and plan the folder of that, or use --export vllm"
+        )
 
 
 def _converted(draft: Draft, model: Reference) -> tuple[tuple[Step, ...], str]:

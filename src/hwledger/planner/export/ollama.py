@@ -22,6 +22,11 @@ from hwledger.planner.plan import Plan
 MEMORY: Final = ("n_cpu_moe", "cpu_moe", "no_kv_offload", "swa_full", "kv_unified", "op_offload", "load_mtp",
                  "tensor_split", "split_mode", "backend", "n_outputs_max", "n_rs_seq")  # fmt: skip
 
+CONVERTS: Final = (
+    "Ollama up to 0.34 makes a GGUF of the folder; later ones do not (ollama/ollama pull request 14969):"
+    " make it with llama.cpp's convert_hf_to_gguf.py and llama-quantize there, and plan the file"
+)
+
 
 def build(plan: Plan) -> Recipe:
     """Return how Ollama runs the plan; ``settings`` are the parameters of its Modelfile.
@@ -59,6 +64,7 @@ def _from(draft: Draft, origin: Origin) -> str:
         check_as_stored(draft)
         return origin.name
     if origin.place is Place.FOLDER and spec.format != GGUF:
+        draft.note(CONVERTS)
         return origin.name
     check_as_stored(draft)
     if origin.place is Place.FILE:

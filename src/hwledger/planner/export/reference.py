@@ -107,6 +107,16 @@ def hub_or_folder(draft: Draft) -> Reference:
     )
 
 
+def opened(draft: Draft) -> Reference:
+    """Return what a program that reads safetensors is to be told of the model.
+
+    Raises:
+        UsageError: it cannot read the model, or cannot be told it.
+    """
+    check_readable(draft)
+    return hub_or_folder(draft)
+
+
 def adapter_of(draft: Draft) -> Reference | None:
     """Return the adapter of the plan; ``None`` where it has none.
 

@@ -5,9 +5,9 @@ from math import ceil, floor
 from hwledger.model.channel import MixtureOfExperts
 from hwledger.planner.export import figures
 from hwledger.planner.export.recipe import Draft, Recipe
-from hwledger.planner.export.reference import ADAPTER, adapter_of, check_readable, hub_or_folder
+from hwledger.planner.export.reference import opened
 from hwledger.planner.export.target import draft_for, finish
-from hwledger.planner.export.vllm import cache, check_length, packing, sequences
+from hwledger.planner.export.vllm import batch, cache, drafted, packing, with_adapter
 from hwledger.planner.memory import Category
 from hwledger.planner.plan import DevicePlan, Plan
 
@@ -21,33 +21,22 @@ def build(plan: Plan) -> Recipe:
         UsageError: SGLang cannot, with what to do instead.
     """
     draft = draft_for(plan, "sglang")
-    check_readable(draft)
-    model = hub_or_folder(draft)
+    model = opened(draft)
     draft.note("SGLang has no profile of its own: memory is planned by the rules of vLLM")
     draft.put("model", model.text, "the model that was planned")
-    if model.revision:
-        draft.put("revision", model.revision, "the commit that was read")
-    _batch(draft)
+    batch(draft, model)
     _ranks(draft)
     _fraction(draft)
     cache(draft)
     packing(draft)
     _speculation(draft)
-    _adapter(draft)
+    with_adapter(draft)
     draft.skip("gpu_memory_utilization", "enable_prefix_caching", "async_scheduling")
     for switch in ("enable_prefix_caching", "async_scheduling"):
         if plan.request.options.get(switch) is False:
             draft.as_given(switch)
     draft.rest()
     return finish(draft, ("python3", "-m", "sglang.launch_server"), model.text, local=model.local)
-
-
-def _batch(draft: Draft) -> None:
-    plan = draft.plan
-    draft.put("max_model_len", plan.memory.context_tokens, figures.context(plan))
-    check_length(draft)
-    draft.put("max_num_seqs", sequences(draft), f"at most in one batch; {figures.requests(plan)}")
-    draft.put("max_num_batched_tokens", plan.memory.options["max_num_batched_tokens"], figures.scratch(plan))
 
 
 def _ranks(draft: Draft) -> None:
@@ -100,17 +89,8 @@ def static_fraction(device: DevicePlan, usable_bytes: int, share: float) -> floa
 
 
 def _speculation(draft: Draft) -> None:
-    given = draft.plan.request.options
-    draft.skip("num_speculative_tokens", "num_draft_layers")
-    count = int(str(given.get("num_speculative_tokens") or 0))
+    count = drafted(draft, "--speculative-algorithm and --speculative-draft-model-path")
     if not count:
-        return
-    if given.get("num_draft_layers"):
-        draft.note(
-            f"{count} tokens are drafted by a head that the plan does not name: add"
-            f" --speculative-algorithm and"
-            " --speculative-draft-model-path"
-        )
         return
     if not draft.plan.spec.mtp_layers:
         draft.put("speculative_algorithm", "NGRAM", "matching the prompt, which needs no weights")
@@ -120,9 +100,3 @@ def _speculation(draft: Draft) -> None:
     draft.put("speculative_steps", count, f"{count} tokens drafted at a time")
     draft.put("speculative_topk", 1, "one candidate a step")
     draft.put("speculative_drafts", count + 1, f"{count} drafted tokens and the one that they follow")
-
-
-def _adapter(draft: Draft) -> None:
-    if adapter := adapter_of(draft):
-        draft.put("enable_lora", True, "the adapter's weights are in the plan")
-        draft.put("lora_modules", f"{ADAPTER}={adapter.text}", "requests name it as the model 'adapter'")

@@ -8,9 +8,9 @@ import csv
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
-from importlib.resources import files
 
 from hwledger.planner.export.words import plain
+from hwledger.shipped import shipped_text
 
 Row = Mapping[str, str]
 
@@ -18,7 +18,7 @@ Row = Mapping[str, str]
 @cache
 def rows(name: str) -> tuple[dict[str, str], ...]:
     """Return the rows of one of the data files of this package."""
-    text = files("hwledger.planner.export").joinpath("data", f"{name}.csv").read_text("utf-8")
+    text = shipped_text("hwledger.planner.export", f"data/{name}.csv")
     return tuple(csv.DictReader(text.splitlines()))
 
 

@@ -7,13 +7,7 @@ from hwledger.errors import UsageError
 from hwledger.planner.engines.vllm.cache_types import cache_type
 from hwledger.planner.export import figures
 from hwledger.planner.export.recipe import Draft, Recipe
-from hwledger.planner.export.reference import (
-    ADAPTER,
-    adapter_of,
-    check_readable,
-    hub_or_folder,
-    packed_as,
-)
+from hwledger.planner.export.reference import ADAPTER, Reference, adapter_of, opened, packed_as
 from hwledger.planner.export.spelling import word_of, words_of
 from hwledger.planner.export.target import draft_for, finish
 from hwledger.planner.plan import Plan
@@ -34,11 +28,8 @@ def build(plan: Plan) -> Recipe:
         UsageError: vLLM cannot, with what to do instead.
     """
     draft = draft_for(plan, "vllm")
-    check_readable(draft)
-    model = hub_or_folder(draft)
-    if model.revision:
-        draft.put("revision", model.revision, "the commit that was read")
-    _batch(draft)
+    model = opened(draft)
+    batch(draft, model)
     _ranks(draft)
     share = plan.memory.options["gpu_memory_utilization"]
     draft.put(
@@ -48,23 +39,25 @@ def build(plan: Plan) -> Recipe:
     cache(draft)
     packing(draft)
     _speculation(draft)
-    _adapter(draft)
+    if with_adapter(draft):
+        _rank(draft)
     draft.rest()
     return finish(draft, ("vllm", "serve", model.text), model.text, local=model.local)
 
 
-def _batch(draft: Draft) -> None:
-    """Set lengths and batches: at least the planned sequences, at most a batch's tokens."""
+def batch(draft: Draft, model: Reference) -> None:
+    """Set revision, lengths and batches: at least the planned sequences, at most a batch's tokens."""
     plan = draft.plan
-    resolved = plan.memory.options
+    if model.revision:
+        draft.put("revision", model.revision, "the commit that was read")
     draft.put("max_model_len", plan.memory.context_tokens, figures.context(plan))
-    check_length(draft)
-    tokens = int(str(resolved["max_num_batched_tokens"]))
-    draft.put("max_num_seqs", sequences(draft), f"at most in one batch; {figures.requests(plan)}")
+    _check_length(draft)
+    tokens = int(str(plan.memory.options["max_num_batched_tokens"]))
+    draft.put("max_num_seqs", _sequences(draft), f"at most in one batch; {figures.requests(plan)}")
     draft.put("max_num_batched_tokens", tokens, figures.scratch(plan))
 
 
-def sequences(draft: Draft) -> int:
+def _sequences(draft: Draft) -> int:
     """Return the requests of a batch: as the engine takes them, at least those that were planned."""
     plan, resolved = draft.plan, draft.plan.memory.options
     users = cdiv(plan.memory.concurrency, int(str(resolved["data_parallel_size"])))
@@ -78,7 +71,7 @@ def sequences(draft: Draft) -> int:
     return max(users, wanted)
 
 
-def check_length(draft: Draft) -> None:
+def _check_length(draft: Draft) -> None:
     """Say that a context is longer than the model was made for: engines refuse it unless told otherwise."""
     made, wanted = draft.plan.spec.context_length, draft.plan.memory.context_tokens
     if made and wanted > made:
@@ -133,18 +126,28 @@ def packing(draft: Draft) -> None:
     draft.put("quantization", word, f"packed as {name} while loading: {figures.weights(draft.plan)}")
 
 
-def _speculation(draft: Draft) -> None:
+def drafted(draft: Draft, flags: str) -> int:
+    """Return the tokens that the model itself drafts at a time; 0: none, or a head does, which is said.
+
+    Args:
+        draft: the recipe.
+        flags: what names such a head to the program.
+    """
     given = draft.plan.request.options
     draft.skip("num_speculative_tokens", "num_draft_layers")
     count = int(str(given.get("num_speculative_tokens") or 0))
-    if not count:
-        return
-    if given.get("num_draft_layers"):
+    if count and (layers := given.get("num_draft_layers")):
         draft.note(
-            f"{count} tokens are drafted by a head of {given['num_draft_layers']} layers that"
-            f" the plan does not"
-            " name: add --speculative-config with its method and model"
+            f"{count} tokens are drafted by a head of {layers} layers that the plan does not name:"
+            f" add {flags}"
         )
+        return 0
+    return count
+
+
+def _speculation(draft: Draft) -> None:
+    count = drafted(draft, "--speculative-config with its method and model")
+    if not count:
         return
     method = "mtp" if draft.plan.spec.mtp_layers else "ngram"
     why = "by the model's own heads" if method == "mtp" else "by matching the prompt, which needs no weights"
@@ -154,13 +157,13 @@ def _speculation(draft: Draft) -> None:
     )  # fmt: skip
 
 
-def _adapter(draft: Draft) -> None:
+def with_adapter(draft: Draft) -> bool:
+    """Load the plan's adapter beside its base; return whether there is one."""
     adapter = adapter_of(draft)
-    if adapter is None:
-        return
-    draft.put("enable_lora", True, "the adapter's weights are in the plan")
-    draft.put("lora_modules", f"{ADAPTER}={adapter.text}", "requests name it as the model 'adapter'")
-    _rank(draft)
+    if adapter is not None:
+        draft.put("enable_lora", True, "the adapter's weights are in the plan")
+        draft.put("lora_modules", f"{ADAPTER}={adapter.text}", "requests name it as the model 'adapter'")
+    return adapter is not None
 
 
 def _rank(draft: Draft) -> None:

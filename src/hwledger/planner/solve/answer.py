@@ -19,6 +19,7 @@ TITLES: Final = {
     "layout": "Best split over the devices",
     "devices-fewest": "Fewest devices",
     "devices-cheapest": "Cheapest devices",
+    "devices-cheapest-owned": "Cheapest devices to own",
     "devices-fastest": "Fastest devices",
     "quality": "Least loss of quality",
 }

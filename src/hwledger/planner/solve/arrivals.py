@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
-from math import ceil, inf
+from math import ceil, exp, inf
 from random import Random
 from typing import Final
 
@@ -15,6 +15,8 @@ from hwledger.units import parse_size
 SIMULATED: Final = 4000
 """Requests that a simulation lets arrive; the first fifth warms it up."""
 MOST_TOKENS: Final = 1 << 24
+NORMAL_P99: Final = 2.326
+"""Standard deviations that 99 % of a normal distribution lie below."""
 ROUNDED: Final = 0.015
 """How far the shares of lengths may be from 1: thirds are written as 0.33."""
 _LOGNORMAL: Final = re.compile(r"lognormal\(\s*([^,]+),\s*([\d.]+)\s*\)", re.IGNORECASE)
@@ -45,6 +47,14 @@ class Lengths:
         if self.kind == "mix":
             return sum(v * w for v, w in zip(self.values, self.weights, strict=True)) / sum(self.weights)
         return self.values[0]
+
+    @property
+    def longest(self) -> int:
+        """Tokens that all, of a log-normal spread 99 %, are no longer than."""
+        if self.kind == "lognormal":
+            mean, sigma = self.values
+            return min(MOST_TOKENS, ceil(mean * exp(NORMAL_P99 * sigma - sigma * sigma / 2)))
+        return ceil(max(self.values))
 
     def draw(self, random: Random) -> int:
         """Return one length, at least one token."""
@@ -117,6 +127,21 @@ class Arrivals:
             raise UsageError(
                 "the arrival rate is no positive number of requests per second; give one like 2.5"
             )
+
+
+def arrivals_of(
+    requests_per_second: float | None, prompt: Lengths | None, output: Lengths | None
+) -> Arrivals | None:
+    """Return the arrivals at a rate; ``None`` for no rate.
+
+    Raises:
+        UsageError: a rate without lengths, or one that cannot be.
+    """
+    if requests_per_second is None:
+        return None
+    if prompt is None or output is None:
+        raise UsageError("--rps needs the lengths of what arrives; give --prompt and --output")
+    return Arrivals(requests_per_second=requests_per_second, prompt=prompt, output=output)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

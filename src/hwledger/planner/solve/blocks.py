@@ -123,6 +123,7 @@ class _Maker:
         self.question = question
         self.weights, self.kv_caches = tuple(weights), tuple(kv_caches)
         self._layouts: dict[tuple[object, ...], _Made] = {}
+        self._alike: dict[tuple[Hashable, ...], bool] = {}
         self._contexts: dict[tuple[int, object], Bytes] = {}
 
     def made(self, request: Request, layout: Layout) -> _Made | None:
@@ -130,25 +131,30 @@ class _Maker:
         bare = replace(request, devices=tuple(replace(d, context_bytes=0) for d in request.devices))
         key = (len(request.devices), *layout.items())
         known = self._layouts.get(key)
-        if known is not None and (again := self._again(bare, known)):
+        if known is not None and (again := self._again(bare, known, request.devices)):
             return again
         made = self._all(bare)
         if made is not None:
             self._layouts[key] = made
         return made
 
-    def _again(self, bare: Request, known: _Made) -> _Made | None:
+    def _again(self, bare: Request, known: _Made, devices: Devices) -> _Made | None:
         """Return another class's plans where its first and its last pair differ by what all pairs do.
 
         Classes differ in their scratch (a larger batch); weights and caches are the layout's. The last
-        pair is planned to see that this holds.
+        pair is planned to see that this holds, once for a class and a number of devices.
         """
         first = self._plan(bare, known.weights[0], known.kv_caches[0])
-        last = self._plan(bare, known.weights[-1], known.kv_caches[-1])
-        if first is None or last is None:
+        if first is None:
             return None
         more = _placed(first) - np.array([known.host[0, 0], *known.places[0, 0]])
-        if (_placed(last) - np.array([known.host[-1, -1], *known.places[-1, -1]]) != more).any():
+        each = {id(device): device for device in devices}.values()
+        kind = (len(bare.devices), *(device_class(self.question.profile, one) for one in each))
+        if kind not in self._alike:
+            last = self._plan(bare, known.weights[-1], known.kv_caches[-1])
+            least = np.array([known.host[-1, -1], *known.places[-1, -1]])
+            self._alike[kind] = last is not None and not (_placed(last) - least != more).any()
+        if not self._alike[kind]:
             return None
         return replace(known, places=known.places + more[1:], host=known.host + more[0], first=first)
 
@@ -256,8 +262,13 @@ def _able(
     known = {choice.name: choice for choice in type_choices(question.profile.name, kind)}
     listed = [known.get(name or "") for name in names]
 
+    seen: dict[tuple[tuple[str, str], ...], list[bool]] = {}
+
     def row(devices: Devices) -> list[bool]:
-        each = {id(device): device for device in devices}.values()
-        return [one is None or all(map(one.runs_on, each)) for one in listed]
+        each = {(device.vendor, device.compute_capability): device for device in devices}
+        kinds = tuple(each)  # what a type runs on is a matter of these two
+        if kinds not in seen:
+            seen[kinds] = [one is None or all(map(one.runs_on, each.values())) for one in listed]
+        return seen[kinds]
 
     return np.array([row(devices) for devices in sets])

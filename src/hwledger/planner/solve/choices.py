@@ -4,13 +4,13 @@ import csv
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import Protocol, runtime_checkable
 
 from hwledger.device.spec import DeviceSpec
 from hwledger.model.spec import ModelSpec
 from hwledger.planner.engine import EngineProfile
 from hwledger.planner.request import OptionValue
+from hwledger.shipped import shipped_text
 
 Layout = Mapping[str, OptionValue]
 
@@ -68,7 +68,7 @@ def _runs(device: DeviceSpec, vendors: frozenset[str], capability: float) -> boo
 
 def rows(name: str) -> list[dict[str, str]]:
     """Return the rows of one of the solver's data files."""
-    text = files("hwledger.planner.solve").joinpath("data", name).read_text("utf-8")
+    text = shipped_text("hwledger.planner.solve", f"data/{name}")
     return list(csv.DictReader(text.splitlines()))
 
 

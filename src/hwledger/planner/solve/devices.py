@@ -12,6 +12,7 @@ from hwledger.planner.solve.answer import Answer, Refused, Solution, tight, why_
 from hwledger.planner.solve.arrivals import Arrivals
 from hwledger.planner.solve.blocks import Block, Devices, blocks
 from hwledger.planner.solve.choices import counts_on, engine_runs_on, layout_words, type_choices
+from hwledger.planner.solve.cost import OWNED, RENT, cost_of
 from hwledger.planner.solve.front import Rows, front_of, spread
 from hwledger.planner.solve.limits import LABELS, OF_MEMORY
 from hwledger.planner.solve.numbers import resident_tokens
@@ -100,11 +101,14 @@ def _merged(answers: Sequence[Answer]) -> Answer:
 def _order(solution: Solution) -> tuple[float, ...]:
     """What a kind of solution is best in, lower being better."""
     measured, count = solution.measured, solution.number or 0.0
-    price = measured.cost.price_per_hour if measured.cost.price_per_hour is not None else inf
+    price, owned = (
+        inf if one is None else one for one in (measured.cost.price_per_hour, measured.cost.owned_per_hour)
+    )
     slow = 1 / measured.users_per_second if measured.users_per_second else inf
     orders = {
         "devices-fewest": (count, price),
         "devices-cheapest": (price, count),
+        "devices-cheapest-owned": (owned, count),
         "devices-fastest": (slow, price),
     }
     return orders.get(solution.kind, (price, count))
@@ -118,8 +122,14 @@ def _sets(question: Question, unknowns: Sequence[str]) -> list[Devices]:
         (device,) * count
         for count in counts_on(engine)
         for device in question.catalogue
-        if engine_runs_on(engine, device, count)
+        if engine_runs_on(engine, device, count) and _there(question, count)
     ]
+
+
+def _there(question: Question, count: int) -> bool:
+    """Whether so many devices are in the node that was named; without one there are as many as are asked."""
+    node = question.request.node
+    return node is None or count <= len(node.devices)
 
 
 def _types(question: Question, kind: str, *, varied: bool) -> tuple[str | None, ...]:
@@ -167,18 +177,25 @@ def _answer(question: Question, unknowns: Sequence[str], table: Table) -> Answer
 
 def _solutions(question: Question, unknowns: Sequence[str], table: Table, rows: Rows) -> Iterator[Solution]:
     price = np.where(np.isnan(table.price), np.inf, table.price)
+    owned = np.where(np.isnan(table.owned), np.inf, table.owned)
     tpot = np.where(np.isnan(table.tpot), np.inf, table.tpot)
     orders = {
         "quality": (tpot, price, table.count, table.rank),
         "devices-fewest": (tpot, table.rank, price, table.count),
         "devices-cheapest": (tpot, table.rank, table.count, price),
+        "devices-cheapest-owned": (tpot, table.rank, table.count, owned),
         "devices-fastest": (price, table.rank, tpot),
     }  # fmt: skip
     kinds = {"quality"} if {"weights", "kv-cache"} & set(unknowns) else set()
     kinds |= {"devices-fewest", "devices-cheapest"} if "devices" in unknowns else set()
+    limits = question.limits
+    if "devices" in unknowns and limits.price_kind == RENT and limits.max_price_per_hour is None:
+        kinds.add("devices-cheapest-owned")
     wanted = [kind for kind in orders if kind in kinds | {"devices-fastest"}]
     for kind in wanted:
         if kind == "devices-cheapest" and not np.isfinite(price[rows]).any():
+            continue
+        if kind == "devices-cheapest-owned" and not np.isfinite(owned[rows]).any():
             continue
         if kind == "devices-fastest" and not np.isfinite(tpot[rows]).any():
             continue
@@ -199,6 +216,8 @@ def _first_holding(question: Question, table: Table, rows: Rows, kind: str) -> S
 def _solution(question: Question, table: Table, row: int, kind: str) -> Solution:
     block, index = table.index(row)
     measured = measure(question, block.request_of(question, index))
+    if kind.endswith("-owned"):
+        measured = replace(measured, cost=cost_of(measured.request.devices, OWNED))
     weights, kv = block.weights[index[1]], block.kv_caches[index[2]]
     notes = [*evidence_notes(WEIGHTS, weights), *evidence_notes(KV_CACHE, kv)]
     notes += measured.cost.sources[:1]
@@ -266,15 +285,22 @@ def _refused(question: Question, table: Table, misses: Rows) -> Iterator[Refused
 
 def _notes(question: Question, table: Table, rows: Rows) -> tuple[str, ...]:
     notes = []
+    node = question.request.node
+    if node is not None and not len(rows):
+        notes.append(f"{node.name} has {devices_words(node.devices)}: more are not tried")
     if question.estimator is None:
         notes.append("speeds are not estimated")
     elif len(rows) and np.isnan(table.tpot[rows]).any():
         notes.append(f"the speed of {int(np.isnan(table.tpot[rows]).sum()):,} ways that fit is not known")
     unpriced = int(np.isnan(table.price[rows]).sum()) if len(rows) else 0
     if unpriced:
-        notes.append(f"the price of {unpriced:,} of {len(rows):,} ways that hold is not known")
+        kind = {RENT: "rent", OWNED: "purchase price"}[question.limits.price_kind]
+        notes.append(f"no {kind} is known of {unpriced:,} of {len(rows):,} ways that hold")
+    runs = table.excess[ENGINE] == 0
     for name, over in table.excess.items():
-        unknown = int(np.isinf(over).sum())
+        runs &= ~(over > 0) if name in OF_MEMORY else True
+    for name, over in table.excess.items():
+        unknown = int(np.isinf(over[runs]).sum())
         if unknown and name != ENGINE:
             notes.append(f"{LABELS[name]} is not known of {unknown:,} candidates: they are not taken")
     return tuple(notes)

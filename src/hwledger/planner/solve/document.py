@@ -4,7 +4,8 @@ from typing import Any
 
 from hwledger.planner.plan import Plan
 from hwledger.planner.solve.answer import Answer, Refused, Solution
-from hwledger.planner.solve.cost import Cost, cost_of
+from hwledger.planner.solve.cost import RENT, Cost, cost_of
+from hwledger.planner.solve.holding import Held
 from hwledger.planner.solve.limits import Miss
 from hwledger.planner.solve.question import Measured
 from hwledger.planner.throughput import Throughput
@@ -77,6 +78,15 @@ def miss_document(miss: Miss) -> dict[str, Any]:
     return {"limit": miss.limit, "wanted": miss.wanted, "got": miss.got, "why": miss.why}
 
 
+def held_document(held: Held) -> dict[str, Any]:
+    """Return one limit of a plan and what the plan has of it."""
+    return {
+        "limit": held.limit, "wanted": held.wanted, "got": held.got, "met": held.miss is None,
+        "interval": list(held.interval) if held.interval else None,
+        "why": held.miss.why if held.miss else None,
+    }  # fmt: skip
+
+
 def _refused(refused: Refused) -> dict[str, Any]:
     return {
         "role": "refused", "kind": "refused", "value": refused.what, "number": None, "holds": False,
@@ -89,6 +99,9 @@ def cost_document(cost: Cost, throughput: Throughput | None = None) -> dict[str,
     return {
         "currency": "USD",
         "price_per_hour": cost.price_per_hour,
+        "price_kind": cost.kind if cost.price_per_hour is not None else None,
+        "rent_per_hour": cost.rent_per_hour,
+        "owned_per_hour": cost.owned_per_hour,
         "purchase": cost.purchase,
         "watts": cost.watts,
         "price_per_million_tokens": per_million(cost, throughput),
@@ -98,9 +111,11 @@ def cost_document(cost: Cost, throughput: Throughput | None = None) -> dict[str,
     }
 
 
-def plan_cost_document(plan: Plan, throughput: Throughput | None = None) -> dict[str, Any] | None:
-    """Return the cost of a plan's devices; ``None`` where it has none."""
-    return cost_document(cost_of(plan.request.devices), throughput) if plan.request.devices else None
+def plan_cost_document(
+    plan: Plan, throughput: Throughput | None = None, kind: str = RENT
+) -> dict[str, Any] | None:
+    """Return the cost of a plan's devices, rented or owned; ``None`` where it has none."""
+    return cost_document(cost_of(plan.request.devices, kind), throughput) if plan.request.devices else None
 
 
 def per_million(cost: Cost, throughput: Throughput | None) -> float | None:

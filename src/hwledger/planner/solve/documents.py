@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hwledger.planner.solve.document import measured_document
-from hwledger.planner.solve.grid import Axis, Grid, share_of
+from hwledger.planner.solve.grid import Axis, Grid, grid_notes, share_of
 from hwledger.planner.solve.question import Measured
 from hwledger.planner.solve.ranking import Fitted
 from hwledger.planner.solve.whatif import Effect
@@ -40,6 +40,7 @@ def grid_document(grid: Grid, *, model: str, engine: str, version: str) -> dict[
         "rows": _axis(grid.rows),
         "columns": _axis(grid.columns),
         "cells": [[_cell(one) for one in row] for row in grid.cells],
+        "notes": list(grid_notes(grid)),
     }
 
 

@@ -22,9 +22,8 @@ def front_of(table: Table, rows: Rows) -> Rows:
     others = rows[~np.isfinite(table.price[rows])]
     with_price = np.stack([table.total, table.tpot, table.price], axis=1)
     front = _by_quality(table, with_price, priced)
-    without = with_price[:, :2]
-    rest = _by_quality(table, without, others)
-    beaten = _beaten(table, without, rest, front)
+    rest = _by_quality(table, with_price[:, :2], others)
+    beaten = _beaten(table, np.where(np.isnan(with_price), np.inf, with_price), rest, front, same=True)
     return np.concatenate([front, rest[~beaten]])
 
 
@@ -38,13 +37,13 @@ def _by_quality(table: Table, points: Array, rows: Rows) -> Rows:
     return found[~_beaten(table, points, found, found)]
 
 
-def _beaten(table: Table, points: Array, rows: Rows, by: Rows) -> NDArray[np.bool_]:
-    """Which rows are beaten by one of another pair of types that is known to lose no more."""
+def _beaten(table: Table, points: Array, rows: Rows, by: Rows, *, same: bool = False) -> NDArray[np.bool_]:
+    """Which rows are beaten by one of another pair of types, or the ``same``, known not to lose more."""
     lost = np.zeros(len(rows), dtype=bool)
     for kind in np.unique(table.quality[rows]):
         mine = np.flatnonzero(table.quality[rows] == kind)
         for other in np.unique(table.quality[by]):
-            if other == kind or not known_no_worse(table.types[other], table.types[kind]):
+            if (other == kind and not same) or not known_no_worse(table.types[other], table.types[kind]):
                 continue
             rivals = points[by[table.quality[by] == other]]
             lost[mine] |= _dominated(points[rows[mine]], rivals)

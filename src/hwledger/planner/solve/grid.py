@@ -7,6 +7,7 @@ from typing import Final
 from hwledger.errors import UnknownOptionError, UsageError
 from hwledger.planner.request import Request
 from hwledger.planner.solve.choices import counts_on, engine_runs_on, types_on
+from hwledger.planner.solve.corrections import runs_words
 from hwledger.planner.solve.quality import KV_CACHE, WEIGHTS
 from hwledger.planner.solve.question import Measured, Progress, Question, measure
 from hwledger.planner.weights import weigh
@@ -50,6 +51,12 @@ def share_of(measured: Measured) -> float | None:
         return None
     shares = [d.total_bytes / d.usable_bytes for d in plan.devices if d.usable_bytes]
     return max(shares, default=None)
+
+
+def grid_notes(grid: Grid) -> tuple[str, ...]:
+    """Return what is to be known of a grid's figures: whether runs of the user's own correct them."""
+    cells = (one.throughput for row in grid.cells for one in row)
+    return tuple(f"speeds {line}" for line in runs_words(cells))
 
 
 def make_grid(question: Question, text: str, progress: Progress | None = None) -> Grid:

@@ -9,6 +9,8 @@ from hwledger.errors import UsageError
 from hwledger.units import format_bytes
 
 MEMORY: Final = "memory"
+NODE_HOST: Final = "node_host_bytes"
+RESERVE: Final = "reserve_bytes"
 WHOLE: Final = 100
 """Requests per second from which on they are written without a fraction."""
 
@@ -23,6 +25,7 @@ class Limits:
         min_tokens_per_second: least tokens per second of one user.
         max_watts: most watts of all devices together, at their board power or the limit set on them.
         max_price_per_hour: most money per hour for all devices together, in US dollars.
+        price_kind: which price that is of, and the cheapest: ``rent`` or ``owned``.
         ram_bytes: most bytes of host memory.
         reserve_bytes: kept free on each device.
         min_requests_per_second: least requests that are answered per second, by those that are at once.
@@ -36,6 +39,7 @@ class Limits:
     ram_bytes: int | None = None
     reserve_bytes: int = 0
     min_requests_per_second: float | None = None
+    price_kind: str = "rent"
 
     def __post_init__(self) -> None:
         for name in ("ttft_seconds", "tpot_seconds", "min_tokens_per_second", "max_watts",
@@ -61,7 +65,7 @@ class Miss:
     """One limit that a plan misses.
 
     Attributes:
-        limit: name of the limit: a field of ``Limits``, or ``memory``.
+        limit: name of the limit: a field of ``Limits``, ``memory``, or ``node_host_bytes``.
         wanted: the limit.
         got: what the plan has; ``None`` where that is not known.
         why: in words.
@@ -89,11 +93,13 @@ LABELS: Final = {
     "max_watts": "power",
     "max_price_per_hour": "price",
     "ram_bytes": "host memory",
+    NODE_HOST: "host memory of the node",
+    RESERVE: "memory kept free",
     "min_requests_per_second": "requests answered per second",
 }
-OF_MEMORY: Final = frozenset({MEMORY, "ram_bytes"})
+OF_MEMORY: Final = frozenset({MEMORY, "ram_bytes", NODE_HOST})
 """Limits without which a way does not run at all."""
-LOWER: Final = frozenset({"min_tokens_per_second", "min_requests_per_second"})
+LOWER: Final = frozenset({"min_tokens_per_second", "min_requests_per_second", RESERVE})
 """Limits that have to be reached; all others must not be exceeded."""
 
 
@@ -110,8 +116,16 @@ _SHOWN: Final[dict[str, Callable[[float], str]]] = {
     "max_watts": lambda value: f"{value:,.0f} W",
     "max_price_per_hour": lambda value: f"{value:.3g} USD/h",
     "ram_bytes": format_bytes,
+    NODE_HOST: format_bytes,
+    RESERVE: format_bytes,
     "min_requests_per_second": lambda value: f"{value:,.0f}/s" if value >= WHOLE else f"{value:.3g}/s",
 }
+
+
+def format_rate(per_second: float) -> str:
+    """Return a rate of arrivals as people read it: ``2.5 requests per second``."""
+    digits = f"{per_second:,.0f}" if per_second >= WHOLE else f"{per_second:g}"
+    return f"{digits} request{'' if per_second == 1 else 's'} per second"
 
 
 def shown(limit: str, value: float) -> str:
@@ -119,14 +133,17 @@ def shown(limit: str, value: float) -> str:
     return _SHOWN[limit](value)
 
 
-def miss(limit: str, wanted: float | None, got: float | None, unknown: str = "") -> Miss | None:
+def miss(
+    limit: str, wanted: float | None, got: float | None, unknown: str = "", *, of: str = ""
+) -> Miss | None:
     """Return how a limit is missed; ``None`` where it holds or is not set.
 
     Args:
-        limit: a field of ``Limits``, or ``memory``.
+        limit: a field of ``Limits``, ``memory``, or ``node_host_bytes``.
         wanted: the limit.
         got: what the plan has; ``None``: not known, so that the limit cannot be said to hold.
         unknown: why it is not known.
+        of: whose limit it is, in words.
     """
     if wanted is None:
         return None
@@ -136,6 +153,6 @@ def miss(limit: str, wanted: float | None, got: float | None, unknown: str = "")
         return None
     word = "below" if limit in LOWER else "over"
     by = shown(limit, abs(got - wanted))
-    return Miss(
-        limit, wanted, got, f"{LABELS[limit]} {shown(limit, got)}, {by} {word} {shown(limit, wanted)}"
-    )
+    whole = f"{shown(limit, wanted)}{f' of {of}' if of else ''}"
+    what = "host memory" if limit == NODE_HOST else LABELS[limit]
+    return Miss(limit, wanted, got, f"{what} {shown(limit, got)}, {by} {word} {whole}")

@@ -7,8 +7,8 @@ from typing import Final
 
 from hwledger.planner.changes import find_changes
 from hwledger.planner.solve.answer import Answer, Solution, refused_of, tight, why_not
-from hwledger.planner.solve.arrivals import Arrivals, Lengths, Load, little, simulate
-from hwledger.planner.solve.limits import MEMORY, WHOLE
+from hwledger.planner.solve.arrivals import NORMAL_P99, Arrivals, Lengths, Load, little, simulate
+from hwledger.planner.solve.limits import MEMORY, format_rate
 from hwledger.planner.solve.question import Measured, Question, measure
 from hwledger.planner.solve.search import largest
 from hwledger.units import format_gib, format_tokens
@@ -16,8 +16,6 @@ from hwledger.units import format_gib, format_tokens
 MOST_CONTEXT: Final = 1 << 24
 MOST_USERS: Final = 1 << 16
 DRAWN: Final = 4000
-NORMAL_P99: Final = 2.326
-"""Standard deviations that 99 % of a normal distribution lie below."""
 
 
 def solve_context(question: Question) -> Answer:
@@ -139,8 +137,7 @@ def solve_load(question: Question, arrivals: Arrivals) -> tuple[Load | None, str
     if times(1) is None:
         return None, "the load cannot be found: TTFT and TPOT are not known"
     law = little(arrivals, times, top)
-    asked = arrivals.requests_per_second
-    rate = f"{f'{asked:,.0f}' if asked >= WHOLE else f'{asked:g}'} requests per second"
+    rate = format_rate(arrivals.requests_per_second)
     if law is None:
         return None, f"{rate} are more than are served: with {top:,} requests at once they still pile up"
     return simulate(arrivals, times, law=law, seed=question.seed), ""

@@ -1,6 +1,6 @@
 """How devices share a model, and what stays in host memory where they do not hold all of it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from hwledger.model.channel import MixtureOfExperts
@@ -8,7 +8,7 @@ from hwledger.model.spec import ModelSpec
 from hwledger.planner.request import Request
 from hwledger.planner.solve.answer import Answer, Solution, counted, refused_of, why_not
 from hwledger.planner.solve.choices import Layout, layout_words, layouts_of
-from hwledger.planner.solve.limits import MEMORY
+from hwledger.planner.solve.limits import MEMORY, OF_MEMORY
 from hwledger.planner.solve.question import Measured, Question, least_missed, measure
 from hwledger.planner.solve.search import largest
 
@@ -89,16 +89,24 @@ def splits(question: Question) -> Iterator[Layout]:
 
 
 def offloads(question: Question) -> Iterator[Layout]:
-    """Yield the least that has to stay in host memory: layers' experts, and whole layers."""
+    """Yield the least that has to stay in host memory: layers' experts, and whole layers.
+
+    Where the host does not hold what the devices leave, that way comes all the same, to be refused by name.
+    """
     spec = question.request.spec
     layers = len(spec.layers) + len(spec.mtp_layers)
+
+    def most(top: int, layout: Callable[[int], Layout]) -> int | None:
+        found = largest(0, top, lambda kept: _fits(question, layout(kept)))
+        return largest(0, top, lambda kept: _fits(question, layout(kept), MEMORY)) if found is None else found
+
     if is_moe(spec):
-        fewest = largest(0, layers, lambda kept: _fits(question, {"n_cpu_moe": layers - kept}))
-        if fewest is not None and fewest < layers:
-            yield {"n_cpu_moe": layers - fewest}
-    most = largest(0, layers + 1, lambda count: _fits(question, {"n_gpu_layers": count}))
-    if most is not None and most <= layers:
-        yield {"n_gpu_layers": most}
+        kept = most(layers, lambda kept: {"n_cpu_moe": layers - kept})
+        if kept is not None and kept < layers:
+            yield {"n_cpu_moe": layers - kept}
+    count = most(layers + 1, lambda count: {"n_gpu_layers": count})
+    if count is not None and count <= layers:
+        yield {"n_gpu_layers": count}
 
 
 def with_host(question: Question, request: Request) -> Measured:
@@ -129,7 +137,7 @@ def is_moe(spec: ModelSpec) -> bool:
     return any(isinstance(layer.channel, MixtureOfExperts) for layer in spec.layers)
 
 
-def _fits(question: Question, layout: Layout) -> bool:
-    """Whether devices and host hold a split; speeds are compared later."""
+def _fits(question: Question, layout: Layout, *only: str) -> bool:
+    """Whether devices and host hold a split, or the places that are named; speeds are compared later."""
     measured = measure(question, with_layout(question, layout), speed=False)
-    return measured.plan is not None and not any(m.limit in {"memory", "ram_bytes"} for m in measured.misses)
+    return measured.plan is not None and not any(m.limit in (only or OF_MEMORY) for m in measured.misses)

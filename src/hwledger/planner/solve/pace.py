@@ -16,10 +16,11 @@ from hwledger.device.spec import DeviceSpec
 from hwledger.planner.plan import Plan
 from hwledger.planner.solve.blocks import Block
 from hwledger.planner.solve.pace_serving import Servers
-from hwledger.planner.solve.pace_single import SINGLE, Singles
+from hwledger.planner.solve.pace_single import Singles
 from hwledger.planner.solve.question import Question
 from hwledger.planner.throughput import Traffic
-from hwledger.planner.throughput.serving import serves
+from hwledger.planner.throughput.layout import uses_host
+from hwledger.planner.throughput.measured import SINGLE, serves
 from hwledger.planner.throughput.unsupported import unsupported
 
 OWN_POOL: Final = frozenset({"kv_cache_memory_bytes", "num_gpu_blocks_override", "cpu_offload_gb"})
@@ -50,7 +51,7 @@ class Paces:
         plans = _plans(self.question, block)
         traffic = self.question.traffic(plans[0])
         alike = all(device is block.sets[0][0] for device in block.sets[0])
-        if alike and plans[0].engine in SINGLE:
+        if alike and plans[0].engine in SINGLE and not uses_host(plans[0]):
             self._singles.fill(block, plans, traffic, ttft, tpot)
         elif alike and serves(plans[0].engine) and _plain(plans[0], traffic):
             self._servers.fill(block, plans, traffic, ttft, tpot)
@@ -62,8 +63,13 @@ class Paces:
         return Pace(ttft=ttft, tpot=tpot)
 
     def _refused(self, plan: Plan, members: Sequence[DeviceSpec]) -> bool:
-        """Whether the engine does not run on these devices at all, as the estimator has it."""
-        key = (*map(id, dict.fromkeys(members)), plan.memory.options.get("tensor_parallel_size"))
+        """Whether the engine does not run on these devices at all, as the estimator has it.
+
+        Of a device its maker and its generation count, as the rules of ``throughput/unsupported.py`` do.
+        """
+        each = {id(one): one for one in members}.values()
+        kinds = ((one.vendor, one.architecture, one.compute_capability) for one in each)
+        key = (*kinds, plan.memory.options.get("tensor_parallel_size"))
         if key not in self._known:
             request = replace(plan.request, devices=tuple(members))
             self._known[key] = bool(unsupported(replace(plan, request=request)))

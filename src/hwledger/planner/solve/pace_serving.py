@@ -7,12 +7,13 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from hwledger.device.node import node_for
 from hwledger.device.spec import DeviceSpec
 from hwledger.planner.plan import Plan
 from hwledger.planner.solve.blocks import Block
 from hwledger.planner.solve.power import power_share
-from hwledger.planner.throughput import Traffic
-from hwledger.planner.throughput.serving_case import case_of_plan
+from hwledger.planner.throughput import Traffic, cached_element_bytes
+from hwledger.planner.throughput.serving_case import case_of_plan, linked
 from hwledger.planner.throughput.serving_constants import shipped_constants, tags_of
 from hwledger.planner.throughput.serving_loads import (
     Loads,
@@ -36,36 +37,56 @@ class Servers:
     """Fills the speeds of blocks; devices and constants are kept between them."""
 
     def __init__(self) -> None:
-        self._chips: dict[tuple[int, ...], _Chips] = {}
+        self._chips: dict[tuple[object, ...], _Chips] = {}
+        self._units: dict[tuple[object, ...], _Unit] = {}
 
     def fill(self, block: Block, plans: Sequence[Plan], traffic: Traffic, ttft: Array, tpot: Array) -> None:
         """Write TTFT and TPOT of a block, shape (sets, weights, kv_caches).
 
         What fits holds all requests that are asked for; what does not fit has no speed here.
         """
-        devices = tuple(members[0] for members in block.sets)
-        chips = self._chips.setdefault(tuple(map(id, devices)), _Chips(devices))
-        cases = [
-            [
-                case_of_plan(replace(p, request=replace(p.request, weights=w or block.request.weights)))
-                for p in plans
-            ]
-            for w in block.weights
-        ]
-        loads = chips.loads(cases, traffic)
-        constants = chips.constants([row[0] for row in cases])
+        chips = self._known(block)
+        cases, unit = self._alike(block, plans, traffic)
+        loads = chips.loads(cases, unit)
+        constants = chips.constants(cases)
         with np.errstate(all="ignore"):  # what is not known is not a number
             served = serve(loads, constants)
-        known = chips.known([row[0] for row in cases])[:, :, None] & (block.missing <= 0)
+        known = chips.known(cases)[:, :, None] & (block.missing <= 0)
         ttft[...] = np.where(known, served.ttft, np.nan)
         tpot[...] = np.where(known, served.tpot, np.nan)
+
+    def _alike(self, block: Block, plans: Sequence[Plan], traffic: Traffic) -> "_Unit":
+        """The cases of a block's packings, and the loads at unit rates; kept for all kinds of devices."""
+        first = case_of_plan(plans[0])
+        key = (
+            first.parallel, first.most_running, first.batched_tokens, first.eager, traffic, block.weights,
+            block.kv_types,
+        )  # fmt: skip
+        if key not in self._units:
+            cases = [
+                case_of_plan(replace(plans[0], request=replace(plans[0].request, weights=name)))
+                for name in (name or block.request.weights for name in block.weights)
+            ]
+            cache = [sum(cached_element_bytes(plan)) / 2 for plan in plans]
+            self._units[key] = cases, _unit_loads(cases, cache, traffic)
+        return self._units[key]
+
+    def _known(self, block: Block) -> "_Chips":
+        """The devices of a block, joined as the node that was named joins so many of them."""
+        node, firsts = block.request.node, tuple(members[0] for members in block.sets)
+        joined = node is not None and (len(block.sets[0]), node)
+        key = (joined, *map(id, firsts))
+        if key not in self._chips:
+            devices = (linked(one, node_for(node, block.sets[0])) for one in firsts) if node else firsts
+            self._chips[key] = _Chips(tuple(devices), keys=firsts)
+        return self._chips[key]
 
 
 class _Chips:
     """Devices as arrays of shape (devices,)."""
 
-    def __init__(self, devices: tuple[DeviceSpec, ...]) -> None:
-        self.devices = devices
+    def __init__(self, devices: tuple[DeviceSpec, ...], keys: tuple[DeviceSpec, ...]) -> None:
+        self.devices, self.keys = devices, keys  # what is told apart by identity has to stay alive
         self.slowed = np.array([min(1.0, power_share(d)) for d in devices])
         self.bandwidth = np.array([d.bandwidth_bytes_per_second or np.nan for d in devices], dtype=float)
         self.wire = np.array([wire_of(d) or np.nan for d in devices], dtype=float)
@@ -113,21 +134,32 @@ class _Chips:
             self._constants[case.weights] = tuple(made[one] for one in tags)
         return self._constants[case.weights]
 
-    def loads(self, cases: Sequence[Sequence[ServingCase]], traffic: Traffic) -> Any:
+    def loads(self, cases: Sequence[ServingCase], unit: dict[str, Any]) -> Any:
         """The loads of each device, packing and cache type."""
-        unit = replace(
-            cases[0][0].device, bandwidth_bytes_per_second=int(UNIT), link_bytes_per_second=int(UNIT),
-            usable_bytes=int(UNIT) ** 2, rates=RATES,
-        )  # fmt: skip
-        ones = [[loads_of(replace(case, device=unit, pool=None), traffic) for case in row] for row in cases]
-        found: dict[str, Any] = {
-            field.name: np.array([[getattr(one, field.name) for one in row] for row in ones])[None]
-            for field in fields(Loads)
-        }
-        classes = np.stack([self.rate(row[0].weights) for row in cases], axis=1)[:, :, None]
+        found = dict(unit)
+        classes = np.stack([self.rate(case.weights) for case in cases], axis=1)[:, :, None]
         found |= {name: found[name] * (UNIT / self.bandwidth[:, None, None]) for name in BANDWIDTH_BOUND}
         found |= {name: found[name] * (UNIT / classes) for name in CLASS_BOUND}
         found |= {name: found[name] * (UNIT / self.rate("plain")[:, None, None]) for name in PLAIN_BOUND}
         wire = np.where(np.isfinite(self.wire), self.wire, np.inf)
         found["wire_seconds"] = found["wire_seconds"] * (UNIT / wire[:, None, None])
         return Loads(**found)
+
+
+_Unit = tuple[list[ServingCase], dict[str, Any]]
+
+
+def _unit_loads(cases: Sequence[ServingCase], cache: Sequence[float], traffic: Traffic) -> dict[str, Any]:
+    """The loads of each packing and cache type on a device whose every rate is one unit."""
+    unit = replace(
+        cases[0].device, bandwidth_bytes_per_second=int(UNIT), link_bytes_per_second=int(UNIT),
+        usable_bytes=int(UNIT) ** 2, rates=RATES,
+    )  # fmt: skip
+    ones = [
+        [loads_of(replace(case, device=unit, pool=None, cache_bytes=size), traffic) for size in cache]
+        for case in cases
+    ]
+    return {
+        field.name: np.array([[getattr(one, field.name) for one in row] for row in ones])[None]
+        for field in fields(Loads)
+    }

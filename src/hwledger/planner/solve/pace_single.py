@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -21,7 +22,6 @@ from hwledger.planner.throughput.work import Work
 
 Array = NDArray[np.float64]
 Terms = Callable[[Silicon], Sequence[Term]]
-SINGLE: Final = frozenset({"llama.cpp", "mlx"})
 MATRICES: Final = frozenset({"matrices", "expert matrices"})
 
 
@@ -141,7 +141,13 @@ def _staged(
 
 
 def _scale(term: Term) -> float:
-    return shipped_constants().seconds(Term(term.name, 1.0, term.effects))
+    return _effect(term.effects)
+
+
+@lru_cache(maxsize=1 << 14)
+def _effect(effects: tuple[tuple[str, float], ...]) -> float:
+    """What the constants make of one second of a term with these effects."""
+    return shipped_constants().seconds(Term("", 1.0, effects))
 
 
 def _scales(kinds: tuple[Silicon, ...], terms: Terms, count: int) -> tuple[Array, ...]:

@@ -2,7 +2,7 @@
 
 from hwledger.device.spec import DeviceSpec
 from hwledger.planner.plan import Plan
-from hwledger.planner.throughput.serving import serves
+from hwledger.planner.throughput.measured import serves
 
 
 def power_share(device: DeviceSpec) -> float:

@@ -6,17 +6,19 @@ model scored both, or where one of them is what the model is stored as.
 
 import csv
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
+from functools import cache, lru_cache
 from typing import Final
 
 from hwledger.errors import HwledgerError
 from hwledger.model.ggml_mixes import ggml_mix, is_ggml_mix
 from hwledger.model.number_types import number_type
 from hwledger.model.packings import named_packings
+from hwledger.shipped import shipped_text
 
 WEIGHTS: Final = "weights"
 KV_CACHE: Final = "kv_cache"
+KEPT: Final = 4096
+"""Answers about types that are kept; a search asks the same ones very often."""
 PLAIN: Final = frozenset({"bf16", "f16", "f32", "auto"})
 WORDS: Final = {
     "kl_divergence": "KL divergence {value:.4g} nats ({model})",
@@ -64,7 +66,7 @@ class Evidence:
 @cache
 def evidence() -> tuple[Evidence, ...]:
     """Return every published figure that ships, in the order of the table."""
-    text = files("hwledger.planner.solve").joinpath("data/quality.csv").read_text("utf-8")
+    text = shipped_text("hwledger.planner.solve", "data/quality.csv")
     return tuple(
         Evidence(
             kind=row["kind"], type=row["type"], metric=row["metric"], value=float(row["value"]),
@@ -75,12 +77,14 @@ def evidence() -> tuple[Evidence, ...]:
     )  # fmt: skip
 
 
+@lru_cache(maxsize=KEPT)
 def evidence_of(kind: str, name: str | None) -> tuple[Evidence, ...]:
     """Return the figures of one type, the first the most telling; empty where none is known."""
     wanted = canonical(kind, name)
     return tuple(one for one in evidence() if one.kind == kind and one.type == wanted)
 
 
+@lru_cache(maxsize=KEPT)
 def canonical(kind: str, name: str | None) -> str:
     """Return the name under which figures of a type are kept (``awq`` is ``int4``)."""
     if name is None:
@@ -109,6 +113,7 @@ def quality_words(kind: str, name: str | None) -> str:
     return found[0].sentence if found else "quality unknown: no published figure"
 
 
+@lru_cache(maxsize=KEPT)
 def not_worse(kind: str, first: str | None, second: str | None) -> bool | None:
     """Return whether the first type is known to lose no more than the second; ``None``: not comparable."""
     if canonical(kind, first) == canonical(kind, second) or is_plain(kind, first):

@@ -4,15 +4,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from hwledger.device.options import kept_free
 from hwledger.device.spec import DeviceSpec
 from hwledger.errors import HwledgerError
 from hwledger.planner.engine import EngineProfile
 from hwledger.planner.plan import Plan, plan_request
 from hwledger.planner.request import Request, Workload
+from hwledger.planner.reserve import reserve_words
 from hwledger.planner.solve.arrivals import Arrivals, Lengths
-from hwledger.planner.solve.cost import Cost, cost_of
-from hwledger.planner.solve.limits import MEMORY, OF_MEMORY, Limits, Miss, miss
+from hwledger.planner.solve.cost import RENT, Cost, cost_of
+from hwledger.planner.solve.limits import MEMORY, NODE_HOST, OF_MEMORY, Limits, Miss, miss
 from hwledger.planner.throughput import Figure, Throughput, Traffic, traffic_of
+from hwledger.units import format_bytes
 
 UNKNOWNS: Final = ("context", "concurrency", "weights", "kv-cache", "devices", "all")
 # Engine options that fix what is searched for; an answer goes through the workload instead.
@@ -82,17 +85,24 @@ class Question:
 
     def traffic(self, plan: Plan) -> Traffic:
         """Return who asks what of a plan: the lengths that were given, else a full context."""
-        memory = plan.memory
-        prompt = self.arrivals.prompt if self.arrivals else self.prompt
-        output = self.arrivals.output if self.arrivals else self.output
-        if prompt is None and output is None:
-            return traffic_of(memory.context_tokens, memory.concurrency)
-        answer = max(1, round(output.mean)) if output else traffic_of(memory.context_tokens, 1).output_tokens
-        asked = round(prompt.mean) if prompt else max(0, memory.context_tokens - answer)
-        return Traffic(
-            prompt_tokens=asked, output_tokens=answer, concurrency=memory.concurrency,
-            requests_per_second=self.arrivals.requests_per_second if self.arrivals else None,
-        )  # fmt: skip
+        return traffic_under(plan, self.arrivals, self.prompt, self.output)
+
+
+def traffic_under(
+    plan: Plan, arrivals: Arrivals | None = None, prompt: Lengths | None = None, output: Lengths | None = None
+) -> Traffic:
+    """Return who asks what of a plan, by mean lengths; a full context where no lengths are given."""
+    memory = plan.memory
+    if arrivals is not None:
+        prompt, output = arrivals.prompt, arrivals.output
+    if prompt is None and output is None:
+        return traffic_of(memory.context_tokens, memory.concurrency)
+    answer = max(1, round(output.mean)) if output else traffic_of(memory.context_tokens, 1).output_tokens
+    asked = round(prompt.mean) if prompt else max(0, memory.context_tokens - answer)
+    return Traffic(
+        prompt_tokens=asked, output_tokens=answer, concurrency=memory.concurrency,
+        requests_per_second=arrivals.requests_per_second if arrivals else None,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +150,7 @@ def measure(question: Question, request: Request, *, speed: bool = True) -> Meas
         plan = plan_request(with_reserve(request, limits.reserve_bytes), question.profile)
     except HwledgerError as error:  # the engine refuses this way
         return Measured(request=request, refusal=str(error))
-    cost = cost_of(request.devices)
+    cost = cost_of(request.devices, limits.price_kind)
     misses = [*memory_misses(plan, limits), *cost_misses(cost, limits)]
     throughput = None
     there = not any(one.limit == MEMORY for one in misses)
@@ -157,30 +167,57 @@ def with_reserve(request: Request, reserve_bytes: int) -> Request:
     """Return the request with so much less usable memory on each device."""
     if not reserve_bytes:
         return request
-    devices = tuple(replace(d, usable_bytes=max(0, d.usable_bytes - reserve_bytes)) for d in request.devices)
-    return replace(request, devices=devices)
+    return replace(request, devices=kept_free(request.devices, reserve_bytes))
 
 
 def memory_misses(plan: Plan, limits: Limits) -> list[Miss]:
     """Return what does not fit: the fullest device, and the host."""
     found = [
-        miss(MEMORY, device.usable_bytes, device.total_bytes)
-        for device in plan.devices
+        _held(plan, place, device.usable_bytes, limits)
+        for place, device in enumerate(plan.devices)
         if device.usable_bytes is not None
     ]
     worst = max((one for one in found if one), key=lambda one: (one.got or 0) - one.wanted, default=None)
-    host = miss("ram_bytes", limits.ram_bytes, plan.host_bytes)
-    return [one for one in (worst, host) if one]
+    return [*([worst] if worst else []), *host_misses(plan, limits)]
+
+
+def _held(plan: Plan, place: int, usable: int, limits: Limits) -> Miss | None:
+    """How a device does not hold its part; where nothing is left of it, the part and the reserve together."""
+    total = plan.devices[place].total_bytes
+    found = miss(MEMORY, usable, total)
+    if found is None or not (words := reserve_words(plan, place)):
+        return found
+    if usable:
+        return replace(found, why=f"{found.why}; {words}")
+    whole = plan.request.devices[place].reserved_bytes
+    why = f"{words}; {format_bytes(total)} are needed"
+    return replace(found, wanted=whole, got=total + limits.reserve_bytes, why=why)
+
+
+def host_misses(plan: Plan, limits: Limits) -> list[Miss]:
+    """Return what is over the host memory that was given, and over the node's own."""
+    found = [miss("ram_bytes", limits.ram_bytes, plan.host_bytes, of="--ram")]
+    node, room = plan.request.node, plan.host_headroom_bytes
+    if node is not None and room is not None:
+        found.append(miss(NODE_HOST, plan.host_bytes + room, plan.host_bytes, of=node.name))
+    return [one for one in found if one]
 
 
 def cost_misses(cost: Cost, limits: Limits) -> list[Miss]:
-    """Return the limits of price and power that devices miss."""
-    unknown = "; ".join(cost.unknown)
+    """Return the limits of price and power that devices miss; a price of the other kind holds none."""
+    unknown, kind = "; ".join(cost.unknown), limits.price_kind
+    priced = unknown if cost.of(kind) is None and cost.price_per_hour is None else _other_price(cost, kind)
     found = (
-        miss("max_price_per_hour", limits.max_price_per_hour, cost.price_per_hour, unknown),
+        miss("max_price_per_hour", limits.max_price_per_hour, cost.of(kind), priced),
         miss("max_watts", limits.max_watts, cost.watts, unknown),
     )
     return [one for one in found if one]
+
+
+def _other_price(cost: Cost, kind: str) -> str:
+    """That the price of the other kind is known, and how to ask for it."""
+    gone = "no offer" if kind == RENT else "no purchase price"
+    return f"{gone}; {cost.kind}, it is {cost.price_per_hour or 0:.2f} USD/h: --price {cost.kind} counts that"
 
 
 def speed_misses(throughput: Throughput | None, limits: Limits) -> list[Miss]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
+from hwledger.device.node import Node
 from hwledger.device.spec import DeviceSpec
 from hwledger.errors import HwledgerError
 from hwledger.model.spec import ModelSpec
@@ -12,7 +13,7 @@ from hwledger.planner.engine import engine_profile
 from hwledger.planner.plan import make_request
 from hwledger.planner.request import Request
 from hwledger.planner.solve.choices import Layout, engine_runs_on, layouts_of, types_on
-from hwledger.planner.solve.limits import Limits
+from hwledger.planner.solve.limits import NODE_HOST, Limits
 from hwledger.planner.solve.offload import offloads, with_layout
 from hwledger.planner.solve.quality import WEIGHTS, evidence_of, is_plain
 from hwledger.planner.solve.question import Estimator, Measured, Question, measure
@@ -23,6 +24,10 @@ GOOD_LOSS: Final = 0.11
 """Nats of KL divergence up to which a mix is taken before host memory is used (Q3_K_M: 0.102)."""
 OFFLOADED: Final = {"llama.cpp": "Q4_K_M"}
 """Quantisation in which models are tried that devices do not hold."""
+
+
+HOSTS: Final = frozenset({"ram_bytes", NODE_HOST})
+"""Limits of host memory."""
 
 
 class Mode(StrEnum):
@@ -80,6 +85,7 @@ def fit_model(  # noqa: PLR0913 - what a fit depends on
     spec: ModelSpec,
     devices: tuple[DeviceSpec, ...],
     *,
+    node: Node | None = None,
     engine: str | None = None,
     context: int | None = None,
     concurrency: int = 1,
@@ -99,8 +105,9 @@ def fit_model(  # noqa: PLR0913 - what a fit depends on
     try:
         wanted = min(context, spec.context_length or context) if context else None
         request = make_request(
-            spec, profile, context=wanted, concurrency=concurrency, weights=weights, devices=devices
-        )
+            spec, profile, context=wanted, concurrency=concurrency, weights=weights,
+            devices=devices, node=node,
+        )  # fmt: skip
         question = Question(request=request, profile=profile, limits=limits or Limits(), estimator=estimator)
         return _best(question, blank, fixed=weights)
     except HwledgerError as error:
@@ -114,6 +121,7 @@ def _best(question: Question, blank: Fitted, fixed: str | None) -> Fitted:
     if found is None:
         smallest = measure(question, _typed(question, names[-1]))
         why = smallest.refusal or "; ".join(one.why for one in smallest.misses)
+        why = "; ".join(filter(None, (why, _host_lacks(question, fixed))))
         return replace(blank, measured=smallest, weights=names[-1], problem=why)
     mode, weights, measured = found
     return replace(blank, mode=mode, weights=weights, measured=measured)
@@ -164,19 +172,32 @@ def _holds(question: Question, name: str | None, layout: Layout) -> bool:
 
 def _offloaded(question: Question, fixed: str | None) -> tuple[Mode, str | None, Measured] | None:
     """The fastest of experts and layers in host memory, where the engine can."""
-    if "n_gpu_layers" not in question.profile.options:
-        return None
-    stored = weigh(question.request.spec).total
-    name = fixed or OFFLOADED.get(question.profile.name)
-    if name and not fixed and weigh(question.request.spec, name).total >= stored:
-        name = None
-    typed = replace(question, request=_typed(question, name))
-    ways = [(layout, measure(question, with_layout(typed, layout))) for layout in offloads(typed)]
+    name, ways = _hosted(question, fixed)
     holding = [(layout, way) for layout, way in ways if way.holds]
     if not holding:
         return None
     layout, best = max(holding, key=lambda pair: pair[1].users_per_second or 0.0)
     return (Mode.EXPERTS if "n_cpu_moe" in layout else Mode.LAYERS), name, best
+
+
+def _host_lacks(question: Question, fixed: str | None) -> str:
+    """What the host does not hold of the parts that devices leave; empty: nothing, or it is not tried."""
+    name, ways = _hosted(question, fixed)
+    missed = (one.why for _, way in ways for one in way.misses if one.limit in HOSTS)
+    why = next(missed, "")
+    return f"with parts in host memory{f' as {name}' if name else ''}: {why}" if why else ""
+
+
+def _hosted(question: Question, fixed: str | None) -> tuple[str | None, list[tuple[Layout, Measured]]]:
+    """The type and the ways with experts or layers in host memory, none where the engine cannot."""
+    if "n_gpu_layers" not in question.profile.options:
+        return None, []
+    stored = weigh(question.request.spec).total
+    name = fixed or OFFLOADED.get(question.profile.name)
+    if name and not fixed and weigh(question.request.spec, name).total >= stored:
+        name = None
+    typed = replace(question, request=_typed(question, name))
+    return name, [(layout, measure(question, with_layout(typed, layout))) for layout in offloads(typed)]
 
 
 def ranked(fitted: Iterable[Fitted], by: str = "size") -> list[Fitted]:

@@ -9,6 +9,7 @@ from hwledger.errors import UnknownOptionError, UsageError
 from hwledger.planner.solve.answer import Answer, Solution, nearest_of
 from hwledger.planner.solve.arrivals import Arrivals
 from hwledger.planner.solve.choices import types_on
+from hwledger.planner.solve.corrections import runs_words
 from hwledger.planner.solve.devices import devices_words, solve_devices
 from hwledger.planner.solve.numbers import solve_context, solve_load, solve_users
 from hwledger.planner.solve.offload import host_words, solve_layout
@@ -46,7 +47,15 @@ def solve(question: Question, unknown: str, progress: Progress | None = None) ->
         answer = _solved(question, unknown, progress)
     else:
         answer = _loaded(question, arrivals, unknown, progress)
-    return replace(answer, notes=(*_too_long(question, unknown), *answer.notes))
+    notes = (*_too_long(question, unknown), *answer.notes, *_own_runs(answer))
+    return replace(answer, notes=notes)
+
+
+def _own_runs(answer: Answer) -> tuple[str, ...]:
+    """That measured runs of the user's own correct the answers, and whether the search went by them."""
+    shown = (*answer.solutions, *answer.front, *([answer.nearest] if answer.nearest else []))
+    looked = any(one.kind.startswith(("devices", "quality")) for one in shown)
+    return runs_words([one.measured.throughput for one in shown], unordered=looked)
 
 
 def _too_long(question: Question, unknown: str) -> Iterator[str]:

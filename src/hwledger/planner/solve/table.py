@@ -7,9 +7,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from hwledger.device.node import host_room_bytes
 from hwledger.planner.solve.blocks import Block
-from hwledger.planner.solve.cost import cost_of
-from hwledger.planner.solve.limits import LOWER, MEMORY, Limits
+from hwledger.planner.solve.cost import OWNED, cost_of
+from hwledger.planner.solve.limits import LOWER, MEMORY, NODE_HOST, Limits
 from hwledger.planner.solve.pace import Pace
 from hwledger.planner.solve.quality import KV_CACHE, WEIGHTS, evidence_of, is_plain
 
@@ -28,7 +29,8 @@ class Table:
         count: devices.
         total: bytes over devices and host.
         tpot: seconds between two tokens; not a number: not known.
-        price, watts: of all devices together; not a number: not known.
+        price, owned, watts: of all devices together; not a number: not known. ``price`` is of the kind that
+            counts, ``owned`` that of bought devices.
         quality: number of the pair of types, into ``types``; rank: how good it is, 0 the best.
         types: pairs of weights and cache type.
         excess: by limit: how far it is missed as a share of it, 0 where it holds, infinite where the
@@ -42,6 +44,7 @@ class Table:
     total: Array
     tpot: Array
     price: Array
+    owned: Array
     watts: Array
     quality: NDArray[np.int64]
     rank: Array
@@ -77,7 +80,8 @@ def table_of(pairs: Iterable[tuple[Block, Pace | None]], limits: Limits, output_
     return Table(
         blocks=tuple(blocks), block=joined["block"].astype(np.int64), place=joined["place"].astype(np.int64),
         count=joined["count"].astype(np.int64), total=joined["total"], tpot=joined["tpot"],
-        price=joined["price"], watts=joined["watts"], quality=quality, rank=ranks[quality], types=names,
+        price=joined["price"], owned=joined["owned"], watts=joined["watts"], quality=quality,
+        rank=ranks[quality], types=names,
         excess={key.removeprefix("over "): joined[key] for key in joined if key.startswith("over ")},
     )  # fmt: skip
 
@@ -93,14 +97,14 @@ def _columns(  # noqa: PLR0913, PLR0917 - one place builds the columns
     shape = block.missing.shape
     unknown = np.full(shape, np.nan)
     ttft, tpot = (pace.ttft, pace.tpot) if pace else (unknown, unknown)
-    price, watts = _costs(block, shape)
+    price, owned, watts = _costs(block, shape, limits.price_kind)
     kinds = np.array([
         [types.setdefault((weights, kv), len(types)) for kv in block.kv_caches] for weights in block.weights
     ])  # fmt: skip
     made = {
         "block": np.full(shape, number), "place": np.arange(block.size).reshape(shape),
         "count": np.full(shape, len(block.sets[0])), "total": block.total, "tpot": tpot,
-        "price": price, "watts": watts, "quality": np.broadcast_to(kinds, shape),
+        "price": price, "owned": owned, "watts": watts, "quality": np.broadcast_to(kinds, shape),
     }  # fmt: skip
     served = block.request.workload.concurrency / (ttft + (output_tokens - 1) * tpot)
     speeds = {"ttft_seconds": ttft, "tpot_seconds": tpot, "min_requests_per_second": served}
@@ -109,7 +113,7 @@ def _columns(  # noqa: PLR0913, PLR0917 - one place builds the columns
     return {key: np.asarray(value, dtype=float).ravel() for key, value in made.items()}
 
 
-def _costs(block: Block, shape: tuple[int, ...]) -> tuple[Array, Array]:
+def _costs(block: Block, shape: tuple[int, ...], kind: str) -> tuple[Array, Array, Array]:
     costs = (
         [cost_of(devices[:1]) for devices in block.sets]
         if _alike(block)
@@ -121,7 +125,8 @@ def _costs(block: Block, shape: tuple[int, ...]) -> tuple[Array, Array]:
         known = np.array([np.nan if value is None else value * times for value in values])
         return np.broadcast_to(known[:, None, None], shape)
 
-    return column([one.price_per_hour for one in costs]), column([one.watts for one in costs])
+    price, owned = (column([one.of(name) for one in costs]) for name in (kind, OWNED))
+    return price, owned, column([one.watts for one in costs])
 
 
 def _alike(block: Block) -> bool:
@@ -130,10 +135,16 @@ def _alike(block: Block) -> bool:
 
 def _excesses(block: Block, limits: Limits, figures: dict[str, Array]) -> Iterable[tuple[str, Array]]:
     held = block.missing + block.usable
-    yield MEMORY, _over(held.astype(float), np.maximum(1, block.usable).astype(float))
+    whole = np.array([[[max(1, min(d.usable_bytes for d in members))]] for members in block.sets])
+    left = block.usable > 0  # where a reserve leaves nothing, it is held together with the part
+    got, wanted = np.where(left, held, held + limits.reserve_bytes), np.where(left, block.usable, whole)
+    yield MEMORY, _over(got.astype(float), np.maximum(1, wanted).astype(float))
     yield ENGINE, np.where(block.runs, 0.0, np.inf)
     with np.errstate(divide="ignore"):
         speeds = 1 / figures["tpot_seconds"]
+    room = host_room_bytes(block.request.node, block.sets[0], block.total - block.host)
+    if room is not None:
+        yield NODE_HOST, _over(block.host.astype(float), np.maximum(1.0, room))
     more = {"ram_bytes": block.host.astype(float), "min_tokens_per_second": speeds}
     for name, values in {**more, **figures}.items():
         wanted = getattr(limits, name)

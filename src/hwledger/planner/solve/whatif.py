@@ -182,6 +182,12 @@ def _speculation(question: Question, change: _Change, value: str) -> _Change:
             f"speculation with {method!r} is not known; write spec=eagle3, spec=mtp or, with drafted tokens "
             "and acceptance, spec=eagle3:3:0.7"
         )
+    profile = question.profile
+    if "num_speculative_tokens" not in profile.options:
+        raise UsageError(
+            f"drafting tokens ahead is not planned on {profile.name}: what it takes and gains there is not"
+            " known; try --engine vllm"
+        )
     if method == "mtp" and not question.request.spec.mtp_layers:
         raise UsageError(
             f"{question.request.spec.id} has no layers for multi-token prediction; try spec=eagle3"

@@ -4,10 +4,10 @@ import csv
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from math import exp
 
 from hwledger.planner.throughput.terms import Term
+from hwledger.shipped import shipped_text
 
 BOUND_BY = {
     "weights": "memory bandwidth", "experts": "memory bandwidth", "cache": "memory bandwidth",
@@ -78,7 +78,7 @@ def assumed(name: str) -> Assumed:
 
 @cache
 def _rows(name: str) -> list[dict[str, str]]:
-    text = files("hwledger.planner.throughput").joinpath("data", name).read_text("utf-8")
+    text = shipped_text("hwledger.planner.throughput", f"data/{name}")
     return list(csv.DictReader(text.splitlines()))
 
 

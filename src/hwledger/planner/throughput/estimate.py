@@ -2,26 +2,23 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hwledger.device.node import Node, node_of
+from hwledger.device.node import Node, node_for
 from hwledger.errors import UsageError
 from hwledger.planner.fit import Verdict
 from hwledger.planner.memory import Basis
 from hwledger.planner.plan import Plan
-from hwledger.planner.throughput.calibration import Calibration
-from hwledger.planner.throughput.constants import assumed
 from hwledger.planner.throughput.figure import FIGURES, Throughput, Traffic, traffic_of
-from hwledger.planner.throughput.serving import estimate_serving, serves
-from hwledger.planner.throughput.single import estimate_single
+from hwledger.planner.throughput.measured import SINGLE, serves
 from hwledger.planner.throughput.traps import traps
 from hwledger.planner.throughput.unsupported import unsupported
-from hwledger.units import format_bytes
+
+if TYPE_CHECKING:
+    from hwledger.planner.throughput.calibration import Calibration
 
 LEAST_MEASURED = 0.5
 """Share of the board power below which a power limit was never measured."""
-SINGLE = frozenset({"llama.cpp", "mlx"})
-"""Engines whose speed is that of single requests."""
 
 
 def estimate(
@@ -29,7 +26,7 @@ def estimate(
     traffic: Traffic | None = None,
     *,
     node: Node | None = None,
-    calibration: Calibration | None = None,
+    calibration: "Calibration | None" = None,
     power_share: float = 1.0,
 ) -> Throughput:
     """Return the speed of a plan; a figure that is not known is ``None`` and ``unknown`` says why.
@@ -37,7 +34,7 @@ def estimate(
     Args:
         plan: the memory plan; its devices, engine, options, weights and cache types are what is timed.
         traffic: who asks what; the plan's context, full when an answer ends, where ``None``.
-        node: the host and the links; what is known of the devices alone where ``None``.
+        node: the host and the links; those of the plan's request where ``None``.
         calibration: measured runs of the user's own, which correct the figures; none where ``None``.
         power_share: power limit of the devices as a share of the board power that they ship with.
 
@@ -53,13 +50,15 @@ def estimate(
         return Throughput(traffic=wanted, unknown=("No figure of speed: no device was given.",))
     if refused := unsupported(plan):
         return Throughput(traffic=wanted, unknown=refused)
-    host = node or node_of(plan.request.devices)
+    host = node_for(node or plan.request.node, plan.request.devices)
     alone = replace(wanted, requests_per_second=None) if plan.engine in SINGLE else wanted
     answer = _estimated(plan, alone, host, power_share)
     if calibration is not None:
         answer = calibration.corrected(answer, plan)
     doubts = tuple(_doubts(plan, wanted))
     if throttled := _throttled(plan, power_share):
+        from hwledger.planner.throughput.constants import assumed  # noqa: PLC0415 - start-up time
+
         answer, doubts = widened(answer, assumed("power_interval").value), (*doubts, throttled)
     if doubts:
         answer = weakened(answer, doubts)
@@ -69,8 +68,7 @@ def estimate(
 def _doubts(plan: Plan, traffic: Traffic) -> Iterator[str]:
     """Yield why the figures are of something else than the plan under its traffic, whatever the engine."""
     if plan.fit is not None and plan.fit.verdict is Verdict.DOES_NOT_FIT:
-        missing = format_bytes(-plan.fit.headroom_bytes)
-        yield f"it does not fit: {missing} are missing on the fullest device; the speed is as if it did"
+        yield f"it does not fit: {plan.fit.missing} are missing; the speed is as if it did"
     elif plan.memory.capacity is not None and plan.memory.capacity.max_concurrency < 1:
         yield "the KV pool does not hold one request of full length; the speed is as if it did"
     if plan.engine in SINGLE and traffic.requests_per_second is not None:
@@ -115,7 +113,11 @@ def weakened(answer: Throughput, doubts: tuple[str, ...]) -> Throughput:
 
 def _estimated(plan: Plan, wanted: Traffic, node: Node, power_share: float) -> Throughput:
     if plan.engine in SINGLE:
+        from hwledger.planner.throughput.single import estimate_single  # noqa: PLC0415 - start-up time
+
         return estimate_single(plan, wanted, node, power_share, wanted.speculation)
     if serves(plan.engine):
+        from hwledger.planner.throughput.serving import estimate_serving  # noqa: PLC0415 - start-up time
+
         return estimate_serving(plan, wanted, node, power_share)
     return Throughput(traffic=wanted, unknown=(f"No figure of speed: {plan.engine} is not measured.",))

@@ -3,9 +3,6 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
-from hwledger.planner.engines.llama_cpp.dialect import dialect_of
-from hwledger.planner.engines.llama_cpp.placement import place
-from hwledger.planner.engines.llama_cpp.settings import build_number, settle
 from hwledger.planner.memory import HOST, Category
 from hwledger.planner.plan import Plan
 from hwledger.planner.throughput.terms import WHOLE, Share
@@ -30,6 +27,10 @@ def layout_of(plan: Plan) -> Layout:
     """Return the layout of a plan on llama.cpp, or of one device on any other engine."""
     if plan.engine != "llama.cpp":
         return Layout(((0, WHOLE),))
+    from hwledger.planner.engines.llama_cpp.dialect import dialect_of  # noqa: PLC0415 - start-up time
+    from hwledger.planner.engines.llama_cpp.placement import place  # noqa: PLC0415
+    from hwledger.planner.engines.llama_cpp.settings import build_number, settle  # noqa: PLC0415
+
     request = plan.request
     settings = settle(request, dialect_of(request.spec, build_number(request.version)))
     count = len(request.spec.layers)

@@ -14,10 +14,9 @@ from hwledger.errors import UsageError
 from hwledger.planner.memory import Basis
 from hwledger.planner.plan import Plan
 from hwledger.planner.throughput.figure import Figure, Throughput, Traffic
-from hwledger.planner.throughput.queueing import queue_seconds, steady_requests
+from hwledger.planner.throughput.measured import SERVED
 from hwledger.planner.throughput.serving_case import case_of_plan, drafted_tokens
 from hwledger.planner.throughput.serving_constants import (
-    ENGINES,
     Spread,
     shipped_constants,
     shipped_spreads,
@@ -50,11 +49,6 @@ class _Trust:
             far = spreads[figure, NEW]
             own = Spread(min(own.low, far.low), max(own.high, far.high), far.count)
         return own.widened(self.factor)
-
-
-def serves(engine: str) -> bool:
-    """Return whether an engine's speed is this model's to answer."""
-    return engine in ENGINES
 
 
 def estimate_serving(
@@ -115,7 +109,7 @@ def estimate_case(case: ServingCase, traffic: Traffic) -> Throughput:
 
 def _missing(case: ServingCase) -> str:
     device = case.device
-    if case.engine not in ENGINES:
+    if case.engine not in SERVED:
         return f"serving on {case.engine} was never measured"
     if not device.bandwidth_bytes_per_second:
         return f"the memory bandwidth of {device.name} is not known"
@@ -142,6 +136,8 @@ def serve_at(case: ServingCase, traffic: Traffic, constants: Multipliers) -> Cal
 def _at_rate(case: ServingCase, traffic: Traffic, constants: Multipliers, rate: float) -> Throughput:
     """Arrivals at a rate: Little's law for the requests at once, M/D/1 for the wait of the prompts."""
     at = serve_at(case, traffic, constants)
+    from hwledger.planner.throughput.queueing import queue_seconds, steady_requests  # noqa: PLC0415
+
     most = running_limit(case, traffic.mean_depth)
 
     def life(requests: float) -> float:

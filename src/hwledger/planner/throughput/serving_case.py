@@ -78,10 +78,7 @@ def case_of_plan(
     """
     slowest = min(plan.request.devices, key=lambda device: device.bandwidth_bytes_per_second or 0)
     if node is not None:
-        slowest = replace(
-            slowest, link=node.link, link_bytes_per_second=node.link_bytes_per_second,
-            pcie_bytes_per_second=node.pcie_bytes_per_second or slowest.pcie_bytes_per_second,
-        )  # fmt: skip
+        slowest = linked(slowest, node)
     seqs = plan.memory.options.get("max_num_seqs")
     made = serving_case(
         plan.spec, slowest, engine=engine or plan.engine, parallel=parallel_of(plan),
@@ -93,6 +90,14 @@ def case_of_plan(
         made, pool=pool_of(plan), offloaded_bytes=_offloaded(plan),
         batched_tokens=_whole(plan, "max_num_batched_tokens"),
         eager=bool(plan.memory.options.get("enforce_eager")), untimed=_untimed(plan),
+    )  # fmt: skip
+
+
+def linked(device: DeviceSpec, node: Node) -> DeviceSpec:
+    """Return a device with the links of its node."""
+    return replace(
+        device, link=node.link, link_bytes_per_second=node.link_bytes_per_second,
+        pcie_bytes_per_second=node.pcie_bytes_per_second or device.pcie_bytes_per_second,
     )  # fmt: skip
 
 

@@ -4,14 +4,13 @@ import csv
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from functools import cache
-from importlib.resources import files
 from typing import Final
 
 from hwledger.planner.throughput.serving_loads import ServingCase, rate_of
 from hwledger.planner.throughput.serving_model import Multipliers
+from hwledger.shipped import shipped_text
 
 PACKAGE: Final = "hwledger.planner.throughput"
-ENGINES: Final = ("vllm", "sglang", "tensorrt-llm")
 QUANTITIES: Final = tuple(field.name for field in fields(Multipliers))
 SHARPNESS: Final = 6
 """How closely a share follows its bound: (1 + (value / most)^6)^(1/6) divides it."""
@@ -123,5 +122,5 @@ def read_spreads(rows: Iterable[Mapping[str, str]]) -> dict[tuple[str, str], Spr
 
 def table(name: str) -> list[dict[str, str]]:
     """Return the rows of one table of ``data/``; lines that start with ``#`` are notes."""
-    text = files(PACKAGE).joinpath("data", name).read_text("utf-8")
+    text = shipped_text(PACKAGE, f"data/{name}")
     return list(csv.DictReader(line for line in text.splitlines() if not line.startswith("#")))

@@ -5,7 +5,6 @@ from math import ceil, log, log2, sqrt
 from typing import Final
 
 from hwledger.device.spec import DeviceSpec
-from hwledger.planner.throughput.constants import assumed
 from hwledger.planner.throughput.figure import Traffic
 from hwledger.planner.throughput.parallel import Parallel
 from hwledger.planner.throughput.work import Work
@@ -240,6 +239,8 @@ def _copies(case: ServingCase, tokens: float, prompt: float) -> dict[str, float]
     lane = case.device.pcie_bytes_per_second
     if not case.offloaded_bytes or not lane:
         return {}
+    from hwledger.planner.throughput.constants import assumed  # noqa: PLC0415 - start-up time
+
     rate = lane * assumed("pcie_share").value
     part = min(prompt, float(case.batched_tokens or prompt))
     return {

@@ -3,14 +3,15 @@
 import csv
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
-from importlib.resources import files
 from typing import Final
 
 from hwledger.device.node import Node
 from hwledger.device.spec import DeviceSpec
+from hwledger.planner.engines.llama_cpp.settings import build_number
 from hwledger.planner.plan import Plan
 from hwledger.planner.throughput.setting import BACKENDS, weights_type
 from hwledger.planner.throughput.work import plan_work
+from hwledger.shipped import shipped_text
 
 Words = Mapping[str, object]
 FAST_CACHES: Final = frozenset({"f16", "q8_0", "q4_0"})
@@ -28,18 +29,18 @@ def traps(plan: Plan, node: Node) -> tuple[str, ...]:
 
 @cache
 def _rows() -> list[dict[str, str]]:
-    text = files("hwledger.planner.throughput").joinpath("data/traps.csv").read_text("utf-8")
+    text = shipped_text("hwledger.planner.throughput", "data/traps.csv")
     return list(csv.DictReader(text.splitlines()))
 
 
 def _cache_kernel(plan: Plan, node: Node, number: float) -> Words | None:
-    """A cache type of llama.cpp that a default build has no fast kernel for."""
-    del node, number
-    kinds = set(plan.memory.kv_type.replace(" (K)", "").replace(" (V)", "").split(", "))
-    alike = len(kinds) == 1 and kinds <= FAST_CACHES
-    if plan.engine != "llama.cpp" or alike or not _backends(plan) & {"CUDA", "ROCm"}:
+    """A cache type that a default build of llama.cpp has no fast kernel for: bf16 until ``number``."""
+    del node
+    if plan.engine != "llama.cpp" or not _backends(plan) & {"CUDA", "ROCm"}:
         return None
-    return {"types": plan.memory.kv_type}
+    kinds = set(plan.memory.kv_type.replace(" (K)", "").replace(" (V)", "").split(", "))
+    fast = FAST_CACHES | ({"bf16"} if build_number(plan.request.version) >= number else set())
+    return None if len(kinds) == 1 and kinds <= fast else {"types": plan.memory.kv_type, "number": number}
 
 
 def _narrow_slot(plan: Plan, node: Node, number: float) -> Words | None:

@@ -3,12 +3,13 @@
 import csv
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
-from importlib.resources import files
 from typing import Final
 
 from hwledger.device.spec import DeviceSpec
 from hwledger.model.mixers import Mixer, Rwkv
+from hwledger.planner.engines.versions import dotted
 from hwledger.planner.plan import Plan
+from hwledger.shipped import shipped_text
 
 Row = Mapping[str, str]
 Words = Mapping[str, object]
@@ -21,16 +22,25 @@ def unsupported(plan: Plan) -> tuple[str, ...]:
 
 def _sentences(plan: Plan) -> Iterator[str]:
     for row in _rows():
-        if row["engine"] not in {"", plan.engine}:
+        if row["engine"] not in {"", plan.engine} or not _applies(plan.request.version, row):
             continue
         words = _RULES[row["rule"]](plan, row)
         if words is not None:
             yield f"No figure of speed: {row['sentence'].format(**words)}."
 
 
+def _applies(version: str, row: Row) -> bool:
+    """Whether a row is about this release; one whose number is not read counts as the newest."""
+    numbers = dotted(version)
+    if not numbers:
+        return not row["until"]
+    low, high = dotted(row["since"]), dotted(row["until"])
+    return (low is None or low <= numbers) and (high is None or numbers <= high)
+
+
 @cache
 def _rows() -> list[dict[str, str]]:
-    text = files("hwledger.planner.throughput").joinpath("data/unsupported.csv").read_text("utf-8")
+    text = shipped_text("hwledger.planner.throughput", "data/unsupported.csv")
     return list(csv.DictReader(text.splitlines()))
 
 

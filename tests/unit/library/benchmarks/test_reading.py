@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwledger.errors import HwledgerError, MalformedError
-from hwledger.library.benchmarks import BenchmarkRun, read_runs
+from hwledger.library.benchmarks.reading import BenchmarkRun, read_runs
 
 MARKDOWN = """
 | model         |     size | params | backend | ngl | type_k | fa |          test |            t/s |

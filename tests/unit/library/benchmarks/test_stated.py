@@ -2,7 +2,7 @@
 
 import pytest
 
-from hwledger.library.benchmarks import BenchmarkRun
+from hwledger.library.benchmarks.run import BenchmarkRun
 from hwledger.library.benchmarks.stated import stated_weights
 
 

@@ -40,7 +40,7 @@ OWN = {
     "lmdeploy": {"hf_overrides", "experts"},
     "trtllm": {"experts"},
     "vllm_bench": {"input", "output", "batch"},
-    "koboldcpp": {"quantkv", "cpu", "swa"},
+    "koboldcpp": {"quantkv", "cpu", "autofit"},
     "ramalama": {"runtime"},
     "transformers": {"four", "eight", "quantization"},
     "modelscope": {"dataset", "include"},

@@ -95,12 +95,12 @@ def test_versions_of_vllm(option: str, value: object, version: str, words: tuple
 
 def test_values_by_version() -> None:
     """Types that a version does not have are not written: nf4 ended, nvfp4 began."""
-    assert word_of("vllm", "weights", "nf4", "0.24.0") == "bitsandbytes"
+    assert word_of("vllm", "weights", "nf4", "0.27.0") == "bitsandbytes"
     assert word_of("vllm", "weights", "nf4", "0.33.0") is None
     assert word_of("vllm", "weights", "NVFP4", "0.33.0") == "nvfp4_per_token"
     assert "fp8-block" not in words_of("vllm", "weights", "0.19.1")
-    assert unreadable("vllm", "bitsandbytes", "0.24.0") is None
-    assert "checkpoint" in (unreadable("vllm", "bitsandbytes", "0.33.0") or "")
+    assert unreadable("vllm", "bitsandbytes", "0.27.0") is None
+    assert "checkpoint" in (unreadable("vllm", "bitsandbytes", "0.28.0") or "")
 
 
 def test_every_fact_has_a_source() -> None:

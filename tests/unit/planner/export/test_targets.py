@@ -133,9 +133,8 @@ def test_an_adapter_is_served_beside_its_base() -> None:
     assert vllm[vllm.index("--lora-modules") + 1] == "adapter=someone/lora"
     assert vllm[vllm.index("--max-lora-rank") + 1] == "32"
     assert "--lora-paths" in command_of(export(make(spec, engine="vllm"), "sglang"))
-    assert "--adapter-path" in command_of(export(make(spec, engine="mlx"), "mlx"))
     mistralrs = command_of(export(make(spec, engine="vllm"), "mistralrs"))
-    assert mistralrs[mistralrs.index("--lora") + 1] == "someone/lora"
+    assert mistralrs[mistralrs.index("--lora") + 1] == "adapter=someone/lora"
     here = replace(at(Place.FOLDER, "/m/base", gguf=False), adapter=LOCAL)
     assert f"ADAPTER {LOCAL.name}" in export(make(here, engine="llama.cpp"), "ollama").splitlines()
     quantised = replace(gguf_model(LLAMA), adapter=Origin(place=Place.FILE, name="/a/lora.gguf"))
@@ -145,7 +144,8 @@ def test_an_adapter_is_served_beside_its_base() -> None:
 
 @pytest.mark.requirement("FR-EXPORT-TARGETS")
 @pytest.mark.parametrize(
-    ("rank", "version", "taken"), [(1, "0.33.0", "8"), (64, "0.6.6", "64"), (65, "0.33.0", "128")]
+    ("rank", "version", "taken"),
+    [(1, "0.33.0", "1"), (1, "0.11.0", "8"), (64, "0.6.6", "64"), (65, "0.33.0", "128")],
 )
 def test_the_rank_is_one_that_the_engine_takes(rank: int, version: str, taken: str) -> None:
     """VLLM knows a few largest ranks: the smallest that is enough is told."""
@@ -165,6 +165,7 @@ def test_the_rank_is_one_that_the_engine_takes(rank: int, version: str, taken: s
             "ollama",
             "hf download o/l",
         ),
+        (replace(hub_model(LLAMA), adapter=LOCAL), "mlx", "is one of PEFT: merge it"),
         (replace(hub_model(LLAMA), adapter=LOCAL, adapter_rank=513), "vllm", "up to rank 512"),
         (replace(hub_model(LLAMA), adapter=Origin(place=Place.HUB, name="o/l", path="x")), "vllm", "root of"),
         (replace(hub_model(LLAMA), adapter=Origin(place=Place.FOLDER, name="-x")), "sglang", "rename"),
@@ -172,8 +173,10 @@ def test_the_rank_is_one_that_the_engine_takes(rank: int, version: str, taken: s
 )
 def test_adapters_that_cannot_be_told_are_refused(spec: ModelSpec, target: str, said: str) -> None:
     """No adapter is lost: what cannot load it says what to do."""
+    engine = "mlx" if target == "mlx" else None if spec.format == "gguf" else "vllm"
+    made = make(spec, engine=engine)
     with pytest.raises(UsageError, match=re.escape(said)):
-        export(make(spec, engine=None if spec.format == "gguf" else "vllm"), target)
+        export(made, target)
 
 
 @pytest.mark.requirement("FR-EXPORT-REFUSE")
@@ -259,7 +262,7 @@ def test_what_a_target_cannot_run_is_refused_with_what_to_do(
 def test_a_plan_that_does_not_fit_is_written_by_force_alone() -> None:
     """The refusal has the exit code of the verdict; by force the text says that it does not fit."""
     made = make(hub_model("Qwen/Qwen3-32B"), "RTX 4090", engine="vllm")
-    with pytest.raises(DoesNotFitError, match="GiB too much") as refused:
+    with pytest.raises(DoesNotFitError, match="GiB on the fullest device are missing") as refused:
         export(made, "vllm")
     assert refused.value.exit_code == 3
     assert "does NOT fit" in export(made, "vllm", force=True)

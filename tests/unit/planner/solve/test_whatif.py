@@ -142,3 +142,17 @@ def test_an_engine_without_ranks_says_so() -> None:
     """llama.cpp has no tensor_parallel_size; its options are listed."""
     with pytest.raises(UnknownOptionError, match=r"llama\.cpp option"):
         what_if(asked("llama.cpp", "RTX 4090", "Qwen/Qwen3-8B"), ["tp=2"])
+
+
+@pytest.mark.requirement("FR-SOLVE-WHAT-IF", "NFR-BAD-INPUT")
+@pytest.mark.parametrize(
+    ("engine", "device"), [("llama.cpp", "RTX 4090"), ("mlx", "M3 Ultra 256GB"), ("transformers", "L40S")]
+)
+@pytest.mark.parametrize("change", ["spec=eagle3", "spec=mtp:1:0.8"])
+def test_drafting_is_refused_where_no_engine_of_the_plan_drafts(
+    engine: str, device: str, change: str
+) -> None:
+    """One sentence on the engine, and no list of options that nobody typed."""
+    start = question(shipped_model("Qwen/Qwen3-8B"), engine, parse_devices(device))
+    with pytest.raises(UsageError, match=f"not planned on {engine}.*--engine vllm"):
+        what_if(start, [change])

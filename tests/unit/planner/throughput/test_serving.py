@@ -15,11 +15,11 @@ from hwledger.model.spec import ModelSpec
 from hwledger.planner.memory import Basis
 from hwledger.planner.plan import Plan, plan
 from hwledger.planner.throughput import Figure, Speculation, Throughput, Traffic, estimate
+from hwledger.planner.throughput.measured import SERVED
 from hwledger.planner.throughput.parallel import Parallel, cache_heads, parallel_of
 from hwledger.planner.throughput.serving import estimate_case, estimate_serving
 from hwledger.planner.throughput.serving_case import case_of_plan, serving_case, weight_class
 from hwledger.planner.throughput.serving_constants import (
-    ENGINES,
     QUANTITIES,
     bounded,
     shipped_constants,
@@ -49,7 +49,7 @@ def served(models: dict[str, ModelSpec]) -> dict[tuple[str, str], ServingCase]:
             spec, device, engine=engine, parallel=Parallel(tensor=8), weights="fp8", cache_bytes=1.0
         )
         for name, spec in models.items()
-        for engine in ENGINES
+        for engine in SERVED
     }
 
 
@@ -71,7 +71,7 @@ def made(spec: ModelSpec, devices: str, *, context: int = 4096, **options: objec
 
 
 LENGTHS = st.integers(1, 30_000)
-KINDS = st.tuples(st.sampled_from(MODELS), st.sampled_from(ENGINES))
+KINDS = st.tuples(st.sampled_from(MODELS), st.sampled_from(SERVED))
 
 
 @pytest.mark.requirement("FR-SPEED-SERVING")
@@ -103,7 +103,7 @@ def test_longer_prompts_are_never_faster(
 
 
 @pytest.mark.requirement("FR-SPEED-SERVING")
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", SERVED)
 @pytest.mark.parametrize("requests", [1, 16, 128])
 def test_a_large_dense_model_gains_from_ranks(
     models: dict[str, ModelSpec], engine: str, requests: int
@@ -122,7 +122,7 @@ def test_a_large_dense_model_gains_from_ranks(
 
 
 @pytest.mark.requirement("FR-SPEED-SERVING")
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", SERVED)
 def test_no_step_beats_the_peaks(served: dict[tuple[str, str], ServingCase], engine: str) -> None:
     """No step reads faster than the memory's peak, and no prompt is multiplied faster than the dense rate."""
     for model in MODELS:
@@ -233,11 +233,11 @@ def test_other_engines_on_the_same_plan(models: dict[str, ModelSpec]) -> None:
     both = made(models[SMALL], "2x H100 SXM")
     traffic = Traffic(prompt_tokens=1024, output_tokens=256, concurrency=16)
     times = {}
-    for engine in ENGINES:
+    for engine in SERVED:
         figure = estimate_serving(both, traffic, engine=engine).tpot_seconds
         assert figure is not None
         times[engine] = figure.value
-    assert len(set(times.values())) == len(ENGINES)
+    assert len(set(times.values())) == len(SERVED)
     other = estimate_case(replace(case_of_plan(both), engine="made-up"), traffic)
     assert other.unknown == ("No figure of speed: serving on made-up was never measured.",)
 

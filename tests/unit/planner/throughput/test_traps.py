@@ -24,10 +24,11 @@ def made(model: str, device: str, engine: str, **knobs: Any) -> Plan:
     ("model", "device", "engine", "knobs", "words"),
     [
         (LLAMA, "RTX 4090", "llama.cpp", {"kv_cache": "q5_1"}, "GGML_CUDA_FA_ALL_QUANTS"),
+        (LLAMA, "RTX 4090", "llama.cpp", {"kv_cache": "bf16", "engine_version": "b8000"}, "about b8320"),
         (LLAMA, "RTX 4090", "llama.cpp", {"options": {"cache_type_k": "q8_0"}}, "GGML_CUDA_FA_ALL_QUANTS"),
         ("Qwen/Qwen3-32B", "DGX Spark", "llama.cpp", {"weights": "Q8_0"}, "shared memory"),
         (LLAMA, "RTX 3090", "vllm", {"weights": "fp8"}, "does not multiply fp8"),
-        (LLAMA, "RTX 3090", "vllm", {"kv_cache": "fp8"}, "fp8 cache on Hopper alone"),
+        (LLAMA, "RTX 3090", "vllm", {"kv_cache": "fp8"}, "fp8 cache on Hopper and B200-class"),
         (LLAMA, "RTX 4090", "vllm", {"weights": "nvfp4"}, "does not multiply fp4"),
         (LLAMA, "RTX 2080 Ti", "llama.cpp", {"weights": "bf16"}, "does not multiply bf16"),
         (LLAMA, "RX 9070", "llama.cpp", {"weights": "bf16", "options": {"backend": "vulkan"}}, "Vulkan"),
@@ -43,6 +44,7 @@ def test_a_trap_is_told(model: str, device: str, engine: str, knobs: dict[str, A
     ("model", "device", "engine", "knobs"),
     [
         (LLAMA, "RTX 4090", "llama.cpp", {"kv_cache": "q8_0", "weights": "Q4_K_M"}),
+        (LLAMA, "RTX 4090", "llama.cpp", {"kv_cache": "bf16", "weights": "Q4_K_M"}),
         (LLAMA, "M4 Pro 48GB", "llama.cpp", {"kv_cache": "q5_1", "weights": "Q4_K_M"}),
         ("Qwen/Qwen3-30B-A3B", "DGX Spark", "llama.cpp", {"weights": "Q8_0"}),
         (LLAMA, "H100 SXM", "vllm", {"weights": "fp8"}),

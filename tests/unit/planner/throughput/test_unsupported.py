@@ -36,6 +36,7 @@ def speed(model: str, device: str, engine: str, **options: Any) -> Throughput:
         (LLAMA, "TPU v5e", "llama.cpp", {}, "no backend for TPU v5e"),
         (LLAMA, "M3 Max 64GB", "vllm", {}, "Apple silicon"),
         (LLAMA, "P40", "vllm", {}, "P40 has 6.1"),
+        (LLAMA, "V100 SXM2 32GB", "vllm", {}, "needs compute capability 7.5"),
         (LLAMA, "H100 SXM, MI300X", "vllm", {}, "AMD, NVIDIA"),
         (LLAMA, "3x H100 SXM", "vllm", {"tensor_parallel_size": 3}, "32 heads"),
     ],
@@ -54,7 +55,7 @@ def test_what_does_not_run_has_no_figure(
     ("device", "engine"),
     [
         ("P40", "llama.cpp"),
-        ("V100 SXM2 32GB", "vllm"),
+        ("T4, T4", "vllm"),
         ("M3 Max 64GB", "llama.cpp"),
         ("2x H100 SXM", "vllm"),
         ("RTX 3090, RTX 4090", "vllm"),
@@ -64,6 +65,15 @@ def test_what_does_not_run_has_no_figure(
 def test_what_runs_is_not_refused(device: str, engine: str) -> None:
     """The same rules stay silent next door."""
     assert speed(LLAMA, device, engine).decode_tokens_per_second is not None
+
+
+@pytest.mark.requirement("FR-SPEED-FIGURES")
+@pytest.mark.parametrize(("version", "runs"), [("0.19.1", True), ("0.20.2", True), ("0.21.0", False)])
+def test_an_older_release_runs_on_an_older_device(version: str, *, runs: bool) -> None:
+    """VLLM dropped Volta: a release of before is not refused."""
+    devices = parse_devices("V100 SXM2 32GB")
+    made = plan(shipped_model(LLAMA), engine="vllm", engine_version=version, devices=devices, suggest=False)
+    assert (estimate(made).decode_tokens_per_second is not None) is runs
 
 
 @pytest.mark.requirement("FR-SPEED-FIGURES", "NFR-BAD-INPUT")

@@ -9,6 +9,9 @@ from hwledger.library.deployment import Deployment
 def read(call: Call) -> Deployment:
     """Return what a llamafile runs that is told a GGUF file.
 
+    Source: mozilla-ai/llamafile README_0.10.0.md: 0.10 is built anew on llama.cpp of March 2026. That earlier
+    versions keep every layer in host memory is taken from the ``-ngl 9999`` of its documentation's examples.
+
     Raises:
         UsageError: its model is the one inside it.
     """

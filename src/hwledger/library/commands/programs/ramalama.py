@@ -21,10 +21,11 @@ def read(call: Call) -> Deployment:
     parsed = table("ramalama").read(call.words)
     for item in parsed.items:
         draft.take(item)
-    if draft.values.get("runtime") == "vllm":
-        draft.engine = "vllm"
+    runtime = draft.values.get("runtime")
+    if runtime in {"vllm", "mlx"}:
+        draft.engine = runtime
         draft.options.clear()
-        draft.note("--runtime vllm: its settings are vLLM's defaults here")
+        draft.note(f"--runtime {runtime}: its settings are the engine's defaults here")
     elif "n_ctx" not in draft.options:
         draft.options["n_ctx"] = "0"
         draft.note("RamaLama is told no context (-c): it takes what the model was trained with")
@@ -37,15 +38,21 @@ def _reference(draft: Draft, name: str) -> str:
     for hub in _HUBS:
         if name.startswith(hub):
             rest = name[len(hub) :]
-            return f"hf:{rest}" if rest.lower().endswith(".gguf") else hub_model(draft, rest, None)
+            return f"hf:{rest}" if rest.lower().endswith(".gguf") else _hub(draft, rest)
     if name.startswith(_REGISTRIES):
         raise _registry(name)
     if name.startswith(("ollama://", "ollama:")):
         return f"ollama:{name.removeprefix('ollama:').removeprefix('//')}"
     if name.startswith(("file://", "/", "./", "~", "http://", "https://")):
         return name.removeprefix("file://")
+    if name.count("/") == 1:  # names of that form are the hub's, as ramalama-serve(1) says
+        return _hub(draft, name)
     draft.note(f"{name[:80]} is a short name of RamaLama; it is looked up in Ollama's library")
     return f"ollama:{name}"
+
+
+def _hub(draft: Draft, repo: str) -> str:
+    return hub_model(draft, repo, None) if draft.engine == "llama.cpp" else repo
 
 
 def read_runner(call: Call) -> Deployment:

@@ -9,11 +9,11 @@ import csv
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
-from importlib.resources import files
 
 from hwledger.library.config.draft import Draft
 from hwledger.library.config.reader import Config
 from hwledger.library.config.traits import has_traits
+from hwledger.shipped import shipped_text
 
 Family = Callable[[Config], Draft]
 COMMON = "decoder:read"
@@ -22,7 +22,7 @@ COMMON = "decoder:read"
 @cache
 def family_of(model_type: str) -> tuple[Family, bool]:
     """Return the reader of ``model_type`` and whether the type is listed."""
-    text = files("hwledger.library.config").joinpath("data/families.csv").read_text("utf-8")
+    text = shipped_text("hwledger.library.config", "data/families.csv")
     listed = {row["model_type"]: row["reader"] for row in csv.DictReader(text.splitlines())}
     module, _, function = listed.get(model_type, COMMON).partition(":")
     reader = getattr(import_module(f"hwledger.library.config.families.{module}"), function)

@@ -3,10 +3,10 @@
 import csv
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import Final
 
 from hwledger.model.spec import ModelSpec
+from hwledger.shipped import shipped_text
 
 FIRST_WITHOUT_CACHE: Final = 5320
 """First build, about, that runs encoders without a cache (llama.cpp pull request 13108)."""
@@ -36,7 +36,7 @@ class Dialect:
 @cache
 def dialects() -> dict[str, frozenset[str]]:
     """Traits of each architecture that has any, by its plain name."""
-    text = files("hwledger.planner.engines.llama_cpp").joinpath("data/dialects.csv").read_text("utf-8")
+    text = shipped_text("hwledger.planner.engines.llama_cpp", "data/dialects.csv")
     return {
         row["architecture"]: frozenset(row["traits"].split()) for row in csv.DictReader(text.splitlines())
     }

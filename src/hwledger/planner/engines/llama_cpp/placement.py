@@ -5,7 +5,10 @@ devices, the output counting as one; each device takes a run of them by its shar
 32-bit floats, which decides ties.
 """
 
+from array import array
+from bisect import bisect_right
 from dataclasses import dataclass
+from itertools import accumulate
 
 from hwledger.device.spec import DeviceSpec
 from hwledger.planner.engines.llama_cpp.settings import Settings
@@ -42,22 +45,25 @@ def place(settings: Settings, devices: tuple[DeviceSpec, ...], layers: int) -> P
 
 
 def _shares(settings: Settings, devices: tuple[DeviceSpec, ...], used: tuple[int, ...]) -> list[float]:
-    """Shares as given, else free memory: what is usable less the process's own context."""
+    """Shares as given, else free memory: what is usable less the process's own context; alike for none."""
     if len(used) == 1:
         return [1.0]
     if settings.split:
         return list(settings.split)
-    return [float(device.usable_bytes - device.context_bytes) for device in devices]
+    free = [float(max(0, device.usable_bytes - device.context_bytes)) for device in devices]
+    return free if any(free) else [1.0] * len(free)
 
 
 def _runs(shares: list[float], count: int) -> list[int]:
     """The device of each of ``count`` layers: the first whose running share exceeds the layer's."""
-    if len(shares) == 1:
+    running = list(accumulate(map(_single, shares), lambda before, share: _single(before + share)))
+    if len(shares) == 1 or not running[-1]:  # shares too small for 32 bits are none
         return [0] * count
-    import numpy as np  # noqa: PLC0415 - start-up time
+    bounds = [_single(end / running[-1]) for end in running]
+    positions = (_single(index / max(1, count)) for index in range(count))
+    return [min(bisect_right(bounds, position), len(shares) - 1) for position in positions]
 
-    running = np.cumsum(np.array(shares, dtype=np.float32), dtype=np.float32)
-    bounds = running / running[-1]
-    positions = np.arange(count, dtype=np.float32) / np.float32(max(1, count))
-    found = np.searchsorted(bounds, positions, side="right")
-    return [min(int(index), len(shares) - 1) for index in found]
+
+def _single(value: float) -> float:
+    """Return a number as a 32-bit float holds it; rounding a sum or quotient of two such is what it does."""
+    return array("f", (value,))[0]

@@ -4,7 +4,6 @@ import csv
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
-from importlib.resources import files
 from typing import Final
 
 from hwledger.device.spec import DeviceSpec
@@ -34,6 +33,7 @@ from hwledger.planner.memory import Basis, Category, Component, EngineMemory, La
 from hwledger.planner.options import Option, choice, integer, positive
 from hwledger.planner.request import Request
 from hwledger.planner.weights import weigh
+from hwledger.shipped import shipped_text
 from hwledger.units import MIB, format_gib
 
 RELEASE: Final = "mlx-lm 0.32.2"
@@ -297,7 +297,7 @@ def _whole(value: object) -> int:
 @cache
 def _architectures() -> dict[str, tuple[bool, str]]:
     """Per model_type: whether it builds its own caches, and how it keeps the latent of MLA."""
-    text = files("hwledger.planner.engines.mlx").joinpath("data/architectures.csv").read_text("utf-8")
+    text = shipped_text("hwledger.planner.engines.mlx", "data/architectures.csv")
     rows = csv.DictReader(text.splitlines())
     return {row["model_type"]: (row["own_cache"] == "yes", row["latent"]) for row in rows}
 

@@ -3,10 +3,10 @@
 import csv
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import Final
 
 from hwledger.planner.engines.versions import dotted
+from hwledger.shipped import shipped_text
 
 NEWEST: Final = "0.33.0"
 OLDEST: Final = "0.6.0"
@@ -67,5 +67,5 @@ def rules_of(version: str) -> Rules:
 @cache
 def data_rows(name: str) -> tuple[dict[str, str], ...]:
     """Return the rows of one of this engine's data files."""
-    text = files("hwledger.planner.engines.vllm").joinpath("data", name).read_text("utf-8")
+    text = shipped_text("hwledger.planner.engines.vllm", f"data/{name}")
     return tuple(csv.DictReader(text.splitlines()))

@@ -8,10 +8,10 @@ import csv
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
-from importlib import resources
 
 from hwledger.planner.engines.llama_cpp.compute.rules import Place, Style
 from hwledger.planner.engines.llama_cpp.compute.shape import GraphShape, StateKind
+from hwledger.shipped import shipped_text
 
 
 class GraphKind(StrEnum):
@@ -99,8 +99,7 @@ def measured_structure(shape: GraphShape) -> bool:
 @cache
 def ranges() -> dict[Regime, Range]:
     """Return the whole table."""
-    folder = resources.files("hwledger.planner.engines.llama_cpp") / "data"
-    text = (folder / "compute_intervals.csv").read_text(encoding="utf-8")
+    text = shipped_text("hwledger.planner.engines.llama_cpp", "data/compute_intervals.csv")
     return {read_regime(row): read_range(row) for row in csv.DictReader(text.splitlines())}
 
 

@@ -4,12 +4,12 @@ import csv
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib import resources
 from typing import Final
 from weakref import finalize
 
 from hwledger.model.layers import LayerSpec
 from hwledger.model.spec import ModelSpec
+from hwledger.shipped import shipped_text
 
 FUSED_NAMES: Final = tuple(
     f"{name}.weight" for name in ("attn_qkv", "qkv_proj", "query_key_value", "c_attn", "Wqkv")
@@ -127,8 +127,7 @@ def tensor_traits(spec: ModelSpec) -> dict[int, LayerTraits]:
 @cache
 def architecture_traits() -> dict[str, frozenset[str]]:
     """Return the traits that an architecture's graph code fixes (``data/graph_traits.csv``)."""
-    folder = resources.files("hwledger.planner.engines.llama_cpp") / "data"
-    text = (folder / "graph_traits.csv").read_text(encoding="utf-8")
+    text = shipped_text("hwledger.planner.engines.llama_cpp", "data/graph_traits.csv")
     found: dict[str, frozenset[str]] = {}
     for row in csv.DictReader(text.splitlines()):
         found[row["architecture"]] = found.get(row["architecture"], frozenset()) | {row["trait"]}

@@ -1,0 +1,136 @@
+"""What it costs to watch eight NVIDIA devices, and how soon a snapshot is there; ``make benchmark``.
+
+The driver is the stand-in of the tests, whose calls cost next to nothing: what is measured is hwledger and
+nvidia-ml-py. A real driver adds its own microseconds a call.
+"""
+
+import resource
+import threading
+import time
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from hwledger.telemetry.collector import Collector
+from hwledger.telemetry.nvidia.nvml import NvmlSampler
+from hwledger.telemetry.system import System
+from support.nvidia import MIB, Driver, card, compiled, installed
+
+SECONDS = 3600
+SWEEPS = 100_000
+LOOK_EVERY = 10
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The stand-in of the driver, compiled."""
+    return compiled(tmp_path_factory.mktemp("nvml"))["new"]
+
+
+@pytest.fixture
+def driver(library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Driver:
+    """Eight devices with two processes each."""
+    driver = installed(library, tmp_path, monkeypatch)
+    held = (f"compute 4000 {9000 * MIB} python", f"graphics 1200 {40 * MIB} Xorg")
+    driver.tells(*(card(number, processes=held) for number in range(8)))
+    return driver
+
+
+@pytest.fixture
+def source(driver: Driver) -> NvmlSampler:
+    """The source, which has looked once."""
+    del driver
+    source = NvmlSampler(System())
+    source.sample(processes=True)
+    return source
+
+
+def cpu_seconds() -> float:
+    """Return the seconds of CPU time of this process."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+@pytest.mark.benchmark(group="8 devices of NVIDIA", timer=time.process_time)
+@pytest.mark.parametrize("processes", [False, True], ids=["sweep", "sweep with processes"])
+def test_a_sweep(benchmark: BenchmarkFixture, source: NvmlSampler, *, processes: bool) -> None:
+    """One sweep in CPU time; without processes it must take at most 1 ms."""
+    sample = benchmark.pedantic(
+        lambda: source.sample(processes=processes), rounds=50, iterations=100, warmup_rounds=2
+    )
+    assert len(sample.devices) == 8
+
+
+@pytest.mark.benchmark(group="8 devices of NVIDIA")
+def test_an_hour_at_one_hertz(benchmark: BenchmarkFixture, source: NvmlSampler) -> None:
+    """CPU time of an hour of sweeps, processes each 10 s, without the waits: at most 0.2 % of a core."""
+
+    def hour() -> float:
+        before = cpu_seconds()
+        for second in range(SECONDS):
+            source.sample(processes=second % LOOK_EVERY == 0)
+        return (cpu_seconds() - before) / SECONDS
+
+    benchmark.extra_info["share_of_a_core"] = benchmark.pedantic(hour, rounds=3)
+
+
+@pytest.mark.benchmark(group="8 devices of NVIDIA")
+def test_watching_for_real(benchmark: BenchmarkFixture, source: NvmlSampler) -> None:
+    """CPU time of the collector with its thread and its waits over 20 real seconds, as a share of a core."""
+
+    def watch() -> float:
+        with Collector([source], interval_s=1) as collector:
+            collector.wait()
+            before, started = cpu_seconds(), time.monotonic()
+            time.sleep(20)
+            return (cpu_seconds() - before) / (time.monotonic() - started)
+
+    benchmark.extra_info["share_of_a_core"] = benchmark.pedantic(watch, rounds=1)
+
+
+@pytest.mark.benchmark(group="8 devices of NVIDIA")
+def test_memory_stays_flat(benchmark: BenchmarkFixture, source: NvmlSampler) -> None:
+    """What 100,000 sweeps leave behind, in bytes of Python and of the process."""
+
+    def sweep(count: int) -> None:
+        for number in range(count):
+            source.sample(processes=number % LOOK_EVERY == 0)
+
+    def grown() -> tuple[int, int]:
+        sweep(1000)
+        resident = psutil.Process().memory_info().rss
+        sweep(SWEEPS)
+        grown_resident = psutil.Process().memory_info().rss - resident
+        tracemalloc.start()
+        sweep(100)
+        before = tracemalloc.get_traced_memory()[0]
+        sweep(2000)
+        grown_python = tracemalloc.get_traced_memory()[0] - before
+        tracemalloc.stop()
+        return grown_resident, grown_python
+
+    resident, python = benchmark.pedantic(grown, rounds=1)
+    benchmark.extra_info.update(resident_bytes=resident, python_bytes_of_2000=python)
+    assert resident < 2 << 20
+    assert python < 64 << 10
+
+
+@pytest.mark.benchmark(group="a driver that hangs")
+def test_a_snapshot_of_a_driver_that_hangs(benchmark: BenchmarkFixture, driver: Driver) -> None:
+    """Wall time of a snapshot while a call to the driver never returns; it must be there within 100 ms."""
+    driver.tells(*(card(number) for number in range(7)), card(7, rules=("hang DeviceGetPowerUsage 3",)))
+    with Collector([NvmlSampler(System())], interval_s=0.01) as collector:
+        wait_until(lambda: driver.calls("DeviceGetPowerUsage") >= 4 * 8)
+        wait_until(lambda: not collector.snapshot().checks[0].works)
+        snapshot = benchmark(collector.snapshot)
+    assert len(snapshot.devices) == 8
+
+
+def wait_until(reached: Callable[[], bool]) -> None:
+    """Wait for what is bound to come."""
+    while not reached():
+        threading.Event().wait(0.005)

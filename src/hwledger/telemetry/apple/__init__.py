@@ -1,0 +1,1 @@
+"""Apple Silicon, through macmon, ioreg, powermetrics, system_profiler and sysctl."""

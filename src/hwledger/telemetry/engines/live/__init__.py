@@ -1,0 +1,1 @@
+"""The engines of this machine, found and watched without disturbing them."""

@@ -1,0 +1,109 @@
+"""The source ``engines``: finds the inference engines of this machine and watches them."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from hwledger.telemetry.coverage import Coverage
+from hwledger.telemetry.engines.formats import TITLES
+from hwledger.telemetry.engines.live.places import VARIABLE, Place, Sight, places
+from hwledger.telemetry.engines.live.watch import Watched
+from hwledger.telemetry.engines.values import told_live
+from hwledger.telemetry.sampler import Pace
+from hwledger.telemetry.snapshot import Check, EngineSnapshot, Sample
+from hwledger.telemetry.system import System
+
+LIMIT_S: Final = 1.5
+"""An engine that does not answer all its questions within this is late."""
+_AT_ONCE: Final = 8
+
+
+class EnginesSampler:
+    """Finds engines by their processes, by well-known ports of this machine and by ``HWLEDGER_ENGINES``.
+
+    All of them are asked at once, with ``GET`` alone, each within a limit of time. Processes are looked for
+    when the caller wants processes, which the pace has at ten seconds.
+
+    Args:
+        system: whose clock and environment count.
+        sight: what is seen of the machine's processes.
+        limit_s: seconds that one engine may take.
+    """
+
+    name = "engines"
+    vendor = "engines"
+    pace = Pace(least_seconds=2.0, processes_seconds=10.0)
+    yields_to: frozenset[str] = frozenset()
+
+    def __init__(self, system: System, sight: Sight | None = None, limit_s: float = LIMIT_S) -> None:
+        self.coverage = Coverage(gives=told_live())
+        self._system = system
+        self._sight = sight or Sight()
+        self._limit_s = limit_s
+        self._watched: dict[str, Watched] = {}
+        self._troubles: list[str] = []
+        self._pool: ThreadPoolExecutor | None = None
+
+    def check(self) -> Check:
+        """Return which engines answer here; it works where there are none, for one may start later.
+
+        No figures are asked for: llama.cpp's means begin anew with each question.
+        """
+        self._find()
+        watched = list(self._watched.values())
+        clock = self._system.clock
+        names = list(self._workers().map(lambda each: each.identify(clock()), watched))
+        found = [
+            f"{TITLES[name]} at {each.place.address}"
+            for name, each in zip(names, watched, strict=True)
+            if name
+        ]
+        remedy = "; ".join((*self._troubles, *(each.trouble for each in watched if each.trouble)))
+        if not found:
+            said = "no inference engine answers on this machine"
+            return Check(
+                self.name, True, said, remedy or f"name addresses of others in {VARIABLE}, with commas"
+            )
+        return Check(self.name, True, f"found {', '.join(found)}", remedy)
+
+    def sample(self, *, processes: bool) -> Sample:
+        """Return what every engine says now; one that is late says what it said last, stale."""
+        if processes or not self._watched:
+            self._find()
+        clock = self._system.clock
+        watched = list(self._watched.values())
+        told = list(self._workers().map(lambda each: each.look(clock()), watched)) if watched else []
+        engines = [engine for engine in told if engine is not None]
+        troubles = (*self._troubles, *(each.trouble for each in watched if each.trouble))
+        return Sample(engines=tuple(sorted(engines, key=_order)), troubles=tuple(dict.fromkeys(troubles)))
+
+    def close(self) -> None:
+        """Let go of the threads."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool = None
+
+    def _workers(self) -> ThreadPoolExecutor:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="hwledger engines")
+        return self._pool
+
+    def _find(self) -> None:
+        found, self._troubles = places(self._system.environ, self._sight)
+        self._watched = {place.address: self._at(place) for place in found}
+
+    def _at(self, place: Place) -> Watched:
+        """Return what watches a place, with what it knows where the same process is still there."""
+        known = self._watched.get(place.address)
+        if known is None or (known.place.pid != place.pid and known.engine):
+            return Watched(place, self._limit_s)
+        known.place = place
+        return known
+
+
+def _order(engine: EngineSnapshot) -> tuple[str, str]:
+    return engine.address, engine.engine
+
+
+def sampler(system: System) -> EnginesSampler:
+    """Return the source of a machine."""
+    return EnginesSampler(system)

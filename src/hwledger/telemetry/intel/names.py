@@ -1,0 +1,58 @@
+"""What Intel's tools call each value, from ``data/intel.toml``."""
+
+import tomllib
+from collections.abc import Callable, Mapping
+from functools import cache
+from importlib.resources import files
+from types import MappingProxyType
+from typing import Any, Final
+
+from hwledger.telemetry.parsing import measured, said_nothing
+from hwledger.telemetry.quantity import Quantity
+from hwledger.telemetry.reading import Absent, Gauge, Reading, Readings, Reason
+
+VENDOR: Final = "Intel"
+SOURCE: Final = "xpu-smi"
+NOT_THERE: Final = Absent(Reason.UNSUPPORTED, "xpu-smi has the field and leaves it blank", SOURCE)
+
+
+@cache
+def _tables() -> Mapping[str, list[dict[str, Any]]]:
+    return tomllib.loads((files("hwledger.telemetry") / "data" / "intel.toml").read_text("utf-8"))
+
+
+@cache
+def labels() -> frozenset[str]:
+    """Return every label of a statistic that is read."""
+    return frozenset(name for row in _tables()["reading"] for name in row["names"])
+
+
+def told(
+    ask: Callable[[str], object], gauge: Gauge, *, table: str = "reading", by: str = "names"
+) -> Readings:
+    """Return the readings that an output tells; a field that it leaves blank is unsupported.
+
+    Args:
+        ask: what stands under a name; ``None`` where it is not there.
+        gauge: the source.
+        table: ``reading`` or ``discovery``.
+        by: ``names`` or ``types``.
+    """
+    found: dict[Quantity, Reading] = {}
+    for row in _tables()[table]:
+        quantity = Quantity(row["quantity"])
+        value = next((value for name in row.get(by, ()) if (value := ask(name)) is not None), None)
+        if value is not None:
+            unit = row.get("type_unit", row.get("unit", "")) if by == "types" else row.get("unit", "")
+            found[quantity] = _reading(quantity, value, unit, gauge, textual=row.get("text", False))
+    return MappingProxyType(found)
+
+
+def _reading(quantity: Quantity, value: object, unit: str, gauge: Gauge, *, textual: bool) -> Reading:
+    if isinstance(value, str) and not value.strip():
+        return NOT_THERE
+    if not textual:
+        return measured(gauge, quantity, value, unit)
+    said = str(value).strip()
+    nothing = said_nothing(said, gauge.source)
+    return nothing if nothing is not None else gauge(quantity, said[:80])

@@ -1,0 +1,195 @@
+"""``nvidia-smi --query-gpu`` and ``--query-compute-apps`` in their CSV form."""
+
+import csv
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from hwledger.telemetry.merge import pci_key
+from hwledger.telemetry.nvidia.facts import shares_memory
+from hwledger.telemetry.nvidia.fields import memory_notes, readings, throttle
+from hwledger.telemetry.parsing import measured, said_nothing
+from hwledger.telemetry.quantity import Quantity
+from hwledger.telemetry.reading import Absent, Gauge, Reason
+from hwledger.telemetry.recorded import Format
+from hwledger.telemetry.snapshot import DeviceSnapshot, ProcessSnapshot, Sample
+from hwledger.units import whole_number
+
+SOURCE: Final = "nvidia-smi"
+VENDOR: Final = "NVIDIA"
+MOST_ROWS: Final = 4096
+_LEAST_COMMAS: Final = 2
+_TELLING: Final = frozenset({
+    "memory.total", "memory.used", "memory.free", "utilization.gpu", "temperature.gpu", "power.draw", "name",
+    "gpu_name", "driver_version", "pci.bus_id", "clocks.current.sm", "clocks.sm", "pstate",
+})  # fmt: skip
+_PROCESS: Final = frozenset({"pid", "process_name", "used_gpu_memory", "used_memory"})
+_UNIT: Final = re.compile(r"\s*\[[^\]]*\]\s*$")
+_NAMED: Final = re.compile(r"\b(?:NVIDIA|GeForce|Tesla|Quadro|TITAN|GRID)\b|\b(?:A|H|L|T|V|P)\d{1,3}S?\b")
+_EVENT: Final = re.compile(r"clocks_(?:event|throttle)_reasons\.(?P<name>[a-z_]+)")
+_NAMELESS_APP: Final = re.compile(r"\s*\d{1,10}\s*,\s*(?:\[[^\]]*\]|\d+\s*MiB)\s*")
+NO_NAMES: Final = "its columns have no names: print them with --format=csv, without noheader"
+TAKEN: Final = "the text names neither device nor columns: they are taken for process and memory"
+Row = Mapping[str, str]
+
+
+def rows_of(text: str) -> tuple[list[str], list[list[str]]] | None:
+    """Return the names of the columns, without units, and the rows; ``None`` where there are no names."""
+    lines = [line for line in text.splitlines() if line.strip()][: MOST_ROWS + 1]
+    if not lines:
+        return None
+    names = [_UNIT.sub("", cell).strip() for cell in _cells(lines[0])]
+    known = _TELLING | _PROCESS
+    if not known & set(names):
+        return None
+    return names, [_cells(line) for line in lines[1:]]
+
+
+def _cells(line: str) -> list[str]:
+    try:
+        return [cell.strip() for cell in next(csv.reader([line], skipinitialspace=True), [])]
+    except csv.Error:
+        return [cell.strip() for cell in line.split(",")]
+
+
+def is_devices(text: str) -> bool:
+    """Whether a text is the table of devices."""
+    found = rows_of(text)
+    return found is not None and "pid" not in found[0] and bool(_TELLING & set(found[0]))
+
+
+def is_processes(text: str) -> bool:
+    """Whether a text is the table of processes."""
+    found = rows_of(text)
+    return found is not None and "pid" in found[0]
+
+
+def is_nameless(text: str) -> bool:
+    """Whether a text is a table of either kind without the names of its columns."""
+    lines = [line for line in text.splitlines() if line.strip()][:64]
+    if not lines or rows_of(text) is not None or any("{" in line or "|" in line for line in lines):
+        return False
+    devices = all(line.count(",") >= _LEAST_COMMAS and _NAMED.search(line) for line in lines)
+    return devices or all(_NAMELESS_APP.fullmatch(line) for line in lines)
+
+
+def read_devices(text: str) -> Sample:
+    """Return the devices of ``--query-gpu``."""
+    found = rows_of(text)
+    if found is None:
+        return read_nameless(text)
+    names, rows = found
+    devices, troubles = [], []
+    for number, cells in enumerate(rows):
+        if len(cells) != len(names):
+            troubles.append(
+                f"row {number + 1} has {len(cells)} cells where {len(names)} have names; left out"
+            )
+            continue
+        devices.append(_device(dict(zip(names, cells, strict=True)), number))
+    return Sample(devices=tuple(devices), troubles=tuple(troubles))
+
+
+def _device(row: Row, number: int) -> DeviceSnapshot:
+    gauge = Gauge(SOURCE)
+    found = readings(row.get, "csv", gauge)
+    events = [(match["name"], text) for name, text in row.items() if (match := _EVENT.fullmatch(name))]
+    held = throttle(events, gauge)
+    if held is not None:
+        found[Quantity.THROTTLE] = held
+    index = whole_number(row.get("index", ""))
+    return DeviceSnapshot(
+        key=key_of(row.get("pci.bus_id") or row.get("gpu_bus_id", ""), row.get("uuid", ""), index, number),
+        name=name_of(row.get("name") or row.get("gpu_name", "")), vendor=VENDOR, index=index,
+        uuid=uuid_of(row.get("uuid") or row.get("gpu_uuid", "")),
+        unified=shares_memory(row.get("name", "")) or None, readings=found, notes=memory_notes(found),
+    )  # fmt: skip
+
+
+def key_of(address: str, uuid: str, index: int | None, number: int) -> str:
+    """Return what tells a device from others: its PCI address, its UUID, else its number."""
+    return pci_key(address) or uuid_of(uuid) or f"{VENDOR}-{index if index is not None else number}"
+
+
+def uuid_of(text: str) -> str:
+    """Return a UUID; empty where the text is none."""
+    short = text.strip()
+    return short if re.fullmatch(r"(?:MIG-)?(?:GPU-)?[0-9a-fA-F-]{36}(?:/\d+/\d+)?", short) else ""
+
+
+def name_of(text: str) -> str:
+    """Return a device's name; empty where it is not told."""
+    return "" if said_nothing(text) is not None else text.strip()[:120]
+
+
+def read_processes(text: str) -> Sample:
+    """Return the devices of ``--query-compute-apps`` with their processes; one without any is not there."""
+    found = rows_of(text)
+    if found is None:
+        return read_nameless(text)
+    names, rows = found
+    held: dict[str, list[ProcessSnapshot]] = {}
+    first: dict[str, Row] = {}
+    troubles = []
+    for number, cells in enumerate(rows):
+        row = dict(zip(names, _fitted(cells, names), strict=True)) if len(cells) >= len(names) else None
+        if row is None:
+            troubles.append(
+                f"row {number + 1} has {len(cells)} cells where {len(names)} have names; left out"
+            )
+            continue
+        key = key_of(row.get("gpu_bus_id", ""), row.get("gpu_uuid", ""), None, 0)
+        first.setdefault(key, row)
+        held.setdefault(key, []).append(_process(row))
+    devices = tuple(_holder(key, row, held[key]) for key, row in first.items())
+    return Sample(devices=devices, troubles=tuple(troubles))
+
+
+def _fitted(cells: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Return as many cells as there are names: a comma can only be part of a process's name."""
+    spare = len(cells) - len(names)
+    if not spare or "process_name" not in names:
+        return list(cells[: len(names)])
+    at = names.index("process_name")
+    return [*cells[:at], ", ".join(cells[at : at + spare + 1]), *cells[at + spare + 1 :]]
+
+
+def _process(row: Row) -> ProcessSnapshot:
+    text = row.get("used_gpu_memory", row.get("used_memory", ""))
+    memory = measured(Gauge(SOURCE), Quantity.MEMORY_USED, text, "MiB")
+    return ProcessSnapshot(whole_number(row["pid"]), name_of(row.get("process_name", "")), memory, "compute")
+
+
+def _holder(key: str, row: Row, held: Sequence[ProcessSnapshot]) -> DeviceSnapshot:
+    uuid = uuid_of(row.get("gpu_uuid", ""))
+    return DeviceSnapshot(key, name_of(row.get("gpu_name", "")), VENDOR, uuid=uuid, processes=tuple(held))
+
+
+def read_nameless(text: str) -> Sample:
+    """Return what is certain of a table without names: devices' names, or processes with their memory.
+
+    Which of a device's numbers is which is not certain; a number beside memory with its unit is a process.
+    """
+    lines = [line for line in text.splitlines() if line.strip()][:MOST_ROWS]
+    if all(_NAMELESS_APP.fullmatch(line) for line in lines):
+        named = [dict(zip(("pid", "used_gpu_memory"), _cells(line), strict=True)) for line in lines]
+        held = tuple(_process(row) for row in named)
+        return Sample(devices=(DeviceSnapshot(f"{VENDOR}-0", "", VENDOR, processes=held, notes=(TAKEN,)),))
+    why = Absent(Reason.UNPARSED, NO_NAMES, SOURCE)
+    return Sample(devices=tuple(_nameless(text, why)), troubles=(f"nvidia-smi: {NO_NAMES}",), failure=why)
+
+
+def _nameless(text: str, why: Absent) -> Iterator[DeviceSnapshot]:
+    lines = [line for line in text.splitlines() if line.strip()][:MOST_ROWS]
+    for number, line in enumerate(lines):
+        name = next((cell for cell in _cells(line) if _NAMED.search(cell)), "")
+        if name:
+            told = dict.fromkeys((Quantity.MEMORY_TOTAL, Quantity.MEMORY_USED, Quantity.UTILIZATION), why)
+            yield DeviceSnapshot(f"{VENDOR}-{number}", name[:120], VENDOR, readings=told)
+
+
+FORMATS: Final = (
+    Format("nvidia-smi --query-gpu", is_devices, read_devices),
+    Format("nvidia-smi --query-compute-apps", is_processes, read_processes),
+    Format("nvidia-smi CSV without names", is_nameless, read_nameless),
+)

@@ -1,0 +1,1 @@
+"""The terminal UI, drawn with Textual; the extra ``[tui]`` installs it."""
