@@ -4,19 +4,23 @@ import errno
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from hwledger.telemetry import system as kernel
 from hwledger.telemetry.amd.amdgpu import AmdgpuSampler, with_sizes
 from hwledger.telemetry.collector import Collector
+from hwledger.telemetry.document import snapshot_document
 from hwledger.telemetry.drm import clients
 from hwledger.telemetry.merge import merged_devices
 from hwledger.telemetry.quantity import Quantity
 from hwledger.telemetry.reading import Absent, Basis, Reason, Value
 from hwledger.telemetry.recorded import read_recorded
 from hwledger.telemetry.sampler import Sampler
+from hwledger.telemetry.samplers import installed_samplers
 from hwledger.telemetry.snapshot import DeviceSnapshot, Sample
 from hwledger.telemetry.system import System
 from support.kernel import CLIENT, card, machine, process, written
@@ -407,3 +411,27 @@ def test_what_a_shared_part_can_use_follows_from_both_pools() -> None:
     card_of_its_own = {"gpu": 1, "mem_usage": {"total_vram": 8176, "total_gtt": 64357}}
     sample = read_recorded(json.dumps([apu, card_of_its_own]))[1]
     assert [value(device, "memory_usable") for device in merged_devices([sample])] == [96 << 30, 8176 << 20]
+
+
+def test_amd_sources_are_believed_in_the_order_of_what_they_know() -> None:
+    """The library, then the kernel's own bytes, then tools that read those every 15 s in whole MiB."""
+    names = [each.name for each in installed_samplers() if each.vendor == "AMD"]
+    assert names == ["amdsmi", "amdgpu", "amd-smi", "rocm-smi"]
+
+
+def test_both_memories_of_a_process_follow_the_schema(tmp_path: Path) -> None:
+    """What amdgpu tells of a card and its processes is a document of the published schema."""
+    card(tmp_path, 0, FULL)
+    rest = "drm-memory-vram: 4 KiB\ndrm-memory-gtt: 9 KiB\n"
+    told = CLIENT.format(driver="amdgpu", address="0000:03:00.0", number=7, rest=rest)
+    process(tmp_path, 4242, "python3", {5: ("/dev/dri/renderD128", told)})
+    with Collector([AmdgpuSampler(machine(tmp_path))]) as collector:
+        assert collector.wait()
+        document = snapshot_document(collector.snapshot())
+    schema = json.loads(files("hwledger.telemetry").joinpath("schemas", "probe-1.json").read_text("utf-8"))
+    jsonschema.validate(document, schema)
+    (listed,) = document["devices"][0]["processes"]
+    assert listed["shared_memory"]["value"] == 9 << 10
+    listed["shared_memory"]["value"] = {"no": "number"}
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(document, schema)
