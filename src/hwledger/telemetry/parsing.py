@@ -4,7 +4,7 @@ import math
 import re
 import tomllib
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final
 
 from hwledger.shipped import shipped_text
@@ -69,7 +69,12 @@ def said_nothing(text: str, source: str = "") -> Absent | None:
 
     An empty text is ``unparsed``: the tool has the field and says nothing.
     """
-    short = text.strip()[:_LONGEST]
+    return _reason(text.strip()[:_LONGEST], source)
+
+
+@lru_cache(maxsize=4096)
+def _reason(short: str, source: str) -> Absent | None:
+    """Return what ``said_nothing`` does; kept, as devices say the same again and again."""
     plain = short.strip("[]()<> ").lower()
     if not plain:
         return Absent(Reason.UNPARSED, "the field is empty", source)

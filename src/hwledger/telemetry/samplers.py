@@ -12,10 +12,13 @@ if TYPE_CHECKING:
 
 ENTRY_POINTS: Final = "hwledger.samplers"
 BELIEVED: Final = (
-    "nvml", "amdsmi", "amd-smi", "rocm-smi", "amdgpu", "macmon", "apple", "xpu-smi", "intel", "host",
+    "nvml", "amdsmi", "amdgpu", "amd-smi", "rocm-smi", "macmon", "apple", "xpu-smi", "intel", "host",
     "engines",
 )  # fmt: skip
-"""Vendors' libraries first, their tools next, the kernel's files last; third parties' sources behind them."""
+"""Vendors' libraries first, their tools next, the kernel's files last; third parties' sources behind them.
+
+amdgpu's files stand before AMD's tools, which read the same files, every 15 s and in whole MiB.
+"""
 
 
 def installed_samplers(

@@ -13,7 +13,7 @@ from hwledger.telemetry.amd.sysfs import SOURCE, asleep, of_files, usable
 from hwledger.telemetry.amd.telling import VENDOR, Identity, device_of, named
 from hwledger.telemetry.coverage import Coverage
 from hwledger.telemetry.derive import first_told
-from hwledger.telemetry.drm.cards import Card, cards
+from hwledger.telemetry.drm.cards import Card, cards, now
 from hwledger.telemetry.drm.clients import HIDDEN_NOTE, Clients, clients, processes_on
 from hwledger.telemetry.parsing import measured
 from hwledger.telemetry.quantity import Quantity
@@ -32,8 +32,11 @@ _CHANGING: Final = (
     "ras/umc_err_count",
 )  # fmt: skip
 _SENSOR: Final = re.compile(
-    r"(?:temp[1-9]|freq[12])_(?:input|label)|power1_(?:average|input|cap)|fan1_(?:input|max)|pwm1(?:_max)?"
+    r"/(?:(?:temp[1-9]|freq[12])_input|power1_(?:average|input|cap)|fan1_input|pwm1)$"
 )
+_LASTING: Final = re.compile(r"/(?:(?:temp[1-9]|freq[12])_label|fan1_max|pwm1_max)$")
+_CARDS_SECONDS: Final = 10.0
+"""Between two looks at which cards there are."""
 _APU_METRICS: Final = 2
 """From this format on gpu_metrics is an APU's: Linux 6.13, kgd_pp_interface.h (v2_x, v3_0)."""
 _METRICS_HEADER: Final = 4
@@ -46,9 +49,10 @@ _SENSORS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class _Fixed:
-    """What does not change of a card while its driver is loaded."""
+    """What does not change of a card while its driver is loaded, and which of its files do."""
 
     files: Mapping[str, str | Absent]
+    changing: tuple[tuple[str, Path], ...]
     shares: bool | None
 
 
@@ -70,6 +74,7 @@ class AmdgpuSampler:
         self._system = system
         self._ids = ids
         self._fixed: dict[str, _Fixed] = {}
+        self._seen: tuple[float, tuple[Card, ...]] | None = None
 
     def check(self) -> Check:
         """Return whether amdgpu drives a card here."""
@@ -89,7 +94,7 @@ class AmdgpuSampler:
 
     def sample(self, *, processes: bool) -> Sample:
         """Return every card of amdgpu; one that sleeps is asked for nothing but that."""
-        found = cards(self._system, SOURCE)
+        found = self._cards()
         if not found:
             why = Absent(Reason.UNSUPPORTED, "no card that amdgpu drives", self.name)
             return Sample(troubles=(f"{self.name}: {why.detail}",), failure=why)
@@ -99,6 +104,15 @@ class AmdgpuSampler:
     def close(self) -> None:
         """Nothing is held."""
 
+    def _cards(self) -> tuple[Card, ...]:
+        """Return the cards with their power status now; which there are is looked up every 10 s."""
+        at = self._system.clock()
+        if self._seen is None or at - self._seen[0] >= _CARDS_SECONDS:
+            self._seen = (at, cards(self._system, SOURCE))
+            self._fixed.clear()  # a driver that was loaded again numbers its sensors anew
+            return self._seen[1]
+        return tuple(now(self._system, card) for card in self._seen[1])
+
     def _device(self, card: Card) -> DeviceSnapshot:
         gauge = Gauge(SOURCE, self._system.clock())
         if card.asleep:
@@ -106,7 +120,8 @@ class AmdgpuSampler:
         if card.key not in self._fixed:
             self._fixed[card.key] = self._look(card)
         fixed = self._fixed[card.key]
-        files = {**fixed.files, **self._files(card.folder, _CHANGING), **self._sensors(card.folder)}
+        changed = {name: self._system.read(path) for name, path in fixed.changing}
+        files: dict[str, str | Absent] = {**fixed.files, **changed}
         files["power/runtime_status"] = card.runtime
         readings = {**dict.fromkeys(_SENSORS, _BEFORE), **of_files(files, gauge)}
         readings[Quantity.DRIVER] = self._driver(gauge)
@@ -127,7 +142,12 @@ class AmdgpuSampler:
         )  # fmt: skip
 
     def _look(self, card: Card) -> _Fixed:
-        return _Fixed(self._files(card.folder, _FIXED), self._shares(card.folder / "gpu_metrics"))
+        sensors = [f"hwmon/{path.parent.name}/{path.name}" for path in _listed(card.folder / "hwmon")]
+        lasting = (*_FIXED, *(name for name in sensors if _LASTING.search(name)))
+        changing = (*_CHANGING, *(name for name in sensors if _SENSOR.search(name)))
+        shares = self._shares(card.folder / "gpu_metrics")
+        paths = tuple((name, card.folder / name) for name in changing)
+        return _Fixed(self._files(card.folder, lasting), paths, shares)
 
     def _shares(self, metrics: Path) -> bool | None:
         """Return whether a card is an APU by the format of its metrics; ``None`` where that does not tell."""
@@ -140,13 +160,6 @@ class AmdgpuSampler:
 
     def _files(self, folder: Path, names: tuple[str, ...]) -> dict[str, str | Absent]:
         return {name: self._system.read(folder / name) for name in names}
-
-    def _sensors(self, folder: Path) -> dict[str, str | Absent]:
-        return {
-            f"hwmon/{path.parent.name}/{path.name}": self._system.read(path)
-            for path in _listed(folder / "hwmon")
-            if _SENSOR.fullmatch(path.name)
-        }
 
     def _driver(self, gauge: Gauge) -> Reading:
         told = self._system.read(self._system.sysfs / "module" / SOURCE / "version")

@@ -16,8 +16,9 @@ from hwledger.telemetry.snapshot import DeviceSnapshot, Sample
 
 _WARNING: Final = re.compile(r"(?P<what>(?:WARNING|ERROR)\b.*)")
 _LINE: Final = re.compile(r"GPU\[(?P<card>\d{1,4})\]\s*:?\s*(?P<key>[^:]{1,120}?)\s*:(?:\s+(?P<value>.*))?")
-_TABLE: Final = re.compile(r"^(?:GPU|Device) .*\bSCLK\b.*\bMCLK\b.*\bVRAM%.*\bGPU%", re.MULTILINE)
-_BROKEN: Final = re.compile(r'^\s*\{\s*"card\d+"\s*:', re.MULTILINE)
+_TABLE: Final = re.compile(r"^(?:GPU|Device) .{0,400}", re.MULTILINE)
+_HEADINGS: Final = frozenset({"SCLK", "MCLK", "VRAM%", "GPU%"})
+_BROKEN: Final = re.compile(r'^[ \t]{0,40}\{\s{0,200}"card\d+"\s{0,40}:', re.MULTILINE)
 _HEADING: Final = re.compile(
     r"^device,[^\n]{0,4000}(?:VRAM|GPU|Card|Temperature|clock|Power|PCI|Unique|Device)", re.MULTILINE
 )
@@ -147,7 +148,7 @@ def read_lines(text: str) -> Sample:
 
 def is_table(text: str) -> bool:
     """Return whether a text is rocm-smi's concise table."""
-    return _TABLE.search(text) is not None
+    return any(set(found[0].split()) >= _HEADINGS for found in _TABLE.finditer(text))
 
 
 def read_table(text: str) -> Sample:

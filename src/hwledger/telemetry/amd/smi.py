@@ -1,6 +1,6 @@
 """What amd-smi says of a device, as the tree that its JSON and its human form share."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from hwledger.telemetry.amd.facts import rows, throttle_word
@@ -154,19 +154,29 @@ def throttle(tree: Tree, gauge: Gauge) -> Reading | None:
     """Return what holds the clocks down; ``None`` where the output has no word on it."""
     block = tree.get("throttle")
     states = {
-        key.removesuffix("_violation_status"): str(leaf(each)[0]).strip().upper()
+        key.removesuffix("_violation_status"): set(_words(each))
         for key, each in (block.items() if isinstance(block, Mapping) else ())
         if key.endswith("_violation_status")
     }
-    active = sorted({throttle_word(name) for name, state in states.items() if state == "ACTIVE"})
+    active = sorted({throttle_word(name) for name, said in states.items() if "ACTIVE" in said})
     status = at(tree, "power.throttle_status")
-    if active or "NOT ACTIVE" in states.values():
+    if active or any("NOT ACTIVE" in said for said in states.values()):
         return gauge(Quantity.THROTTLE, tuple(active))
     if isinstance(status, str):
         return _status(status, gauge)
     if block is None:
         return None
     return gauge.absent(Reason.UNSUPPORTED, "the whole throttle block says N/A")
+
+
+def _words(node: object, depth: int = 0) -> Iterator[str]:
+    """Yield the states in a field: one, or one for each part of each partition (ROCm 7)."""
+    value, _ = leaf(node)
+    if isinstance(value, Mapping | list) and depth < _DEEPEST:
+        for each in list(value.values() if isinstance(value, Mapping) else value)[:256]:
+            yield from _words(each, depth + 1)
+    elif isinstance(value, str):
+        yield from (word.strip().upper() for word in value.strip("[] ").split(","))
 
 
 def _status(said: str, gauge: Gauge) -> Reading:

@@ -1,7 +1,7 @@
 """Graphics cards as ``/sys/class/drm`` lists them, without touching one that sleeps."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +24,8 @@ class Card:
         vendor: PCI vendor, ``0x1002``; empty where there is none.
         device: PCI device, ``0x744c``; likewise.
         revision: PCI revision, ``0xc8``; likewise.
-        runtime: its runtime power status, ``active`` or ``suspended``; empty where the kernel has none.
+        runtime: its runtime power status, ``active`` or ``suspended``; empty where the kernel has none; as
+            it was when the card was looked at, see ``now``.
     """
 
     number: int
@@ -56,6 +57,11 @@ def cards(system: System, driver: str | None = None) -> tuple[Card, ...]:
         return ()
     every = (_card(system, number, path / "device") for number, path in names)
     return tuple(card for card in every if driver is None or card.driver == driver)
+
+
+def now(system: System, card: Card) -> Card:
+    """Return a card with its runtime power status as it is now."""
+    return replace(card, runtime=_text(system, card.folder / "power" / "runtime_status"))
 
 
 def _card(system: System, number: int, folder: Path) -> Card:

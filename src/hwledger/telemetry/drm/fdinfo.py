@@ -7,6 +7,7 @@ and beside ``drm-resident-REGION``; units stand on each line, bytes where none d
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from types import MappingProxyType
 from typing import Final
 
@@ -16,7 +17,8 @@ from hwledger.telemetry.quantity import Quantity
 from hwledger.telemetry.reading import NOT_TOLD, Absent, Basis, Gauge, Reading, Reason, Value, bytes_of
 
 SOURCE: Final = "fdinfo"
-MOST_CLIENTS: Final = 100_000
+MOST_CLIENTS: Final = 20_000
+MOST_LINES: Final = 1_000_000
 _LINE: Final = re.compile(
     r"(?:/proc/(?P<pid>\d{1,10})/fdinfo/\d+:)?(?P<key>[a-z]+(?:-[\w.-]+)?):\s*(?P<value>.*)"
 )
@@ -75,16 +77,19 @@ class Client:
 
 
 def clients_in(text: str, gauge: Gauge) -> tuple[Client, ...]:
-    """Return the clients of one or several fdinfo texts, with the processes that headers name."""
+    """Return the clients of one or several fdinfo texts, with the processes that headers name.
+
+    Bounded: the first ``MOST_CLIENTS`` of them.
+    """
     found = (_client(lines, pid, gauge) for pid, lines in _blocks(text))
-    return tuple(client for client in found if client is not None)
+    return tuple(islice((client for client in found if client is not None), MOST_CLIENTS))
 
 
 def _blocks(text: str) -> Iterator[tuple[int | None, dict[str, str]]]:
     """Yield the process and the lines of each client; a key that comes again begins the next."""
     pid: int | None = None
     lines: dict[str, str] = {}
-    for line in text.splitlines()[:MOST_CLIENTS]:
+    for line in text.splitlines()[:MOST_LINES]:
         header, found = _HEADER.fullmatch(line.strip()), _LINE.fullmatch(line.strip())
         named = int(found["pid"]) if found and found["pid"] else pid
         if header or named != pid or (found and found["key"] in lines):

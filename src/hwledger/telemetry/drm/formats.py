@@ -5,7 +5,7 @@ from typing import Final
 
 from hwledger.telemetry.drm.clients import as_processes
 from hwledger.telemetry.drm.facts import Driver, drivers, place_of
-from hwledger.telemetry.drm.fdinfo import SOURCE, Client, clients_in, distinct
+from hwledger.telemetry.drm.fdinfo import MOST_CLIENTS, SOURCE, Client, clients_in, distinct
 from hwledger.telemetry.merge import pci_key
 from hwledger.telemetry.reading import Absent, Gauge, Reason
 from hwledger.telemetry.recorded import Format
@@ -21,13 +21,16 @@ def recognises(text: str) -> bool:
 
 def read(text: str) -> Sample:
     """Return the devices that fdinfo texts name, with the clients that they show."""
-    found = distinct(clients_in(text, Gauge(SOURCE)))
+    every = clients_in(text, Gauge(SOURCE))
+    found = distinct(every)
     groups: dict[tuple[str, str], list[Client]] = {}
     for client in found:
         groups.setdefault((client.driver, client.address), []).append(client)
     troubles = [line for client in found for line in client.troubles]
     unknown = {region for client in found for region in client.memory if place_of(region) == "unknown"}
     troubles += [f"fdinfo: the region {region[:40]!r} is not known" for region in sorted(unknown)]
+    if len(every) >= MOST_CLIENTS:
+        troubles.append(f"fdinfo: only the first {MOST_CLIENTS} clients are read")
     if not groups:
         nothing = Absent(Reason.UNPARSED, "it names no client of a graphics device", SOURCE)
         return Sample(troubles=(f"fdinfo: {nothing.detail}",), failure=nothing)

@@ -1,17 +1,27 @@
 """amdgpu through the kernel alone."""
 
+import errno
+import json
 from collections.abc import Iterator
+from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 
+import jsonschema
 import pytest
 
+from hwledger.telemetry import system as kernel
 from hwledger.telemetry.amd.amdgpu import AmdgpuSampler, with_sizes
+from hwledger.telemetry.collector import Collector
+from hwledger.telemetry.document import snapshot_document
 from hwledger.telemetry.drm import clients
 from hwledger.telemetry.merge import merged_devices
 from hwledger.telemetry.quantity import Quantity
 from hwledger.telemetry.reading import Absent, Basis, Reason, Value
+from hwledger.telemetry.recorded import read_recorded
 from hwledger.telemetry.sampler import Sampler
-from hwledger.telemetry.snapshot import DeviceSnapshot
+from hwledger.telemetry.samplers import installed_samplers
+from hwledger.telemetry.snapshot import DeviceSnapshot, Sample
 from hwledger.telemetry.system import System
 from support.kernel import CLIENT, card, machine, process, written
 
@@ -344,3 +354,84 @@ def test_what_other_users_hold_is_said_to_be_hidden(tmp_path: Path, monkeypatch:
     held = only(machine(tmp_path), processes=True).processes
     assert isinstance(held, Absent)
     assert held.reason is Reason.NO_PERMISSION
+
+
+def test_a_card_that_falls_off_its_bus_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel answers "no such device" for every file: lost, not unsupported, and no value stays."""
+    card(tmp_path, 0, FULL)
+    sampler = AmdgpuSampler(machine(tmp_path))
+    sampler.sample(processes=False)
+    content = kernel._content
+
+    def gone(path: Path) -> bytes:
+        if path.parent.name.startswith("hwmon") or path.name.startswith(("mem_info", "gpu_busy")):
+            raise OSError(errno.ENODEV, "No such device")
+        return content(path)
+
+    monkeypatch.setattr(kernel, "_content", gone)
+    (device,) = sampler.sample(processes=False).devices
+    for name in ("memory_used", "utilization", "power", "temperature"):
+        reading = device[name]
+        assert isinstance(reading, Absent)
+        assert reading.reason is Reason.LOST_DEVICE
+
+
+def test_cards_and_sensors_that_come_later_are_found(tmp_path: Path) -> None:
+    """Which cards there are, and how their sensors are numbered, is looked at every 10 s."""
+    clock = [0.0]
+    folder = card(tmp_path, 0, FULL)
+    sampler = AmdgpuSampler(replace(machine(tmp_path), clock=lambda: clock[0]))
+    sampler.sample(processes=False)
+    (folder / "hwmon" / "hwmon5").rename(folder / "hwmon" / "hwmon7")
+    card(tmp_path, 1, FULL, "0000:04:00.0")
+    clock[0] = 11.0
+    first, second = sampler.sample(processes=False).devices
+    assert (value(first, "temperature"), second.key) == (51.0, "0000:04:00.0")
+
+
+def test_the_sources_of_amd_are_one_device(tmp_path: Path) -> None:
+    """Amdgpu and a tool that knows the PCI address are merged; what one lacks the other tells."""
+    card(tmp_path, 0, FULL)
+    tool = read_recorded(
+        '[{"gpu": 0, "bus": {"bdf": "0000:03:00.0"}, "throttle": {"ppt_violation_status": "ACTIVE"}}]'
+    )[1]
+    with Collector([AmdgpuSampler(machine(tmp_path))]) as collector:
+        assert collector.wait()
+        samples = [Sample(devices=collector.snapshot().devices), tool]
+    (device,) = merged_devices(samples)
+    assert (value(device, "throttle"), value(device, "memory_free")) == (
+        ("power limit",),
+        25753026560 - 1048576000,
+    )
+
+
+def test_what_a_shared_part_can_use_follows_from_both_pools() -> None:
+    """Of a source that does not know the host, the larger pool is what is usable, never the sum."""
+    apu = {"gpu": 0, "asic": {"device_id": "0x1586"}, "mem_usage": {"total_vram": 512, "total_gtt": 98304}}
+    card_of_its_own = {"gpu": 1, "mem_usage": {"total_vram": 8176, "total_gtt": 64357}}
+    sample = read_recorded(json.dumps([apu, card_of_its_own]))[1]
+    assert [value(device, "memory_usable") for device in merged_devices([sample])] == [96 << 30, 8176 << 20]
+
+
+def test_amd_sources_are_believed_in_the_order_of_what_they_know() -> None:
+    """The library, then the kernel's own bytes, then tools that read those every 15 s in whole MiB."""
+    names = [each.name for each in installed_samplers() if each.vendor == "AMD"]
+    assert names == ["amdsmi", "amdgpu", "amd-smi", "rocm-smi"]
+
+
+def test_both_memories_of_a_process_follow_the_schema(tmp_path: Path) -> None:
+    """What amdgpu tells of a card and its processes is a document of the published schema."""
+    card(tmp_path, 0, FULL)
+    rest = "drm-memory-vram: 4 KiB\ndrm-memory-gtt: 9 KiB\n"
+    told = CLIENT.format(driver="amdgpu", address="0000:03:00.0", number=7, rest=rest)
+    process(tmp_path, 4242, "python3", {5: ("/dev/dri/renderD128", told)})
+    with Collector([AmdgpuSampler(machine(tmp_path))]) as collector:
+        assert collector.wait()
+        document = snapshot_document(collector.snapshot())
+    schema = json.loads(files("hwledger.telemetry").joinpath("schemas", "probe-1.json").read_text("utf-8"))
+    jsonschema.validate(document, schema)
+    (listed,) = document["devices"][0]["processes"]
+    assert listed["shared_memory"]["value"] == 9 << 10
+    listed["shared_memory"]["value"] = {"no": "number"}
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(document, schema)

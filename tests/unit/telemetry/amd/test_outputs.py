@@ -101,6 +101,9 @@ def test_a_branch_that_is_one_sentinel_is_a_reason() -> None:
         ({"throttle": {"ppt_violation_status": "NOT ACTIVE", "vr_thermal_violation_status": "N/A"}}, ()),
         ({"throttle": {"ppt_violation_status": "N/A"}}, Reason.UNSUPPORTED),
         ({"throttle": "N/A"}, Reason.UNSUPPORTED),
+        ({"throttle": {"gfx_clk_below_host_limit_power_violation_status": {"xcp_0": ["N/A", "ACTIVE"]},
+                       "hbm_thermal_violation_status": "[NOT ACTIVE, N/A]"}}, ("power limit",)),
+        ({"throttle": {"hbm_thermal_violation_status": "[NOT ACTIVE, N/A]"}}, ()),
         ({"power": {"throttle_status": "THROTTLED"}}, ("not told by what",)),
         ({"power": {"throttle_status": "UNTHROTTLED"}, "throttle": "N/A"}, ()),
         ({"power": {"throttle_status": "N/A"}}, Reason.UNSUPPORTED),
@@ -231,6 +234,36 @@ def test_the_table_is_read_row_by_row() -> None:
     assert (second.processes, second.key, second.name) == ((), "0000:22:00.0", "")
     numbers = {name: value for name, value in told(second).items() if name not in {"driver", "runtime"}}
     assert set(numbers.values()) == {Reason.UNSUPPORTED}
+
+
+MONITOR = """
+GPU  XCP  POWER   GPU_T   MEM_T   GFX_CLK   GFX%   MEM%   ENC%   DEC%      VRAM_USAGE
+  0    0  140 W   41 °C   34 °C   132 MHz    9 %    0 %    N/A    0 %    0.5/192.0 GB
+  1    0    N/A     N/A     N/A       N/A    N/A    N/A    N/A    N/A             N/A/N/A
+"""
+OLDER = """
+GPU  POWER  GPU_TEMP  MEM_TEMP  GFX_UTIL  GFX_CLOCK  MEM_UTIL  MEM_CLOCK  VRAM_USED  VRAM_TOTAL
+  0  140 W     41 °C     34 °C       9 %    132 MHz       0 %    900 MHz     512 MB   196608 MB
+"""
+COMMAS = """gpu,gfx_activity,umc_activity,socket_power,hotspot,mem,gfx_0_clk,total_vram,used_vram
+0,9,0,140,41,34,132,196608,512
+1,9,0
+"""
+
+
+@pytest.mark.parametrize("text", [MONITOR, OLDER, COMMAS])
+def test_columns_are_read_by_their_headings(text: str) -> None:
+    """Headings differ by version; a row that does not fit its heading is not read."""
+    sample = read(text, "amd-smi monitor, --csv")
+    found = told(sample.devices[0])
+    expected = {
+        "power": 140, "temperature_hotspot": 41, "utilization": 0.09, "memory_activity": 0.0, "clock": 1.32e8,
+        "memory_used": 512 << 20, "memory_total": 192 << 30,
+    }  # fmt: skip
+    assert {name: found[name] for name in expected} == pytest.approx(expected)
+    assert len(sample.devices) == (2 if text is MONITOR else 1)
+    for device in sample.devices[1:]:
+        assert set(told(device).values()) == {Reason.UNSUPPORTED}
 
 
 @pytest.mark.parametrize(
@@ -409,6 +442,8 @@ SEEDS = (
     HUMAN,
     TABLE,
     NEW,
+    MONITOR,
+    COMMAS,
     "GPU[0]\t\t: VRAM Total Memory (B): 8,589,934,592 (~8 GiB)\n",
     (
         "==> /sys/class/drm/card0/device/mem_info_vram_total <==\n5\n"

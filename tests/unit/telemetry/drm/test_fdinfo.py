@@ -4,10 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hwledger.telemetry.document import sample_document
 from hwledger.telemetry.drm.busy import busy
 from hwledger.telemetry.drm.fdinfo import Client, Engine, clients_in, distinct, held
 from hwledger.telemetry.drm.formats import read, recognises
 from hwledger.telemetry.reading import NOT_TOLD, Absent, Basis, Gauge, Reading, Reason, Value
+from hwledger.telemetry.stale import staled
 
 pytestmark = pytest.mark.requirement("FR-TEL-FDINFO")
 
@@ -171,6 +173,17 @@ def test_engines_are_read_with_their_units() -> None:
         "render": Engine(12), "rcs": Engine(5, 9, 2), "copy": Engine(None), "gfx": Engine(None),
     }  # fmt: skip
     assert client.kind == "graphics"
+
+
+def test_both_memories_are_written_and_turn_stale() -> None:
+    """The host's memory of a process stands in the document where it is told, and stays when stale."""
+    sample = read(HEAD.format("amdgpu", 1) + "drm-memory-vram: 1 MiB\ndrm-memory-gtt: 4 MiB\n")
+    (process,) = sample_document(sample)["devices"][0]["processes"]
+    assert (process["memory"]["value"], process["shared_memory"]["value"]) == (1 << 20, 4 << 20)
+    (late,) = sample_document(staled(sample, "late"))["devices"][0]["processes"]
+    assert (late["shared_memory"]["reason"], late["shared_memory"]["last"]["value"]) == ("stale", 4 << 20)
+    plain = read(HEAD.format("i915", 1) + "drm-resident-system: 1 MiB\n")
+    assert "shared_memory" not in sample_document(plain)["devices"][0]["processes"][0]
 
 
 LINES = st.sampled_from(
