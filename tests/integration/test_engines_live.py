@@ -43,7 +43,7 @@ CARDS = {
 ROW = {"name": "tiny:1b", "size": 90, "size_vram": 80, "context_length": 512}
 LOADED = {"id": "q", "type": "llm", "publisher": "p", "state": "loaded", "compatibility_type": "gguf",
           "loaded_context_length": 100}  # fmt: skip
-NOWHERE = Sight(list, lambda _: [])
+NOWHERE = Sight(list, lambda *_, **__: [])
 
 
 class Clock:
@@ -251,7 +251,7 @@ def test_no_proxy_stands_between(stack: ExitStack, monkeypatch: pytest.MonkeyPat
 def seen_at(server: WebServer, words: tuple[str, ...]) -> Sight:
     """A machine on which a process listens where a server does."""
     port = int(server.url.rpartition(":")[2])
-    return Sight(lambda: [Running(7, 1, words)], lambda _: [Listening("0.0.0.0", port, 7)])  # noqa: S104 - where it listens
+    return Sight(lambda: [Running(7, 1, words)], lambda *_, **__: [Listening("0.0.0.0", port, 7)])  # noqa: S104 - where it listens
 
 
 def test_an_engine_is_found_by_its_process_and_sees_no_key(

@@ -3,9 +3,11 @@
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
+from hwledger.library.net.address import is_local
 from hwledger.telemetry.coverage import Coverage
 from hwledger.telemetry.engines.formats import TITLES
-from hwledger.telemetry.engines.live.places import VARIABLE, Place, Sight, places
+from hwledger.telemetry.engines.live.places import VARIABLE, Place, Places, Sight
+from hwledger.telemetry.engines.live.processes import processes as processes_of
 from hwledger.telemetry.engines.live.watch import Watched
 from hwledger.telemetry.engines.values import told_live
 from hwledger.telemetry.sampler import Pace
@@ -37,7 +39,8 @@ class EnginesSampler:
     def __init__(self, system: System, sight: Sight | None = None, limit_s: float = LIMIT_S) -> None:
         self.coverage = Coverage(gives=told_live())
         self._system = system
-        self._sight = sight or Sight()
+        self._places = Places(system.environ, sight or Sight(lambda: processes_of(system.procfs)))
+        self._sought: set[str] = set()
         self._limit_s = limit_s
         self._watched: dict[str, Watched] = {}
         self._troubles: list[str] = []
@@ -73,6 +76,7 @@ class EnginesSampler:
         watched = list(self._watched.values())
         told = list(self._workers().map(lambda each: each.look(clock()), watched)) if watched else []
         engines = [engine for engine in told if engine is not None]
+        self._seek_owners(engines)
         troubles = (*self._troubles, *(each.trouble for each in watched if each.trouble))
         return Sample(engines=tuple(sorted(engines, key=_order)), troubles=tuple(dict.fromkeys(troubles)))
 
@@ -88,8 +92,15 @@ class EnginesSampler:
         return self._pool
 
     def _find(self) -> None:
-        found, self._troubles = places(self._system.environ, self._sight)
+        found, self._troubles = self._places.find()
         self._watched = {place.address: self._at(place) for place in found}
+
+    def _seek_owners(self, engines: list[EngineSnapshot]) -> None:
+        """Have all processes looked at once for each engine of this machine whose process is not known."""
+        hidden = {each.address for each in engines if each.pid is None and is_local(each.address)}
+        if hidden - self._sought:
+            self._places.look_at_everybody()
+        self._sought |= hidden
 
     def _at(self, place: Place) -> Watched:
         """Return what watches a place, with what it knows where the same process is still there."""
