@@ -207,6 +207,35 @@ def test_an_engine_that_hangs_holds_up_no_other_and_turns_stale(stack: ExitStack
     assert value(by_engine(source, processes=False)["vllm"]["requests_running"]) == 2
 
 
+def test_an_engine_that_hangs_at_one_question_is_not_said_to_lack_the_answer(stack: ExitStack) -> None:
+    """Its models are told and its page does not come: it is late, and shows a page when it comes again."""
+    server = Vllm(vllm_page(1))
+    release = threading.Event()
+    stack.callback(release.set)
+
+    def hanging(_: Request) -> str:
+        release.wait(30)
+        return vllm_page(2)
+
+    server.answers["/metrics"] = hanging
+    source = watching(stack, server, limit_s=1.0)
+    sample = source.sample(processes=True)
+    assert sample.engines == ()
+    assert "did not answer /metrics" in sample.troubles[0]
+    release.set()
+    assert value(by_engine(source, processes=False)["vllm"]["requests_running"]) == 2
+
+
+def test_another_engine_at_the_same_address_is_known_for_what_it_is(stack: ExitStack) -> None:
+    """It was replaced between two looks: found out when models are asked for again."""
+    server, other, clock = Vllm(vllm_page(1)), stack.enter_context(Tgi()), Clock()
+    source = watching(stack, server, clock=clock)
+    assert set(by_engine(source)) == {"vllm"}
+    server.answers = other.answers
+    clock.now += 31
+    assert set(by_engine(source, processes=False)) == {"tgi"}
+
+
 def test_a_look_that_does_not_end_is_waited_for_no_longer(stack: ExitStack) -> None:
     """A name that is not resolved: the others are told, and what it said ages and turns stale."""
     slow, well, clock = Vllm(vllm_page(1)), Tgi(), Clock()

@@ -13,8 +13,8 @@ from hwledger.errors import DeniedError, HwledgerError, UnreachableError
 from hwledger.library.access import Access
 from hwledger.library.net.address import is_local, reaching
 from hwledger.library.serving.replies import KEY_VARIABLE, Server
-from hwledger.telemetry.engines.live.asking import COUNT_AT_END, Known, look
-from hwledger.telemetry.engines.live.knowing import identify
+from hwledger.telemetry.engines.live.asking import COUNT_AT_END, Known, is_due, look
+from hwledger.telemetry.engines.live.knowing import identify, is_still
 from hwledger.telemetry.engines.live.places import VARIABLE, Place
 from hwledger.telemetry.engines.live.rates import Rates
 from hwledger.telemetry.quantity import Quantity
@@ -120,9 +120,14 @@ class Watched:
             return None
 
     def _looked(self, server: Server, at: float) -> EngineSnapshot | None:
+        before = self._known
+        if before is not None and is_due(before, at) and not is_still(server, before.engine):
+            self._known = None
         self._identified(server, at)
         if self._known is None:
             return None
+        if before is not None and before.engine == self._known.engine:
+            self._known = before
         self._known.words = self.place.words
         self._last = self._placed(look(server, self._known, at))
         return self._last
