@@ -43,7 +43,7 @@ CARDS = {
 ROW = {"name": "tiny:1b", "size": 90, "size_vram": 80, "context_length": 512}
 LOADED = {"id": "q", "type": "llm", "publisher": "p", "state": "loaded", "compatibility_type": "gguf",
           "loaded_context_length": 100}  # fmt: skip
-NOWHERE = Sight(list, lambda _: [])
+NOWHERE = Sight(list, lambda *_, **__: [])
 
 
 class Clock:
@@ -81,7 +81,8 @@ def watching(
     for server in servers:
         stack.enter_context(server)
     told = ",".join(server.url for server in servers) if given is None else given
-    system = System(environ={"HWLEDGER_ENGINES": told}, clock=clock or Clock())
+    environ = {"HWLEDGER_ENGINES": told, "HWLEDGER_SERVER_KEY": "secret"}
+    system = System(environ=environ, clock=clock or Clock())
     source = EnginesSampler(system, sight, limit_s)
     stack.callback(source.close)
     return source
@@ -206,6 +207,56 @@ def test_an_engine_that_hangs_holds_up_no_other_and_turns_stale(stack: ExitStack
     assert value(by_engine(source, processes=False)["vllm"]["requests_running"]) == 2
 
 
+def test_an_engine_that_hangs_at_one_question_is_not_said_to_lack_the_answer(stack: ExitStack) -> None:
+    """Its models are told and its page does not come: it is late, and shows a page when it comes again."""
+    server = Vllm(vllm_page(1))
+    release = threading.Event()
+    stack.callback(release.set)
+
+    def hanging(_: Request) -> str:
+        release.wait(30)
+        return vllm_page(2)
+
+    server.answers["/metrics"] = hanging
+    source = watching(stack, server, limit_s=1.0)
+    sample = source.sample(processes=True)
+    assert sample.engines == ()
+    assert "did not answer /metrics" in sample.troubles[0]
+    release.set()
+    assert value(by_engine(source, processes=False)["vllm"]["requests_running"]) == 2
+
+
+def test_another_engine_at_the_same_address_is_known_for_what_it_is(stack: ExitStack) -> None:
+    """It was replaced between two looks: found out when models are asked for again."""
+    server, other, clock = Vllm(vllm_page(1)), stack.enter_context(Tgi()), Clock()
+    source = watching(stack, server, clock=clock)
+    assert set(by_engine(source)) == {"vllm"}
+    server.answers = other.answers
+    clock.now += 31
+    assert set(by_engine(source, processes=False)) == {"tgi"}
+
+
+def test_a_look_that_does_not_end_is_waited_for_no_longer(stack: ExitStack) -> None:
+    """A name that is not resolved: the others are told, and what it said ages and turns stale."""
+    slow, well, clock = Vllm(vllm_page(1)), Tgi(), Clock()
+    source = watching(stack, slow, well, clock=clock)
+    by_engine(source)
+    release = threading.Event()
+    stack.callback(release.set)
+
+    def hanging(_: Request) -> str:
+        release.wait(30)
+        return vllm_page(2)
+
+    slow.answers["/metrics"] = hanging
+    source._limit_s = 0.2  # of the waiting alone
+    found = by_engine(source, processes=False)
+    assert value(found["vllm"]["requests_running"]) == 2
+    assert value(found["tgi"]["context"]) == 4096
+    clock.now += 11
+    assert absent(by_engine(source, processes=False)["vllm"]["requests_running"]).reason is Reason.STALE
+
+
 def test_nonsense_and_other_services_are_no_engines(stack: ExitStack) -> None:
     """A page of the web, bytes that are no HTTP, endless JSON: no engine, a sentence each, nothing raised."""
     junk = EngineServer(
@@ -251,14 +302,11 @@ def test_no_proxy_stands_between(stack: ExitStack, monkeypatch: pytest.MonkeyPat
 def seen_at(server: WebServer, words: tuple[str, ...]) -> Sight:
     """A machine on which a process listens where a server does."""
     port = int(server.url.rpartition(":")[2])
-    return Sight(lambda: [Running(7, 1, words)], lambda _: [Listening("0.0.0.0", port, 7)])  # noqa: S104 - where it listens
+    return Sight(lambda: [Running(7, 1, words)], lambda *_, **__: [Listening("0.0.0.0", port, 7)])  # noqa: S104 - where it listens
 
 
-def test_an_engine_is_found_by_its_process_and_sees_no_key(
-    stack: ExitStack, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_engine_is_found_by_its_process_and_sees_no_key(stack: ExitStack) -> None:
     """Found by its command line, told with its pid; the key is for addresses that the user named."""
-    monkeypatch.setenv("HWLEDGER_SERVER_KEY", "secret")
     server = Vllm(vllm_page(1), key="secret")
     source = watching(stack, server, given="", sight=seen_at(server, ("vllm", "serve", "org/m")))
     engine = by_engine(source)["vllm"]

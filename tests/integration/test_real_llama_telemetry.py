@@ -2,6 +2,8 @@
 
 import json
 import shlex
+import sys
+import sysconfig
 import threading
 import time
 import urllib.request
@@ -18,7 +20,7 @@ from hwledger.telemetry.reading import Reading, Value, number_of
 from hwledger.telemetry.recorded import read_recorded
 from hwledger.telemetry.snapshot import EngineSnapshot
 from hwledger.telemetry.system import System
-from support.engines import ask, free_port, running
+from support.engines import LLAMA_SERVER, ask, free_port, needs, running
 
 pytestmark = [pytest.mark.enable_socket, pytest.mark.requirement("FR-TEL-ENGINES")]
 PATIENCE_S = 90
@@ -137,6 +139,25 @@ def _ended(source: EnginesSampler) -> EngineSnapshot:
         time.sleep(0.1)
         engine = look(source)
     return engine
+
+
+def test_a_real_server_is_found_by_its_process(smollm: Path, tmp_path: Path) -> None:
+    """Nobody names its address: its command line and the port that it listens on are enough."""
+    needs("xllamacpp")
+    program, port = tmp_path / "llama-server", free_port()
+    program.symlink_to(Path(sys.executable).resolve())
+    words = [str(program), str(LLAMA_SERVER), "-m", str(smollm), "--host", "127.0.0.1", "--port", str(port)]
+    packages = shlex.quote(sysconfig.get_path("purelib"))
+    script = f"PYTHONPATH={packages} exec {shlex.join(words)} --no-warmup -c 256 -np 1"
+    with running(script, port, tmp_path) as address:
+        source = EnginesSampler(System(environ={}), limit_s=30.0)
+        found = {engine.address: engine for engine in source.sample(processes=True).engines}
+        source.close()
+    engine = found[address]
+    assert engine.engine == "llama.cpp"
+    assert engine.pid is not None
+    assert value(engine["context"]) == 256
+    assert "--metrics" in getattr(engine["generated_tokens"], "detail", "")
 
 
 def test_the_log_of_a_real_server(smollm: Path, llama_server: Path, tmp_path: Path) -> None:

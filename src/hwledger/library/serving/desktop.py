@@ -11,7 +11,7 @@ from hwledger.library.lmstudio.running import loaded
 from hwledger.library.net.address import is_local
 from hwledger.library.serving.replies import Server, objects_of, owners, text_of, whole_of
 
-_NAME: Final = re.compile(r"[\w][\w./:@-]{0,200}", re.ASCII)
+_NAME: Final = re.compile(r"(?!.*://)[\w][\w./:@-]{0,200}", re.ASCII)
 _TEXT_MODELS: Final = frozenset({"llm", "vlm"})
 
 

@@ -74,6 +74,8 @@ def read_metric(
     values, added = totals(series) if metric.join == "sum" else (_largest(series), False)
     if not values:
         return gauge.absent(Reason.UNPARSED, f"{series[0].name} says no finite number")
+    if metric.below_zero and max(values.values()) < 0:
+        return gauge.absent(Reason.UNSUPPORTED, metric.below_zero)
     if metric.idle_zero and not any(values.values()):
         return gauge.absent(Reason.UNSUPPORTED, metric.idle_zero)
     number, computed = _over_replicas(values, metric.join, capacity)

@@ -51,7 +51,9 @@ def _reply(name: str, is_it: Is, read: Read) -> Format:
         return reply is not None and is_it(reply)
 
     def take(text: str) -> Sample:
-        return explained(Sample(engines=(read(json_in(text), Gauge(name)),)), name, _NO_MODELS)
+        return explained(
+            Sample(engines=(read(json_in(text), Gauge(name)),)), name, _NO_MODELS, Reason.UNSUPPORTED
+        )
 
     return Format(name, recognises, take)
 

@@ -86,7 +86,9 @@ def _derived(gauge: Gauge) -> Gauge:
 
 
 def is_running(reply: Any) -> bool:
-    """Whether a reply is that of ``/api/ps``."""
+    """Whether a reply is that of ``/api/ps``; an empty list is taken for one."""
+    if reply == {"models": []}:
+        return True
     return _listed(reply) and any("expires_at" in row or "size_vram" in row for row in cards(reply, "models"))
 
 

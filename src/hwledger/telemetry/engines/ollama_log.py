@@ -22,7 +22,8 @@ _DEVICE: Final = re.compile(
     r' size="(?P<size>[^"]{1,40})"'
 )
 _TOTAL: Final = re.compile(r'msg="total memory" size="([^"]{1,40})"')
-_ESTIMATE: Final = re.compile(r"\bmsg=\"?offload(?: to (?P<to>\w+)\"?)?\"? .*\bmemory\.required\.full=")
+_ESTIMATE: Final = re.compile(r'\bmsg="?offload\b')
+_OF_ESTIMATE: Final = "memory.required.full="
 _PAIR: Final = re.compile(r'([\w.]{1,60})=(?:"([^"]{0,200})"|(\S{1,200}))')
 _KINDS: Final = {
     "model weights": Quantity.WEIGHTS_BYTES, "kv cache": Quantity.KV_CACHE_BYTES,
@@ -38,7 +39,12 @@ _LONGEST_LINE: Final = 20_000
 
 def is_ollama_log(text: str) -> bool:
     """Whether a text is a log of Ollama that says how it loads a model."""
-    return bool(_DEVICE.search(text) or _ESTIMATE.search(text))
+    return bool(_DEVICE.search(text)) or _estimates(text)
+
+
+def _estimates(text: str) -> bool:
+    """Whether a line, or one of a text, is that of an estimate."""
+    return _OF_ESTIMATE in text and bool(_ESTIMATE.search(text))
 
 
 def read_ollama_log(text: str) -> Sample:
@@ -81,7 +87,7 @@ def _last(text: str, gauge: Gauge) -> tuple[Devices, dict[str, str], Told]:
             devices.setdefault(found["device"], {})[quantity] = measured(gauge, quantity, found["size"])
         elif found := _TOTAL.search(short):
             total = {Quantity.MODEL_BYTES: measured(gauge, Quantity.MODEL_BYTES, found[1])}
-        elif _ESTIMATE.search(short):
+        elif _estimates(short):
             estimate = {key: quoted or plain for key, quoted, plain in _PAIR.findall(short)}
     return devices, estimate, total
 

@@ -43,6 +43,8 @@ def read_server_info(reply: object, gauge: Gauge) -> EngineSnapshot:
     told |= texts(info, gauge, {Quantity.KV_CACHE_TYPE: "kv_cache_dtype"})
     kind = texts(info, gauge, {Quantity.QUANTISATION: "quantization"})
     of_model = kind or texts(info, gauge, {Quantity.QUANTISATION: "dtype"})
+    if not kind and info.get("dtype") == "auto":  # as the checkpoint has it, which is not said
+        of_model = {}
     name = named(info.get("served_model_name")) or named(info.get("model_path"))
     return EngineSnapshot(
         ENGINE, named(info.get("version")), readings=MappingProxyType(told),

@@ -63,13 +63,14 @@ def count_in(text: str, gauge: Gauge) -> Reading:
     return checked(gauge, Quantity.PARAMETERS, float(found[1]) * _LETTERS[found[2].lower()])
 
 
-def explained(sample: Sample, source: str, nothing: str) -> Sample:
+def explained(sample: Sample, source: str, nothing: str, reason: Reason = Reason.UNPARSED) -> Sample:
     """Return the sample; where it holds no value at all, with its reason as its failure and as a trouble.
 
     Args:
         sample: what was read.
         source: who was asked.
         nothing: the sentence where not even a reason was found.
+        reason: what kind of nothing that is.
     """
     readings = [reading for engine in sample.engines for reading in _of_engine(engine)]
     if any(isinstance(reading, Value) for reading in readings) or any(
@@ -77,7 +78,7 @@ def explained(sample: Sample, source: str, nothing: str) -> Sample:
     ):
         return sample
     why = next((reading for reading in readings if isinstance(reading, Absent)), None)
-    failure = why or Absent(Reason.UNPARSED, nothing, source)
+    failure = why or Absent(reason, nothing, source)
     sentence = f"{source}: {failure.detail}"
     troubles = sample.troubles if sentence in sample.troubles else (*sample.troubles, sentence)
     return replace(sample, failure=failure, troubles=troubles)

@@ -24,6 +24,7 @@ class Metric:
         factor: makes base units of it.
         join: how replicas are put together: ``sum``, ``share`` or ``same``.
         idle_zero: why a zero is no reading; empty where zero means zero.
+        below_zero: what a number below zero stands for; empty where it cannot be.
     """
 
     engine: str
@@ -32,6 +33,7 @@ class Metric:
     factor: float = 1.0
     join: str = "sum"
     idle_zero: str = ""
+    below_zero: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ def metric_table() -> MetricTable:
 def _metric(row: Mapping[str, Any]) -> Metric:
     return Metric(
         row["engine"], Quantity(row["quantity"]), tuple(row["names"]), float(row.get("factor", 1)),
-        row.get("join", "sum"), row.get("idle_zero", ""),
+        row.get("join", "sum"), row.get("idle_zero", ""), row.get("below_zero", ""),
     )  # fmt: skip
 
 

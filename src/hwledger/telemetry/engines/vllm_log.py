@@ -12,8 +12,8 @@ from typing import Final
 from hwledger.telemetry.engines.sizes import Devices, Told, explained, frozen, named
 from hwledger.telemetry.engines.tables import data
 from hwledger.telemetry.parsing import checked, measured
-from hwledger.telemetry.quantity import Quantity
-from hwledger.telemetry.reading import Basis, Gauge, Reading, number_of
+from hwledger.telemetry.quantity import Quantity, Unit
+from hwledger.telemetry.reading import Basis, Gauge, Reading, Value, number_of
 from hwledger.telemetry.snapshot import EngineSnapshot, ModelSnapshot, Sample
 
 SOURCE: Final = "vLLM log"
@@ -103,13 +103,22 @@ def _enter(start: _Start, line: str, gauge: Gauge) -> None:
         found = each.pattern.search(line)
         if found is None or (each.rounder and each.quantity in told):
             continue
-        told[each.quantity] = measured(gauge, each.quantity, found[1].replace(",", ""), spelled=_GIB)
+        reading = measured(gauge, each.quantity, found[1].replace(",", ""), spelled=_GIB)
+        told[each.quantity] = _least(told.get(each.quantity), reading)
     if found := _BLOCKS.search(line):
         start.blocks = int(found[1])
     if found := _CONCURRENCY.search(line):
         start.concurrency = int(found[1].replace(",", "") or 0), found[2]
     if found := _OTHER.search(line):
         start.notes = [f"{found[1]} GiB on the device are held beside PyTorch (non_torch_memory)"]
+
+
+def _least(before: Reading | None, reading: Reading) -> Reading:
+    """Return the later of two figures of one rank; of tokens, which each worker counts, the least holds."""
+    numbers = number_of(before), number_of(reading)
+    if isinstance(reading, Value) and reading.unit is Unit.TOKENS and None not in numbers:
+        return min((before, reading), key=lambda each: number_of(each) or 0.0) or reading
+    return reading
 
 
 def _rank(line: str) -> str:
@@ -171,7 +180,7 @@ def _tokens(start: _Start) -> Reading | None:
         replica = next((word for word in name.split() if word.startswith("dp")), "")
         number = number_of(told.get(Quantity.KV_CACHE_TOKENS))
         if number is not None:
-            by_replica[replica] = max(by_replica.get(replica, 0.0), number)
+            by_replica[replica] = min(by_replica.get(replica, number), number)
     if by_replica:
         basis = Basis.LOGGED if len(by_replica) == 1 else Basis.DERIVED
         return checked(Gauge(SOURCE, basis=basis), Quantity.KV_CACHE_TOKENS, sum(by_replica.values()))

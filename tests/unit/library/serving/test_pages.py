@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwledger.library.serving.metrics import LARGEST_PAGE, MOST_SERIES, read_page
@@ -23,6 +23,7 @@ def page_of(lines: int) -> str:
     return "\n".join(text) + "\n"
 
 
+@settings(deadline=None)
 @given(at=st.integers(0, 10**6), byte=st.integers(0, 255), lines=st.integers(20, 60))
 def test_a_damaged_byte_costs_at_most_two_lines(at: int, byte: int, lines: int) -> None:
     """Any byte anywhere in a page becomes any other: at least nine in ten of the series are as they were."""
@@ -85,6 +86,7 @@ def test_a_huge_page_is_cut() -> None:
     assert long.series == ()
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=st.characters(codec="utf-8"), max_size=300))
 def test_junk_gives_no_number_that_is_not_there(junk: str) -> None:
     """Whatever a page holds, every value is one of its words."""

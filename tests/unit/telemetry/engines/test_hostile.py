@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwledger.telemetry.engines.formats import FORMATS
@@ -31,6 +31,7 @@ def check(text: str) -> None:
         assert strangers(each.read(text), text) == []
 
 
+@settings(deadline=None)
 @given(seed=st.sampled_from(SEEDS), at=st.integers(0, 400), more=st.text(max_size=12), cut=st.integers(0, 12))
 def test_damaged_outputs_never_raise(seed: str, at: int, more: str, cut: int) -> None:
     """A piece of an output is lost and another put in its place."""
@@ -38,12 +39,14 @@ def test_damaged_outputs_never_raise(seed: str, at: int, more: str, cut: int) ->
     check(seed[:at] + more + seed[at + cut :])
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_any_text_never_raises(text: str) -> None:
     """Nothing that is no output makes trouble."""
     check(text)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(KEYS), JSON, max_size=6))
 def test_any_json_under_known_keys_never_raises(reply: dict[str, Any]) -> None:
     """Values of the wrong kind, at any depth, are left out or said."""

@@ -178,6 +178,15 @@ def test_vllm_of_the_second_generation() -> None:
     assert value(engine["context"]) == 40960
 
 
+def test_the_worker_with_the_least_room_decides() -> None:
+    """Workers of one engine print their own tokens; the engine takes the least of them."""
+    told = [
+        f"INFO kv_cache_utils.py:634] GPU KV cache size: {tokens} tokens\n"
+        for tokens in ("300,000", "299,984", "299,999")
+    ]
+    assert value(read_vllm_log("".join(told)).engines[0]["kv_cache_tokens"]) == 299_984
+
+
 @pytest.mark.parametrize(("printed", "tokens"), [("11.12", 5691 * 16), ("11.13", None)])
 def test_vllm_of_the_first_generation(printed: str, tokens: int | None) -> None:
     """Its GB is GiB; tokens follow from blocks and concurrency where one size of a block makes both."""

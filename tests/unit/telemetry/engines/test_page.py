@@ -137,6 +137,8 @@ def test_shares_out_of_counters() -> None:
     assert value(read(hits)["prefix_cache_hits"]) == 0.25
     none = "vllm:prefix_cache_queries_total 0\nvllm:prefix_cache_hits_total 0\n"
     assert reason(read(none)["prefix_cache_hits"]) is Reason.UNSUPPORTED
+    older = read("vllm:gpu_prefix_cache_hit_rate -1.0")
+    assert reason(older["prefix_cache_hits"]) is Reason.UNSUPPORTED
     blocks = read("mistralrs_kv_cache_blocks_total 64\nmistralrs_kv_cache_blocks_used 16\n")
     assert value(blocks["kv_cache_used"]) == 0.25
     assert reason(blocks["kv_cache_tokens"]) is Reason.UNSUPPORTED

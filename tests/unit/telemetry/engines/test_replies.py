@@ -90,6 +90,14 @@ def test_slots_of_old_and_new_builds(following: object) -> None:
     assert Quantity.REQUESTS_RUNNING not in unknown.readings
 
 
+def test_no_model_is_a_reason() -> None:
+    """An empty list is an answer, and holds nothing."""
+    kind, sample = read_recorded('{"models": []}')
+    assert kind.name == "Ollama GET /api/ps"
+    assert sample.failure is not None
+    assert sample.failure.reason is Reason.UNSUPPORTED
+
+
 def test_a_router_lists_what_is_loaded() -> None:
     """Models that are not loaded are listed as such."""
     cards = [

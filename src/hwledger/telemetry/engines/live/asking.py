@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import quote
 
+from hwledger.errors import UnreachableError
 from hwledger.library.serving.replies import Server, text_of
 from hwledger.telemetry.derive import first_told
 from hwledger.telemetry.engines import llama_cpp, lmstudio, ollama, others, sglang
@@ -68,11 +69,14 @@ def look(server: Server, known: Known, at: float) -> EngineSnapshot:
         UnreachableError: it does not answer.
         DeniedError: it wants a key.
     """
-    if known.slow is None or at - known.slow_at >= SLOW_S:
+    if known.slow is None or is_due(known, at):
         known.slow = _SLOW[known.engine](server, at)
         known.slow_at = at
         known.nothing_at.clear()
     fast = _FAST[known.engine](server, known, at)
+    if server.lost:
+        known.slow_at = -SLOW_S  # what was asked may be of half the answers
+        raise UnreachableError(f"{server.address} did not answer {', '.join(server.lost)} in time")
     told = first_told(fast.readings, known.slow.readings)
     running = number_of(told.get(Quantity.REQUESTS_RUNNING))
     gauge = Gauge(page_source(known.engine), at)
@@ -85,6 +89,11 @@ def look(server: Server, known: Known, at: float) -> EngineSnapshot:
         models=_joined(fast.models, known.slow.models),
         notes=tuple(dict.fromkeys((*known.slow.notes, *fast.notes))),
     )
+
+
+def is_due(known: Known, at: float) -> bool:
+    """Whether what does not change by itself is to be asked again."""
+    return known.slow is not None and at - known.slow_at >= SLOW_S
 
 
 def _lacking(engine: str, at: float) -> dict[Quantity, Reading]:
@@ -320,4 +329,3 @@ _FAST: Final[Mapping[str, Callable[[Server, Known, float], EngineSnapshot]]] = {
 }  # fmt: skip
 COUNT_AT_END: Final = frozenset({"tgi", "llama.cpp"})
 """Engines whose counters of tokens move when a request ends."""
-assert set(_SLOW) == set(_FAST) == set(TITLES)  # noqa: S101 - one table by engine in several places

@@ -8,6 +8,12 @@ from hwledger.telemetry.engines.others import is_mlx_models
 _MLX_HEALTH = ({"status": "ok"}, {"status": "unavailable"})
 
 
+def is_still(server: Server, engine: str) -> bool:
+    """Whether the engine that was identified is the one that answers, by the answers that it is known by."""
+    ways = [known for known in KNOWN if known.engine == engine]
+    return any(known.matches(server) for known in ways)
+
+
 def identify(server: Server, process: str = "") -> str | None:
     """Return the engine that answers, by what it alone answers; ``None`` where it is none that is known.
 

@@ -51,11 +51,11 @@ class Sight:
 
     Attributes:
         processes: its processes.
-        listening: addresses that are listened on, of these processes at least.
+        listening: addresses that these processes listen on, with ``everybody=True`` those of all.
     """
 
     processes: Callable[[], list[Running]] = processes
-    listening: Callable[[Iterable[int]], list[Listening]] = listening
+    listening: Callable[..., list[Listening]] = listening
 
 
 def given_addresses(environ: Mapping[str, str]) -> tuple[list[str], list[str]]:
@@ -71,12 +71,47 @@ def given_addresses(environ: Mapping[str, str]) -> tuple[list[str], list[str]]:
     return found, troubles
 
 
-def places(environ: Mapping[str, str], sight: Sight) -> tuple[list[Place], list[str]]:
-    """Return where engines may answer, each address once, and sentences about what could not be used."""
-    running = {each.pid: each for each in sight.processes()}
-    engines = {pid: engine for pid, each in running.items() if (engine := engine_of_process(each))}
+class Places:
+    """Where engines may answer, looked for again and again.
+
+    Args:
+        environ: the environment.
+        sight: what can be seen of the machine.
+    """
+
+    def __init__(self, environ: Mapping[str, str], sight: Sight) -> None:
+        self._environ = environ
+        self._sight = sight
+        self._heard: list[Listening] = []
+        self._everybody = True
+
+    def look_at_everybody(self) -> None:
+        """Look at the ports of all processes the next time: one is missing whose port is an engine's."""
+        self._everybody = True
+
+    def find(self) -> tuple[list[Place], list[str]]:
+        """Return where engines may answer, each address once, and sentences about what could not be used.
+
+        Ports of all processes are looked at the first time; then those of engines, for that is cheap.
+        """
+        running = {each.pid: each for each in self._sight.processes()}
+        engines = {pid: engine for pid, each in running.items() if (engine := engine_of_process(each))}
+        heard = self._sight.listening(engines, everybody=self._everybody)
+        ports = {each.port for each in heard}
+        if not self._everybody:
+            heard += [each for each in self._heard if each.pid in running and each.port not in ports]
+        self._heard, self._everybody = heard, False
+        return places(self._environ, running, engines, heard)
+
+
+def places(
+    environ: Mapping[str, str],
+    running: Mapping[int, Running],
+    engines: Mapping[int, str],
+    heard: list[Listening],
+) -> tuple[list[Place], list[str]]:
+    """Return where engines may answer by processes and ports, as ``Places.find``."""
     outer = {pid: engine for pid, engine in engines.items() if not _is_held(running[pid], running, engines)}
-    heard = sight.listening(outer)
     owners = {each.port: each.pid for each in heard}
     given, troubles = given_addresses(environ)
     found = [_given(address, owners, running, outer) for address in given]

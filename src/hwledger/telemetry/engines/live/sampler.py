@@ -1,11 +1,14 @@
 """The source ``engines``: finds the inference engines of this machine and watches them."""
 
-from concurrent.futures import ThreadPoolExecutor
+import time
 from typing import Final
 
+from hwledger.library.net.address import is_local
+from hwledger.library.serving.replies import KEY_VARIABLE
 from hwledger.telemetry.coverage import Coverage
 from hwledger.telemetry.engines.formats import TITLES
-from hwledger.telemetry.engines.live.places import VARIABLE, Place, Sight, places
+from hwledger.telemetry.engines.live.places import VARIABLE, Place, Places, Sight
+from hwledger.telemetry.engines.live.processes import processes as processes_of
 from hwledger.telemetry.engines.live.watch import Watched
 from hwledger.telemetry.engines.values import told_live
 from hwledger.telemetry.sampler import Pace
@@ -14,7 +17,7 @@ from hwledger.telemetry.system import System
 
 LIMIT_S: Final = 1.5
 """An engine that does not answer all its questions within this is late."""
-_AT_ONCE: Final = 8
+_GRACE_S: Final = 0.5
 
 
 class EnginesSampler:
@@ -37,11 +40,11 @@ class EnginesSampler:
     def __init__(self, system: System, sight: Sight | None = None, limit_s: float = LIMIT_S) -> None:
         self.coverage = Coverage(gives=told_live())
         self._system = system
-        self._sight = sight or Sight()
+        self._places = Places(system.environ, sight or Sight(lambda: processes_of(system.procfs)))
+        self._sought: set[str] = set()
         self._limit_s = limit_s
         self._watched: dict[str, Watched] = {}
         self._troubles: list[str] = []
-        self._pool: ThreadPoolExecutor | None = None
 
     def check(self) -> Check:
         """Return which engines answer here; it works where there are none, for one may start later.
@@ -49,14 +52,8 @@ class EnginesSampler:
         No figures are asked for: llama.cpp's means begin anew with each question.
         """
         self._find()
-        watched = list(self._watched.values())
-        clock = self._system.clock
-        names = list(self._workers().map(lambda each: each.identify(clock()), watched))
-        found = [
-            f"{TITLES[name]} at {each.place.address}"
-            for name, each in zip(names, watched, strict=True)
-            if name
-        ]
+        watched = self._asked(figures=False)
+        found = [f"{TITLES[each.engine]} at {each.place.address}" for each in watched if each.engine]
         remedy = "; ".join((*self._troubles, *(each.trouble for each in watched if each.trouble)))
         if not found:
             said = "no inference engine answers on this machine"
@@ -69,33 +66,43 @@ class EnginesSampler:
         """Return what every engine says now; one that is late says what it said last, stale."""
         if processes or not self._watched:
             self._find()
-        clock = self._system.clock
-        watched = list(self._watched.values())
-        told = list(self._workers().map(lambda each: each.look(clock()), watched)) if watched else []
+        watched = self._asked()
+        told = (each.latest(self._system.clock()) for each in watched)
         engines = [engine for engine in told if engine is not None]
+        self._seek_owners(engines)
         troubles = (*self._troubles, *(each.trouble for each in watched if each.trouble))
         return Sample(engines=tuple(sorted(engines, key=_order)), troubles=tuple(dict.fromkeys(troubles)))
 
     def close(self) -> None:
-        """Let go of the threads."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
-            self._pool = None
+        """Let go of what is known; looks that are under way end by themselves."""
+        self._watched = {}
 
-    def _workers(self) -> ThreadPoolExecutor:
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="hwledger engines")
-        return self._pool
+    def _asked(self, *, figures: bool = True) -> list[Watched]:
+        """Ask every place, all at once, and return them when they have answered or the time is up."""
+        watched = list(self._watched.values())
+        for each in watched:
+            each.begin(self._system.clock(), figures=figures)
+        end = time.monotonic() + self._limit_s + _GRACE_S
+        for each in watched:
+            each.wait(max(0.0, end - time.monotonic()))
+        return watched
 
     def _find(self) -> None:
-        found, self._troubles = places(self._system.environ, self._sight)
+        found, self._troubles = self._places.find()
         self._watched = {place.address: self._at(place) for place in found}
+
+    def _seek_owners(self, engines: list[EngineSnapshot]) -> None:
+        """Have all processes looked at once for each engine of this machine whose process is not known."""
+        hidden = {each.address for each in engines if each.pid is None and is_local(each.address)}
+        if hidden - self._sought:
+            self._places.look_at_everybody()
+        self._sought |= hidden
 
     def _at(self, place: Place) -> Watched:
         """Return what watches a place, with what it knows where the same process is still there."""
         known = self._watched.get(place.address)
-        if known is None or (known.place.pid != place.pid and known.engine):
-            return Watched(place, self._limit_s)
+        if known is None or (None not in {known.place.pid, place.pid} and known.place.pid != place.pid):
+            return Watched(place, self._limit_s, self._system.environ.get(KEY_VARIABLE, "").strip())
         known.place = place
         return known
 

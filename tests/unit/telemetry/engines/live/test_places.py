@@ -1,14 +1,16 @@
 """Where engines may answer: by processes, by ports, by what the user names."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 
-from hwledger.telemetry.engines.live.places import Place, Sight, places
+from hwledger.telemetry.engines.live.places import Place, Places, Sight
 from hwledger.telemetry.engines.live.processes import (
     Listening,
     Running,
     engine_of_process,
+    processes,
     stated_port,
     usual_ports,
 )
@@ -65,16 +67,15 @@ def test_the_port_of_a_command_line(words: str, port: int | None) -> None:
 def seen(running: list[Running], heard: list[Listening]) -> Sight:
     """A machine with these processes and ports."""
 
-    def listening(pids: Iterable[int]) -> list[Listening]:
-        del pids
-        return heard
+    def listening(pids: Iterable[int], *, everybody: bool = False) -> list[Listening]:
+        return [each for each in heard if everybody or each.pid in set(pids)]
 
     return Sight(lambda: running, listening)
 
 
 def found(sight: Sight, given: str = "") -> dict[str, Place]:
     """Return what is found beside the well-known ports, by address."""
-    at, _ = places({"HWLEDGER_ENGINES": given}, sight)
+    at, _ = Places({"HWLEDGER_ENGINES": given}, sight).find()
     usual = {f"http://127.0.0.1:{port}" for port in usual_ports()}
     return {place.address: place for place in at if place.address not in usual or place.engine or place.given}
 
@@ -95,7 +96,7 @@ def test_runners_of_another_engine_are_part_of_it() -> None:
         Running(7, 6, ("llama-server", "--port", "41000")),
     ]  # fmt: skip
     heard = [Listening("127.0.0.1", 11434, 5), Listening("127.0.0.1", 8080, 7)]
-    at, _ = places({}, seen(running, heard))
+    at, _ = Places({}, seen(running, heard)).find()
     assert {place.address: place.engine for place in at if place.pid} == {"http://127.0.0.1:11434": "ollama"}
     assert all(place.address != "http://127.0.0.1:8080" for place in at)
 
@@ -111,12 +112,50 @@ def test_addresses_of_the_user_come_first_and_once() -> None:
     running = [Running(7, 1, ("llama-server", "--port", "9009"))]
     heard = [Listening("127.0.0.1", 9009, 7)]
     given = "http://localhost:9009/v1, 10.0.0.3:8000,x y,"
-    at, troubles = places({"HWLEDGER_ENGINES": given}, seen(running, heard))
+    at, troubles = Places({"HWLEDGER_ENGINES": given}, seen(running, heard)).find()
     assert [place.address for place in at[:2]] == ["http://localhost:9009", "http://10.0.0.3:8000"]
     assert [(place.given, place.pid, place.engine) for place in at[:1]] == [(True, 7, "llama.cpp")]
     assert all(place.address != "http://127.0.0.1:9009" for place in at)
     assert len(troubles) == 1
     assert "HWLEDGER_ENGINES" in troubles[0]
+
+
+def test_only_the_ports_of_engines_are_looked_at_again() -> None:
+    """The second look asks for those of engines, and keeps what is known of others while they run."""
+    running = [Running(7, 1, ("llama-server",)), Running(8, 1, ("python", "wrapped.py"))]
+    heard = [Listening("127.0.0.1", 9009, 7), Listening("127.0.0.1", 8080, 8)]
+    asked: list[tuple[list[int], bool]] = []
+
+    def listening(pids: Iterable[int], *, everybody: bool = False) -> list[Listening]:
+        asked.append((list(pids), everybody))
+        return [each for each in heard if everybody or each.pid in asked[-1][0]]
+
+    where = Places({}, Sight(lambda: running, listening))
+    for _ in range(2):
+        assert {place.pid for place in where.find()[0] if place.pid} == {7, 8}
+    assert asked == [([7], True), ([7], False)]
+    running.pop()
+    assert {place.pid for place in where.find()[0] if place.pid} == {7}
+    where.look_at_everybody()
+    where.find()
+    assert asked[-1] == ([7], True)
+
+
+def test_processes_as_the_kernel_shows_them(tmp_path: Path) -> None:
+    """Names with brackets, kernel threads without words, and processes that end meanwhile."""
+    for pid, stat, line in (
+        ("7", "7 (a (b) c) S 3 7", "llama-server\0-m\0x y.gguf\0"), ("8", "8 (kworker) S 2 0", ""),
+        ("9", "", None),
+    ):  # fmt: skip
+        (tmp_path / pid).mkdir()
+        (tmp_path / pid / "stat").write_text(stat)
+        if line is not None:
+            (tmp_path / pid / "cmdline").write_text(line)
+    (tmp_path / "self").symlink_to("7")
+    (tmp_path / "sys").mkdir()
+    assert processes(tmp_path) == [
+        Running(7, 3, ("llama-server", "-m", "x y.gguf"), "a (b) c"), Running(8, 2, (), "kworker"),
+    ]  # fmt: skip
 
 
 def test_the_processes_of_this_machine_can_be_seen() -> None:

@@ -1,7 +1,7 @@
 """Tokens per second out of counters."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwledger.telemetry.engines.live.rates import AT_END_S, Rates
@@ -80,6 +80,7 @@ def test_counters_that_move_when_requests_end() -> None:
     assert moved.value == pytest.approx(100 / (AT_END_S + 3))
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 10), st.integers(0, 10**9)), max_size=30))
 def test_no_rate_is_less_than_nothing(looks: list[tuple[float, int]]) -> None:
     """Whatever a counter does, a rate is a number that can be, or a reason."""
