@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hwledger.planner.solve.limits import Limits
     from hwledger.planner.solve.question import Estimator, Question
     from hwledger.planner.throughput import Throughput, Traffic
+    from hwledger.telemetry.local import Local
     from hwledger.telemetry.machine import Machine
 
 __all__ = [
@@ -67,7 +68,7 @@ def plan(  # noqa: PLR0913 - the planner's public knobs
         weights: number type or quantisation to plan the weights in; as stored where ``None``.
         kv_cache: number type of the KV cache; the engine's default where ``None``.
         device: the accelerators as people write them: ``"RTX 4090"``, ``"2x H100 SXM"``; or a node,
-            ``"DGX H100"``, whose host memory and links then count.
+            ``"DGX H100"``, whose host memory and links then count; ``"local"`` is this machine now.
         options: the engine's own options, ``{"max_num_batched_tokens": 8192}`` or ``["n_ctx=8192"]``;
             they win over ``context`` and ``concurrency``.
         access: how the model may be read: offline, fresh, which revision.
@@ -85,12 +86,13 @@ def plan(  # noqa: PLR0913 - the planner's public knobs
     told = _deployment(ref, access)
     longer = least_context if least_context > DEFAULT_CONTEXT else None
     if told is None:
-        return plan_spec(
+        made = plan_spec(
             _model(ref, access), engine=engine, engine_version=engine_version,
             context=_first(context, longer), concurrency=_first(concurrency, 1) or 0, weights=weights,
             kv_cache=kv_cache, devices=devices_of(device, reserve_bytes), node=named_node(device),
             options=options,
         )  # fmt: skip
+        return _with_notes(made, *_local_notes(device))
     from hwledger.library.told import as_texts, told_options  # noqa: PLC0415 - start-up time
 
     spec = _deployed(told, access)
@@ -112,7 +114,13 @@ def plan(  # noqa: PLR0913 - the planner's public knobs
         node=named_node(wanted),
         options=[*(kept if same else ()), *as_texts(options)],
     )
-    return _with_notes(made, told)
+    noted = _with_notes(made, *told.notes, *_local_notes(wanted))
+    return replace(noted, program=told.program)
+
+
+def _local_notes(device: str | None) -> tuple[str, ...]:
+    here = _here(device)
+    return here.notes if here else ()
 
 
 def _first(*given: Value | None) -> Value | None:
@@ -124,18 +132,22 @@ def devices_of(text: str | None, reserve_bytes: int = 0) -> "tuple[DeviceSpec, .
     """Return the devices that a text names, the user's own among them; none for no text.
 
     Args:
-        text: as people write devices.
+        text: as people write devices; ``local``: this machine's, with what is free on them now.
         reserve_bytes: kept free on each.
 
     Raises:
         UsageError: a name that is not known or fits several devices.
-        InputError: the file of the user's own devices cannot be used.
+        InputError: the file of the user's own devices cannot be used, or this machine's tell nothing.
     """
     if not text:
         return ()
-    from hwledger.device.catalogue import parse_devices  # noqa: PLC0415 - start-up time
+    here = _here(text)
+    if here is not None:
+        found = here.devices
+    else:
+        from hwledger.device.catalogue import parse_devices  # noqa: PLC0415 - start-up time
 
-    found = parse_devices(text, own_devices())
+        found = parse_devices(text, own_devices())
     if not reserve_bytes:
         return found
     from hwledger.device.options import kept_free  # noqa: PLC0415 - start-up time
@@ -160,9 +172,24 @@ def named_node(text: str | None) -> "Node | None":
     Raises:
         UsageError, InputError: as ``devices_of``.
     """
-    from hwledger.device.node import find_node  # noqa: PLC0415 - start-up time
+    if not text:
+        return None
+    from hwledger.device.node import find_node, node_of  # noqa: PLC0415 - start-up time
 
-    return find_node(text, own_devices().nodes) if text else None
+    here = _here(text)
+    if here is None:
+        return find_node(text, own_devices().nodes)
+    made = node_of(here.devices, "this machine")
+    return made if made.unified else replace(made, host_memory_bytes=here.host_bytes)
+
+
+def _here(text: str | None) -> "Local | None":
+    """Return this machine as a text asks for it; ``None``: it names other devices."""
+    if not text or not text.lstrip().lower().startswith("local"):
+        return None
+    from hwledger.telemetry.local import here  # noqa: PLC0415 - start-up time
+
+    return here(text)
 
 
 def speed(made: Plan, traffic: "Traffic | None" = None, *, node: "Node | None" = None) -> "Throughput":
@@ -253,9 +280,10 @@ def _may_tell(ref: str) -> bool:
     return " " in ref.strip() or "\n" in ref.strip() or ":" in ref
 
 
-def _with_notes(made: Plan, told: "Deployment") -> Plan:
-    warnings = (*made.memory.warnings, *told.notes)
-    return replace(made, memory=replace(made.memory, warnings=warnings), program=told.program)
+def _with_notes(made: Plan, *notes: str) -> Plan:
+    if not notes:
+        return made
+    return replace(made, memory=replace(made.memory, warnings=(*made.memory.warnings, *notes)))
 
 
 def question_of(  # noqa: PLR0913 - what a question holds

@@ -88,3 +88,26 @@ def test_a_folder_is_no_recorded_output(tmp_path: Path) -> None:
     ran = probe("--from", str(tmp_path))
     assert ran.returncode == 4
     assert "cannot be read" in ran.stderr
+
+
+@pytest.mark.requirement("FR-TEL-LOCAL")
+def test_a_plan_can_be_on_this_machine() -> None:
+    """``--device local`` plans on what is free here; a device that is not there is refused."""
+    command = [
+        sys.executable,
+        "-m",
+        "hwledger",
+        "plan",
+        "Qwen/Qwen3-0.6B",
+        "--engine",
+        "llama.cpp",
+        "--device",
+    ]
+    ran = subprocess.run(
+        [*command, "local", "--json"], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert ran.returncode in {0, 3}, ran.stderr
+    assert json.loads(ran.stdout)["devices"]
+    refused = subprocess.run([*command, "local 99"], capture_output=True, text=True, check=False, timeout=120)
+    assert refused.returncode == 2
+    assert "this machine has no device 99" in refused.stderr

@@ -44,7 +44,11 @@ BLOCK = "█"
 )
 @click.option("--weights", metavar="TYPE", help="Plan the weights in this type: fp8, int4, Q4_K_M …")
 @click.option("--kv-cache", metavar="TYPE", help="Number type of the KV cache: fp8, q8_0 …")
-@click.option("--device", metavar="DEVICES", help='"RTX 4090", "2x H100 SXM" or "RTX 3090, RTX 3080 10GB".')
+@click.option(
+    "--device",
+    metavar="DEVICES",
+    help='"RTX 4090", "2x H100 SXM", "RTX 3090, RTX 3080 10GB", or local: this machine, what is free now.',
+)
 @click.option(
     "--option",
     "options",

@@ -3,13 +3,16 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
 from hwledger.device.spec import DeviceSpec
 from hwledger.errors import MissingError, UsageError
 from hwledger.telemetry.machine import known_device
+from hwledger.telemetry.probing import probe
 from hwledger.telemetry.quantity import Quantity
 from hwledger.telemetry.reading import Absent, Value, bytes_of
+from hwledger.telemetry.samplers import source_names
 from hwledger.telemetry.snapshot import DeviceSnapshot, Snapshot
 from hwledger.units import GIB, format_gib
 
@@ -48,6 +51,17 @@ class Local:
     devices: tuple[DeviceSpec, ...]
     host_bytes: int | None
     notes: tuple[str, ...]
+
+
+@lru_cache(maxsize=8)
+def here(text: str) -> Local | None:
+    """Return this machine as a text asks for it, looked at once; ``None``: the text names other devices.
+
+    Raises:
+        UsageError, MissingError: as ``local_devices``.
+    """
+    asked = local_words(text)
+    return None if asked is None else local_devices(probe(only=SOURCES & source_names()), asked)
 
 
 def local_words(text: str) -> Asked | None:

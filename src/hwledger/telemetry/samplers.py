@@ -41,6 +41,11 @@ def installed_samplers(
     return tuple(_made(point, here) for point in points if not only or point.name in only)
 
 
+def source_names() -> frozenset[str]:
+    """Return the names of the sources that are installed."""
+    return frozenset(point.name for point in extensions(ENTRY_POINTS))
+
+
 def _made(point: Extension, system: System) -> Sampler:
     make: Callable[[System], Sampler] = point.load()
     return make(system)

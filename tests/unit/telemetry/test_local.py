@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hwledger.app import plan
 from hwledger.device.catalogue import find_device
 from hwledger.errors import MissingError, UsageError
+from hwledger.telemetry import local
 from hwledger.telemetry.local import Asked, local_devices, local_words
 from hwledger.telemetry.quantity import Quantity
 from hwledger.telemetry.reading import Absent, Gauge, Reading, Reason
@@ -139,6 +141,25 @@ def test_what_is_not_known_is_left_out_and_said() -> None:
 def test_the_words_of_this_machine(text: str, idle: bool, numbers: set[int]) -> None:  # noqa: FBT001 - a row
     """Each spelling asks what it says."""
     assert local_words(text) == Asked(idle, frozenset(numbers))
+
+
+def test_a_plan_on_this_machine_says_what_is_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plan is on what is free, knows the host's memory, and says who holds the rest; it looks once."""
+    looks: list[object] = []
+
+    def look(**asked: object) -> Snapshot:
+        looks.append(asked)
+        return machine(card())
+
+    monkeypatch.setattr(local, "probe", look)
+    local.here.cache_clear()
+    made = plan("Qwen/Qwen3-8B", engine="llama.cpp", weights="Q4_K_M", device="local")
+    local.here.cache_clear()
+    assert [device.usable_bytes for device in made.request.devices] == [(24564 - 400 << 20) - 4 * GIB]
+    assert made.request.node is not None
+    assert made.request.node.host_memory_bytes == 48 * GIB
+    assert any("python 41 4.00 GiB" in note for note in made.memory.warnings)
+    assert len(looks) == 1
 
 
 @given(st.text(max_size=30))
