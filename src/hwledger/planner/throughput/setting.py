@@ -11,7 +11,6 @@ from hwledger.model.ggml_mixes import BASES, ggml_mix, is_ggml_mix
 from hwledger.model.packings import named_packings
 from hwledger.model.spec import ModelSpec
 from hwledger.model.tensors import Part
-from hwledger.planner.engines.llama_cpp.settings import build_number
 from hwledger.planner.plan import Plan
 from hwledger.planner.throughput.assumptions import assumed
 from hwledger.planner.throughput.work import LOOKED_UP
@@ -86,6 +85,8 @@ def setting_of(plan: Plan, device: DeviceSpec) -> Setting:
     options = plan.memory.options
     backend = options.get("backend") or BACKENDS.get(device.vendor, "CPU")
     weights = weights_type(plan.spec, plan.request.weights)
+    from hwledger.planner.engines.llama_cpp.settings import build_number  # noqa: PLC0415 - start-up time
+
     build = build_number(plan.request.version)
     return Setting(
         engine=plan.engine, backend=str(backend), weights=weights, group=kernel_group(weights),
