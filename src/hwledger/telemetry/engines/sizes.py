@@ -49,10 +49,13 @@ def frozen(devices: Mapping[str, Told]) -> Mapping[str, Readings]:
 
 
 def named(text: object) -> str:
-    """Return a name as it can be shown: printable, cut; empty where it is none."""
+    """Return a name as it can be shown, cut, with a sign for what is not printable; empty where it is none.
+
+    Nothing is left out: digits on both sides of it would make another number.
+    """
     if not isinstance(text, str):
         return ""
-    return "".join(char for char in text[:LONGEST_NAME] if char.isprintable()).strip()
+    return "".join(char if char.isprintable() else "\ufffd" for char in text.strip()[:LONGEST_NAME])
 
 
 def count_in(text: str, gauge: Gauge) -> Reading:
