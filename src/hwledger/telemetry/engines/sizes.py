@@ -76,9 +76,8 @@ def explained(sample: Sample, source: str, nothing: str, reason: Reason = Reason
         reason: what kind of nothing that is.
     """
     readings = [reading for engine in sample.engines for reading in _of_engine(engine)]
-    if any(isinstance(reading, Value) for reading in readings) or any(
-        e.models for e in sample.engines if not readings
-    ):
+    named_models = [model.name for engine in sample.engines for model in engine.models if model.name]
+    if any(isinstance(reading, Value) for reading in readings) or (named_models and not readings):
         return sample
     why = next((reading for reading in readings if isinstance(reading, Absent)), None)
     failure = why or Absent(reason, nothing, source)
