@@ -29,7 +29,8 @@ _META: Final = re.compile(
     r"llama_model_loader: loaded meta data with .{1,80} from (?P<name>.{1,400}?) \(version "
 )
 _SLOTS: Final = re.compile(
-    r"initializing(?: slots)?, n_slots = (?P<slots>\d{1,6})(?:, n_ctx_slot = (?P<context>\d{1,12}))?"
+    r"initializing(?: slots)?, n_slots = (?P<slots>\d{1,6})(?!\d)"
+    r"(?:, n_ctx_slot = (?P<context>\d{1,12})(?!\d))?"
 )
 _CONTEXT: Final = re.compile(
     r"(?:llama_context|llama_new_context_with_model|llama_init_from_model): n_ctx\s+= (\d{1,12})\s*$"

@@ -49,10 +49,13 @@ def frozen(devices: Mapping[str, Told]) -> Mapping[str, Readings]:
 
 
 def named(text: object) -> str:
-    """Return a name as it can be shown: printable, cut; empty where it is none."""
+    """Return a name as it can be shown, cut, with a sign for what is not printable; empty where it is none.
+
+    Nothing is left out: digits on both sides of it would make another number.
+    """
     if not isinstance(text, str):
         return ""
-    return "".join(char for char in text[:LONGEST_NAME] if char.isprintable()).strip()
+    return "".join(char if char.isprintable() else "\ufffd" for char in text.strip()[:LONGEST_NAME])
 
 
 def count_in(text: str, gauge: Gauge) -> Reading:
@@ -73,9 +76,8 @@ def explained(sample: Sample, source: str, nothing: str, reason: Reason = Reason
         reason: what kind of nothing that is.
     """
     readings = [reading for engine in sample.engines for reading in _of_engine(engine)]
-    if any(isinstance(reading, Value) for reading in readings) or any(
-        e.models for e in sample.engines if not readings
-    ):
+    named_models = [model.name for engine in sample.engines for model in engine.models if model.name]
+    if any(isinstance(reading, Value) for reading in readings) or (named_models and not readings):
         return sample
     why = next((reading for reading in readings if isinstance(reading, Absent)), None)
     failure = why or Absent(reason, nothing, source)

@@ -24,7 +24,7 @@ _START: Final = re.compile(
 _CONFIG: Final = re.compile(
     r"\b(model|dtype|max_seq_len|quantization|kv_cache_dtype)=(?:'([^']{1,400})'|([\w.:/-]{1,100}))"
 )
-_BLOCKS: Final = re.compile(r"# (?:GPU|cuda|CUDA|xpu|hpu|neuron) blocks: (\d{1,12})")
+_BLOCKS: Final = re.compile(r"# (?:GPU|cuda|CUDA|xpu|hpu|neuron) blocks: (\d{1,12})(?!\d)")
 _CONCURRENCY: Final = re.compile(r"Maximum concurrency for ([\d,]{1,15}) tokens per request: ([\d.]{1,12})x")
 _OTHER: Final = re.compile(r"non_torch_memory takes ([\d.]{1,12}) ?Gi?B")
 _RANK: Final = re.compile(r"\((?P<who>[A-Za-z_]*(?:Worker|Core)\w*)(?P<more>[^)]{0,60})\)")

@@ -178,6 +178,14 @@ def test_vllm_of_the_second_generation() -> None:
     assert value(engine["context"]) == 40960
 
 
+def test_numbers_are_whole_or_none() -> None:
+    """Of a number that is too long no part is taken for it."""
+    sample = read_llama_log(f"srv load_model: initializing, n_slots = 2, n_ctx_slot = {'9' * 30}")
+    assert Quantity.CONTEXT not in sample.engines[0].readings
+    assert value(sample.engines[0]["slots"]) == 2
+    assert read_vllm_log(f"# GPU blocks: {'9' * 30}, # CPU blocks: 1").failure is not None
+
+
 def test_the_worker_with_the_least_room_decides() -> None:
     """Workers of one engine print their own tokens; the engine takes the least of them."""
     told = [

@@ -90,6 +90,13 @@ def test_slots_of_old_and_new_builds(following: object) -> None:
     assert Quantity.REQUESTS_RUNNING not in unknown.readings
 
 
+@pytest.mark.parametrize("size", ["7\x9a2B", "7\u200b2B", "7 2B", "7B2", "-7B"])
+def test_a_damaged_count_is_no_other_count(size: str) -> None:
+    """What stood between two digits is not left out to make one number of them."""
+    row = {"name": "a", "size": 1, "size_vram": 1, "details": {"parameter_size": size}}
+    assert isinstance(ollama.read_running({"models": [row]}, GAUGE).models[0]["parameters"], Absent)
+
+
 def test_no_model_is_a_reason() -> None:
     """An empty list is an answer, and holds nothing."""
     kind, sample = read_recorded('{"models": []}')
