@@ -46,7 +46,7 @@ def command(  # noqa: PLR0913 - one parameter per option
     device, no sleeping device is woken, tools and process lists are asked rarely.
     """
     _check(seconds, recorded, sources, count, doctor=doctor)
-    write = _writer(doctor=doctor, as_json=as_json)
+    write = _writer(doctor=doctor, as_json=as_json, live=recorded is None)
     if recorded is not None:
         write(_read(recorded))
     elif seconds is None:
@@ -75,13 +75,13 @@ def _check(
         raise UsageError("--doctor looks once; leave --watch out")
 
 
-def _writer(*, doctor: bool, as_json: bool) -> "Callable[[Snapshot], None]":
+def _writer(*, doctor: bool, as_json: bool, live: bool) -> "Callable[[Snapshot], None]":
     if as_json:
         from hwledger.cli.output import write_json
         from hwledger.telemetry.document import snapshot_document
 
         return lambda snapshot: write_json(snapshot_document(snapshot))
-    return _draw_checks if doctor else _draw
+    return _draw_checks if doctor else _draw if live else _draw_told
 
 
 def _read(name: str) -> "Snapshot":
@@ -131,6 +131,19 @@ def _watch(  # noqa: PLR0913 - what a watch needs
 
 
 def _draw(snapshot: "Snapshot") -> None:
+    """Draw this machine, with what is not there."""
+    from hwledger.cli.output import styled
+    from hwledger.cli.table import write_lines
+    from hwledger.screens.telemetry import host_line
+
+    write_lines([styled(host_line(snapshot.host) or "nothing is known of the host", "bold")])
+    if not snapshot.devices:
+        write_lines(["No accelerator was found; hwledger probe --doctor says what was tried"])
+    _draw_told(snapshot)
+
+
+def _draw_told(snapshot: "Snapshot") -> None:
+    """Draw devices, processes and engines, and what is not known of them."""
     from rich.text import Text
 
     from hwledger.cli.output import make_console
@@ -138,18 +151,17 @@ def _draw(snapshot: "Snapshot") -> None:
     from hwledger.screens.telemetry import (
         DEVICE_COLUMNS,
         ENGINE_COLUMNS,
+        MEMORY_COLUMNS,
         PROCESS_COLUMNS,
         probe_screen,
     )
 
     screen, console = probe_screen(snapshot), make_console()
-    console.print(Text(screen.host or "nothing is known of the host", "bold"))
-    if not screen.devices:
-        console.print(Text("No accelerator was found; hwledger probe --doctor says what was tried"))
     tables: tuple[tuple[Any, Any], ...] = (
         (DEVICE_COLUMNS, screen.devices),
         (PROCESS_COLUMNS, screen.processes),
         (ENGINE_COLUMNS, screen.engines),
+        (MEMORY_COLUMNS, screen.memory),
     )  # fmt: skip
     for columns, rows in tables:
         write_table(columns, rows)

@@ -35,7 +35,9 @@ def write_table(columns: "Sequence[Column]", rows: Sequence[Row], bold: Containe
         drawn = _lines([row[i] for i in kept], widths, columns, kept)
         lines += [styled(line, "bold") for line in drawn] if number in bold else drawn
     left_out = [
-        column.name for i, column in enumerate(columns) if i not in kept and any(row[i] for row in clean)
+        column.name
+        for i, column in enumerate(columns)
+        if column.name and i not in kept and any(row[i] for row in clean)
     ]
     note = [f"not shown at this width: {', '.join(left_out)}"] if left_out else []
     write_lines(["", *lines, "", *note])

@@ -7,7 +7,7 @@ from typing import Final
 from hwledger.screens.column import Column
 from hwledger.screens.speed import digits
 from hwledger.telemetry.quantity import MEANINGS, Quantity, Unit
-from hwledger.telemetry.reading import Absent, Reading, Reason, Value, number_of
+from hwledger.telemetry.reading import Absent, Reading, Readings, Reason, Value, bytes_of, number_of
 from hwledger.telemetry.snapshot import (
     Check,
     DeviceSnapshot,
@@ -16,7 +16,7 @@ from hwledger.telemetry.snapshot import (
     ModelSnapshot,
     Snapshot,
 )
-from hwledger.units import GIB
+from hwledger.units import GIB, format_bytes
 
 Q = Quantity
 BAR: Final = 10
@@ -52,10 +52,18 @@ ENGINE_COLUMNS: Final = (
     Column("engine"),
     Column("address", rank=2),
     Column("model", wraps=True),
+    Column("KV tokens", right=True, rank=5),
     Column("KV used", right=True, rank=1),
     Column("runs", right=True),
     Column("waits", right=True, rank=3),
     Column("tokens/s", right=True),
+)
+MEMORY_PARTS: Final = (Q.WEIGHTS_BYTES, Q.KV_CACHE_BYTES, Q.STATE_BYTES, Q.COMPUTE_BYTES, Q.GRAPH_BYTES,
+                       Q.MODEL_BYTES, Q.MODEL_DEVICE_BYTES)  # fmt: skip
+MEMORY_COLUMNS: Final = (
+    Column("memory of", wraps=True),
+    Column("on"),
+    *(Column(MEANINGS[part].label, right=True, rank=number) for number, part in enumerate(MEMORY_PARTS)),
 )
 CHECK_COLUMNS: Final = (
     Column("source"),
@@ -74,6 +82,7 @@ class ProbeScreen:
         devices: rows of ``DEVICE_COLUMNS``.
         processes: rows of ``PROCESS_COLUMNS``.
         engines: rows of ``ENGINE_COLUMNS``.
+        memory: rows of ``MEMORY_COLUMNS``: what engines say of their memory.
         missing: sentences: what is not known, of what, and why.
         notes: sentences about what must not be taken at its word.
     """
@@ -82,6 +91,7 @@ class ProbeScreen:
     devices: tuple[tuple[str, ...], ...]
     processes: tuple[tuple[str, ...], ...]
     engines: tuple[tuple[str, ...], ...]
+    memory: tuple[tuple[str, ...], ...]
     missing: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -95,6 +105,7 @@ def probe_screen(snapshot: Snapshot) -> ProbeScreen:
         devices=tuple(device_cells(device) for device in snapshot.devices),
         processes=tuple(row for device in snapshot.devices for row in process_rows(device)),
         engines=tuple(row for engine in snapshot.engines for row in engine_rows(engine)),
+        memory=tuple(row for engine in snapshot.engines for row in memory_rows(engine)),
         missing=tuple(missing(snapshot)),
         notes=tuple(dict.fromkeys((*notes, *snapshot.troubles))),
     )
@@ -191,7 +202,28 @@ def engine_rows(engine: EngineSnapshot) -> Iterable[tuple[str, ...]]:
         yield (name if first else "", engine.address if first else "", called, *cells)
 
 
-_ENGINE_CELLS: Final = (Q.KV_CACHE_USED, Q.REQUESTS_RUNNING, Q.REQUESTS_WAITING, Q.DECODE_SPEED)
+_ENGINE_CELLS: Final = (
+    Q.KV_CACHE_TOKENS,
+    Q.KV_CACHE_USED,
+    Q.REQUESTS_RUNNING,
+    Q.REQUESTS_WAITING,
+    Q.DECODE_SPEED,
+)
+
+
+def memory_rows(engine: EngineSnapshot) -> Iterable[tuple[str, ...]]:
+    """Yield what an engine says of its memory, as a whole, by model and by device, as rows."""
+    yield from _memory_row(engine.engine, "", engine.readings)
+    for model in engine.models:
+        yield from _memory_row(model.name or engine.engine, "", model.readings)
+        for device, readings in model.devices.items():
+            yield from _memory_row(model.name or engine.engine, device, readings)
+
+
+def _memory_row(name: str, device: str, readings: Readings) -> Iterable[tuple[str, ...]]:
+    sizes = [bytes_of(readings.get(part)) for part in MEMORY_PARTS]
+    if any(size is not None for size in sizes):
+        yield (name, device, *("" if size is None else format_bytes(size) for size in sizes))
 
 
 def _idle(engine: EngineSnapshot) -> str:
