@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from hwledger.telemetry.coverage import Setting
-from hwledger.telemetry.engines.values import ToldBy, engine_values
+from hwledger.telemetry.engines.values import NO_WORD, ToldBy, engine_values
 from hwledger.telemetry.exposition import names
 from hwledger.telemetry.quantity import DEVICE, ENGINE, HOST, MEANINGS, Quantity
 from hwledger.telemetry.reading import Reason
@@ -78,7 +78,8 @@ def engines() -> str:
 def _told(cell: ToldBy) -> str:
     if cell.live:
         return cell.live
-    return f"log: {cell.log}" if cell.log else f"*{cell.why_not}*"
+    why = "unsupported" if cell.why_not == NO_WORD else cell.why_not
+    return f"log: {cell.log}" if cell.log else f"*{why}*"
 
 
 def metrics() -> str:
