@@ -7,6 +7,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import ClassVar, Final
 
+from rich.text import Text
 from textual import on
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
@@ -17,8 +18,10 @@ from hwledger.library.files import write_whole
 from hwledger.screens.column import Column
 from hwledger.screens.layout import layout
 from hwledger.screens.telemetry import (
+    BAR,
     CHECK_COLUMNS,
     DEVICE_COLUMNS,
+    EIGHTHS,
     ENGINE_COLUMNS,
     PROCESS_COLUMNS,
     check_rows,
@@ -34,6 +37,8 @@ from hwledger.telemetry.snapshot import DeviceSnapshot, Snapshot
 
 MARGIN: Final = 4
 CELL_PADDING: Final = 2
+FULL: Final = 0.9
+FILLING: Final = 0.7
 NOTHING_FOUND: Final = "No accelerator was found; the tab Sources says what was tried"
 STYLE: Final = """
 #host { height: 1; background: $panel; padding: 0 1; }
@@ -47,7 +52,7 @@ TabPane { padding: 0; }
 """
 
 
-class Rows(DataTable[str]):
+class Rows(DataTable[Text]):
     """A table as wide as the terminal: columns of a high rank go where it is narrow."""
 
     def __init__(self, columns: Sequence[Column], name: str) -> None:
@@ -86,9 +91,23 @@ class Rows(DataTable[str]):
         self.scroll_to(y=top, animate=False)
 
 
-def _aligned(text: str, width: int, column: Column) -> str:
+def _aligned(text: str, width: int, column: Column) -> Text:
     cut = text if len(text) <= width else f"{text[: width - 1]}…"
-    return cut.rjust(width) if column.right else cut
+    return Text(cut.rjust(width) if column.right else cut, _style(text, column))
+
+
+def _style(text: str, column: Column) -> str:
+    """Return how a cell stands out: what is stale dim, what slows or fills a device in colour."""
+    if text.endswith("?"):
+        return "dim italic"
+    if column.name == "throttled by":
+        return "yellow"
+    if text == "lost" or (column.name == "works" and text == "no"):
+        return "red"
+    if set(text) <= set(EIGHTHS) and text.strip():  # the bar of memory
+        full = len(text.rstrip()) / BAR
+        return "red" if full > FULL else "yellow" if full > FILLING else "green"
+    return ""
 
 
 class TopApp(App[None]):

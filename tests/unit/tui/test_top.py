@@ -11,8 +11,9 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import DataTable, Static, TabbedContent
 
+from hwledger.screens.column import Column
 from hwledger.telemetry.collector import PATIENCE_S, Collector
-from hwledger.tui.top import Rows, TopApp
+from hwledger.tui.top import Rows, TopApp, _style
 from support.samplers import Clock, FakeSampler, system_at
 
 pytestmark = [pytest.mark.requirement("FR-TEL-TOP"), pytest.mark.enable_socket]
@@ -144,6 +145,17 @@ def test_a_hung_source_leaves_the_screen_alive(tmp_path: Path) -> None:
                 await steps(app, pilot)
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "style"),
+    [("2.0?", "used", "dim italic"), ("power brake", "throttled by", "yellow"), ("lost", "busy", "red"),
+     ("██████████", "", "red"), ("████████  ", "", "yellow"), ("██        ", "", "green"),
+     ("2.0", "used", "")],
+)  # fmt: skip
+def test_cells_stand_out(text: str, name: str, style: str) -> None:
+    """What is stale, lost, slowed or full is seen at a glance."""
+    assert _style(text, Column(name)) == style
 
 
 def test_without_any_device_it_says_where_to_look(tmp_path: Path) -> None:
