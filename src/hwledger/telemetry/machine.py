@@ -82,7 +82,7 @@ def _host_bytes() -> int:
 
 
 def _nvidia() -> Iterator[DeviceSpec]:
-    """Return NVIDIA's whole devices; one whose memory is not told, or is the host's, is none of its own."""
+    """Return NVIDIA's whole devices; one without memory of its own (GB10, Jetson) has the host's."""
     if not library_there():
         return
     from hwledger.telemetry.nvidia.facts import SOURCE  # noqa: PLC0415 - start-up time, here and below
@@ -96,7 +96,7 @@ def _nvidia() -> Iterator[DeviceSpec]:
     finally:
         source.close()
     for device in found:
-        total = bytes_of(device["memory_total"])
+        total = bytes_of(device["memory_total"]) or (_host_bytes() if device.unified else None)
         if total is not None and not device.parent:
             yield known_device(device.name, device.vendor, total, SOURCE)
 

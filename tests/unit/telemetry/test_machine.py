@@ -44,13 +44,15 @@ def test_a_drivers_memory_wins_over_the_catalogues() -> None:
 
 @pytest.mark.requirement("FR-TEL-NVML")
 def test_nvidias_devices_come_from_their_source(driver: Driver) -> None:
-    """Whole devices with their memory: no slice, none whose memory is the host's, none that is lost."""
+    """Whole devices with their memory: no slice, none that is lost; GB10 has the host's."""
     driver.tells(card(), gb10(), card(3, rules=("fail * 15",)), mig_card())
     found = list(machine._nvidia())
     assert [(device.name, device.usable_bytes, device.usable_basis) for device in found] == [
         (find_device("RTX 4090").name, 24564 * MIB, "measured"),
+        (find_device("GB10").name, machine._host_bytes(), "measured"),
         (find_device("H100 SXM").name, 24564 * MIB, "measured"),
     ]
+    assert found[1].unified
     assert all(device.source.startswith("NVML") for device in found)
     assert driver.calls("DeviceGetComputeRunningProcesses_v3") == 0
     assert driver.calls("Shutdown") == 1
