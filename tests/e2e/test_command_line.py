@@ -256,6 +256,23 @@ def test_an_output_that_cannot_be_written_is_said(extra: list[str]) -> None:
         assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.requirement("FR-PLAN-CLI")
+def test_a_closed_input_and_a_closed_place_for_complaints_change_nothing() -> None:
+    """Programs that start others leave them without either; the answer and the exit code stay."""
+    command = f"{shlex.quote(sys.executable)} -m hwledger"
+    for rest, code, words in (
+        ("show llama-3.1-8b 2>&- <&-", 0, "parameters"),
+        ("plan llama-3.1-8b --nonsense 2>&-", 2, ""),
+        ("top <&-", 2, "top needs a terminal"),
+        ("probe --from - <&-", 4, "no output that is known"),
+    ):
+        done = subprocess.run(
+            ["sh", "-c", f"{command} {rest}"], capture_output=True, text=True, check=False, timeout=60
+        )
+        assert done.returncode == code, rest
+        assert words in done.stdout + done.stderr
+
+
 @pytest.mark.requirement("FR-SRC-COMMANDS")
 def test_a_command_pasted_without_quotes_is_told_how() -> None:
     """The shell hands over its flags as ours; the sentence says what to do."""

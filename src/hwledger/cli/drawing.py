@@ -5,8 +5,8 @@ No library draws here: a plan is asked for most often, and rich takes a third of
 
 from typing import TYPE_CHECKING, Final
 
-from hwledger.cli.output import printable, styled
-from hwledger.cli.table import line_width, wrapped, write_lines, write_table
+from hwledger.cli.output import line_width, printable, styled
+from hwledger.cli.table import wrapped, write_lines, write_table
 from hwledger.screens.column import Column
 
 if TYPE_CHECKING:

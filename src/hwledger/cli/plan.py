@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from hwledger.planner.throughput import Throughput
 
 DOES_NOT_FIT = 3
-BAR = 12
-BLOCK = "█"
 
 
 @click.command("plan", context_settings={"show_default": True})
