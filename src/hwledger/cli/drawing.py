@@ -10,7 +10,7 @@ from hwledger.cli.table import wrapped, write_lines, write_table
 from hwledger.screens.column import Column
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from hwledger.screens.plan import PlanScreen
     from hwledger.screens.speed import SpeedBlock
@@ -52,6 +52,14 @@ def write_plan(screen: "PlanScreen", *, layers: bool) -> None:
     for warning in screen.warnings:
         _say(f"Note: {warning}", "yellow")
     _say(screen.read, "dim")
+
+
+def write_local_notes(devices: "Iterable[str | None]") -> None:
+    """Write what there is to know of this machine's devices, where any of some texts asks for them."""
+    from hwledger.app import local_notes
+
+    for note in dict.fromkeys(note for device in devices for note in local_notes(device)):
+        _say(f"Note: {note}", "yellow")
 
 
 def _say(text: str, *styles: str) -> None:

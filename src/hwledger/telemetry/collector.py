@@ -76,6 +76,7 @@ class Collector:
             engines=tuple(engine for sample in samples for engine in sample.engines),
             checks=tuple(source.checked(now) for source in self._sources),
             troubles=tuple(dict.fromkeys(line for sample in samples for line in sample.troubles)),
+            peers=tuple(peer for sample in samples for peer in sample.peers),
         )
 
     def close(self) -> None:
