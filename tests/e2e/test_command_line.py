@@ -206,13 +206,14 @@ def test_show_and_models_answer(tmp_path: Path) -> None:
 @pytest.mark.requirement("NFR-BAD-INPUT", "FR-PLAN-CLI")
 def test_names_of_strangers_do_not_act_on_the_terminal(tmp_path: Path) -> None:
     """Escapes and marks of direction in a file's own names are not printed, in plans, errors or JSON."""
-    name = "evil\x1b[2J\x1b]0;title\x07\u202egpj"
+    name = "evil\x1b[2J\x1b]0;title\x07\u202egpj\nFits: all"
     good, bad = tmp_path / "good.gguf", tmp_path / "bad.gguf"
     good.write_bytes(tiny.gguf_file(**{"general.name": name}))
     bad.write_bytes(tiny.gguf_file(**{"general.architecture": name}))
     for arguments in (["plan", str(good)], ["show", str(good)], ["plan", str(bad)], ["plan", f"x{name}"]):
         done = run(*arguments)
         assert not {"\x1b", "\x07", "\u202e"} & set(done.stdout + done.stderr), arguments
+    assert not any(line.startswith("Fits: all") for line in run("plan", str(good)).stdout.splitlines())
     assert json.loads(run("plan", str(good), "--json").stdout)["model"]["id"] == name
 
 

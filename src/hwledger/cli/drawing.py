@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from hwledger.screens.speed import SpeedBlock
 
 BAR: Final = 12
+ONE_LINE: Final = str.maketrans("\n\t", "  ")
+"""Names come from strangers: none begins a line of its own."""
 SPEED_COLUMNS: Final = (
     Column("speed"), Column("", right=True), Column("80 % interval", right=True, rank=1),
     Column("basis", rank=2), Column("bound by", rank=3, wraps=True),
@@ -66,7 +68,7 @@ def _say(text: str, *styles: str) -> None:
     """Write a paragraph, broken at words where the width is known; nothing for no text."""
     if text:
         width = line_width()
-        plain = printable(text)
+        plain = printable(text.translate(ONE_LINE))
         lines = [plain] if width is None else wrapped(plain, width)
         write_lines([styled(line, *styles) for line in lines])
 

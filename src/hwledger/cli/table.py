@@ -44,8 +44,7 @@ def _left_out(
     """Return the note on columns that hold something and are not shown; bars have no name."""
     names = [column.name for i, column in enumerate(columns) if i not in kept and any(row[i] for row in rows)]
     named = ", ".join(filter(None, names))
-    note = f"not shown at this width: {named}" if named else ""
-    return [note] if width is None or not note else wrapped(note, width)
+    return wrapped(f"not shown at this width: {named}", width) if named and width is not None else []
 
 
 def write_lines(lines: Iterable[str]) -> None:
