@@ -1,5 +1,6 @@
 """``hwledger probe``."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -46,9 +47,9 @@ def command(  # noqa: PLR0913 - one parameter per option
     device, no sleeping device is woken, tools and process lists are asked rarely.
     """
     _check(seconds, recorded, sources, count, doctor=doctor)
-    write = _writer(doctor=doctor, as_json=as_json, live=recorded is None)
+    write = _writer(doctor=doctor, as_json=as_json)
     if recorded is not None:
-        write(_read(recorded))
+        _writer(doctor=False, as_json=as_json, recorded=True)(_read(recorded))
     elif seconds is None:
         from hwledger.telemetry.probing import probe
 
@@ -75,13 +76,13 @@ def _check(
         raise UsageError("--doctor looks once; leave --watch out")
 
 
-def _writer(*, doctor: bool, as_json: bool, live: bool) -> "Callable[[Snapshot], None]":
+def _writer(*, doctor: bool, as_json: bool, recorded: bool = False) -> "Callable[[Snapshot], None]":
     if as_json:
         from hwledger.cli.output import write_json
         from hwledger.telemetry.document import snapshot_document
 
         return lambda snapshot: write_json(snapshot_document(snapshot))
-    return _draw_checks if doctor else _draw if live else _draw_told
+    return _draw_checks if doctor else partial(_draw, recorded=recorded)
 
 
 def _read(name: str) -> "Snapshot":
@@ -130,20 +131,8 @@ def _watch(  # noqa: PLR0913 - what a watch needs
             time.sleep(seconds)
 
 
-def _draw(snapshot: "Snapshot") -> None:
-    """Draw this machine, with what is not there."""
-    from hwledger.cli.output import styled
-    from hwledger.cli.table import write_lines
-    from hwledger.screens.telemetry import host_line
-
-    write_lines([styled(host_line(snapshot.host) or "nothing is known of the host", "bold")])
-    if not snapshot.devices:
-        write_lines(["No accelerator was found; hwledger probe --doctor says what was tried"])
-    _draw_told(snapshot)
-
-
-def _draw_told(snapshot: "Snapshot") -> None:
-    """Draw devices, processes and engines, and what is not known of them."""
+def _draw(snapshot: "Snapshot", *, recorded: bool) -> None:
+    """Draw a look; an output that was ``recorded`` need not tell of the host or of devices."""
     from rich.text import Text
 
     from hwledger.cli.output import make_console
@@ -152,16 +141,24 @@ def _draw_told(snapshot: "Snapshot") -> None:
         DEVICE_COLUMNS,
         ENGINE_COLUMNS,
         MEMORY_COLUMNS,
+        PEER_COLUMNS,
         PROCESS_COLUMNS,
         probe_screen,
     )
 
     screen, console = probe_screen(snapshot), make_console()
+    if screen.host or not recorded:
+        console.print(Text(screen.host or "nothing is known of the host", "bold"))
+    if not screen.devices and not recorded:
+        console.print(Text("No accelerator was found; hwledger probe --doctor says what was tried"))
+    elif not any((screen.host, screen.devices, screen.engines, screen.peers)):
+        console.print(Text("It tells of no accelerator and no engine"))
     tables: tuple[tuple[Any, Any], ...] = (
         (DEVICE_COLUMNS, screen.devices),
         (PROCESS_COLUMNS, screen.processes),
         (ENGINE_COLUMNS, screen.engines),
         (MEMORY_COLUMNS, screen.memory),
+        (PEER_COLUMNS, screen.peers),
     )  # fmt: skip
     for columns, rows in tables:
         write_table(columns, rows)

@@ -14,6 +14,7 @@ from hwledger.telemetry.snapshot import (
     EngineSnapshot,
     HostSnapshot,
     ModelSnapshot,
+    Peer,
     Snapshot,
 )
 from hwledger.units import GIB, format_bytes
@@ -72,6 +73,14 @@ CHECK_COLUMNS: Final = (
     Column("what to do", rank=1, wraps=True),
 )
 
+PEER_COLUMNS: Final = (
+    Column("machine"),
+    Column("name in the network", wraps=True),
+    Column("addresses", rank=1, wraps=True),
+    Column("system", rank=2),
+    Column("online"),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class ProbeScreen:
@@ -83,6 +92,7 @@ class ProbeScreen:
         processes: rows of ``PROCESS_COLUMNS``.
         engines: rows of ``ENGINE_COLUMNS``.
         memory: rows of ``MEMORY_COLUMNS``: what engines say of their memory.
+        peers: rows of ``PEER_COLUMNS``.
         missing: sentences: what is not known, of what, and why.
         notes: sentences about what must not be taken at its word.
     """
@@ -92,6 +102,7 @@ class ProbeScreen:
     processes: tuple[tuple[str, ...], ...]
     engines: tuple[tuple[str, ...], ...]
     memory: tuple[tuple[str, ...], ...]
+    peers: tuple[tuple[str, ...], ...]
     missing: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -106,6 +117,7 @@ def probe_screen(snapshot: Snapshot) -> ProbeScreen:
         processes=tuple(row for device in snapshot.devices for row in process_rows(device)),
         engines=tuple(row for engine in snapshot.engines for row in engine_rows(engine)),
         memory=tuple(row for engine in snapshot.engines for row in memory_rows(engine)),
+        peers=tuple(peer_cells(peer) for peer in snapshot.peers),
         missing=tuple(missing(snapshot)),
         notes=tuple(dict.fromkeys((*notes, *snapshot.troubles))),
     )
@@ -241,11 +253,19 @@ def host_line(host: HostSnapshot) -> str:
     said = [part for part in (host.name, host.system) if part]
     if total is not None and available is not None:
         said.append(f"{(total - available) / GIB:,.1f} of {total / GIB:,.1f} GiB in use")
+    elif total is not None:
+        said.append(f"{total / GIB:,.1f} GiB of memory")
     for quantity, words in ((Q.HOST_MEMORY_LIMIT, "limited to {} GiB"), (Q.CPU_UTILIZATION, "CPU {} busy"),
                             (Q.SWAP_USED, "{} GiB swapped"), (Q.CPU_TEMPERATURE, "{} °C")):  # fmt: skip
         if number_of(host[quantity]):
             said.append(words.format(shown(host[quantity])))
     return ", ".join(said)
+
+
+def peer_cells(peer: Peer) -> tuple[str, ...]:
+    """Return a machine of a network as a row of ``PEER_COLUMNS``."""
+    online = "this one" if peer.own else NOTHING if peer.online is None else "yes" if peer.online else "no"
+    return (peer.name, peer.domain, ", ".join(peer.addresses), peer.system, online)
 
 
 def missing(snapshot: Snapshot) -> Iterable[str]:

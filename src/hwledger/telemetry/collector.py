@@ -19,6 +19,9 @@ STALE_AFTER_INTERVALS: Final = 2
 PATIENCE_S: Final = 5.0
 """How long a single look waits for a source; tools are given longer only where somebody watches."""
 
+HANGS: Final = "its driver or tool hangs; the kernel's log (dmesg) may say why"
+SLOW: Final = "it may only be slow: --wait waits longer"
+
 
 class Collector:
     """Keeps the newest sample of every source, and gives all of them as one snapshot at once.
@@ -73,6 +76,7 @@ class Collector:
             engines=tuple(engine for sample in samples for engine in sample.engines),
             checks=tuple(source.checked(now) for source in self._sources),
             troubles=tuple(dict.fromkeys(line for sample in samples for line in sample.troubles)),
+            peers=tuple(peer for sample in samples for peer in sample.peers),
         )
 
     def close(self) -> None:
@@ -117,16 +121,14 @@ class _Source:
 
     def checked(self, now: float) -> Check:
         """Return whether the source works, by now."""
-        late = self._late(now)
-        if self.check is not None and late is None:
-            return self.check
-        seconds = late if late is not None else now - self._asked
-        found = f"no answer for {seconds:.0f} s"
-        name = self.sampler.name
-        return Check(
-            name, works=False, found=found, reason=Absent(Reason.STALE, found, name),
-            remedy="its driver or tool hangs; the kernel's log (dmesg) may say why",
-        )  # fmt: skip
+        late, check, name = self._late(now), self.check, self.sampler.name
+        if late is not None:
+            found, remedy = f"no answer for {late:.0f} s", HANGS
+        elif check is not None and (self._at is not None or not check.works):
+            return check
+        else:  # what it would tell is missing, whatever its check found
+            found, remedy = f"no answer yet, after {now - self._asked:.1f} s", SLOW
+        return Check(name, works=False, found=found, reason=Absent(Reason.STALE, found, name), remedy=remedy)
 
     def _late(self, now: float) -> float | None:
         """Return for how many seconds an answer is missing that should have come."""

@@ -6,7 +6,6 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import ceil
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import psutil
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 PATIENCE_S: Final = 5
 LEAST_SHARE: Final = 0.9
 """What drivers report of the nominal memory, at least: of the catalogue's, usable are 0.91 and more."""
-_CGROUP: Final = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +72,12 @@ def this_machine() -> Machine:
 
 
 def _host_bytes() -> int:
-    total = int(psutil.virtual_memory().total)
-    for path in _CGROUP:  # a container's own limit
-        with contextlib.suppress(OSError, ValueError):
-            total = min(total, int(path.read_text("ascii")))
-    return total
+    from hwledger.telemetry.group import group_limit  # noqa: PLC0415 - start-up time
+    from hwledger.telemetry.reading import bytes_of  # noqa: PLC0415 - likewise
+    from hwledger.telemetry.system import System  # noqa: PLC0415 - likewise
+
+    total, limit = int(psutil.virtual_memory().total), bytes_of(group_limit(System()))
+    return total if limit is None else min(total, limit)
 
 
 def _nvidia() -> Iterator[DeviceSpec]:

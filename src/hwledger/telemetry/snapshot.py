@@ -208,6 +208,7 @@ class Snapshot:
         engines: engines by address.
         checks: whether each source works.
         troubles: sentences: what could not be read, of what, and why.
+        peers: machines of a network that a source tells of.
     """
 
     time: datetime
@@ -217,3 +218,4 @@ class Snapshot:
     engines: tuple[EngineSnapshot, ...] = ()
     checks: tuple[Check, ...] = ()
     troubles: tuple[str, ...] = ()
+    peers: tuple[Peer, ...] = ()

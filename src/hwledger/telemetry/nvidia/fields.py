@@ -136,11 +136,6 @@ def throttle(told: Iterable[tuple[str, str]], gauge: Gauge) -> Reading | None:
     return gauge(Quantity.THROTTLE, tuple(dict.fromkeys(words)))
 
 
-def is_event(name: str) -> bool:
-    """Whether a name ends like one of the event reasons."""
-    return name in _events()
-
-
 def memory_notes(found: Mapping[Quantity, Reading]) -> tuple[str, ...]:
     """Return what must be known of the memory figures of a device: whether used holds what is reserved."""
     total, used = bytes_of(found.get(Quantity.MEMORY_TOTAL)), bytes_of(found.get(Quantity.MEMORY_USED))

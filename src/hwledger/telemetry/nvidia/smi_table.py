@@ -42,7 +42,6 @@ _LIST_SLICE: Final = re.compile(
     r"^\s+MIG (?P<name>\S+)\s+Device\s+(?P<index>\d+): \(UUID: (?P<uuid>[^)]*)\)\s*$"
 )
 CUT: Final = "its name is cut to the width of the table"
-Slice = tuple[str, str, str]
 
 
 def is_table(text: str) -> bool:
