@@ -152,7 +152,7 @@ class AmdgpuSampler:
         """Return the host's memory as the kernel counts it: without carve-outs."""
         told = self._system.read(self._system.procfs / "meminfo")
         found = (
-            re.search(r"^MemTotal:\s*(\d{1,15} kB)", told, re.MULTILINE) if isinstance(told, str) else None
+            re.search(r"^MemTotal:\s*([0-9]{1,15} kB)", told, re.MULTILINE) if isinstance(told, str) else None
         )
         if found is None:
             return None

@@ -15,9 +15,11 @@ from hwledger.telemetry.reading import Absent, Gauge, Reading, Reason
 from hwledger.telemetry.snapshot import DeviceSnapshot, Sample
 
 _WARNING: Final = re.compile(r"(?P<what>(?:WARNING|ERROR)\b.*)")
-_LINE: Final = re.compile(r"GPU\[(?P<card>\d{1,4})\]\s*:?\s*(?P<key>[^:]{1,120}?)\s*:(?:\s+(?P<value>.*))?")
+_LINE: Final = re.compile(
+    r"GPU\[(?P<card>[0-9]{1,4})\]\s*:?\s*(?P<key>[^:]{1,120}?)\s*:(?:\s+(?P<value>.*))?"
+)
 _TABLE: Final = re.compile(r"^(?:GPU|Device) .*\bSCLK\b.*\bMCLK\b.*\bVRAM%.*\bGPU%", re.MULTILINE)
-_BROKEN: Final = re.compile(r'^\s*\{\s*"card\d+"\s*:', re.MULTILINE)
+_BROKEN: Final = re.compile(r'^\s*\{\s*"card[0-9]+"\s*:', re.MULTILINE)
 _HEADING: Final = re.compile(
     r"^device,[^\n]{0,4000}(?:VRAM|GPU|Card|Temperature|clock|Power|PCI|Unique|Device)", re.MULTILINE
 )

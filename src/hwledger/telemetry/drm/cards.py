@@ -11,7 +11,7 @@ from hwledger.telemetry.quantity import Quantity
 from hwledger.telemetry.reading import Gauge, Reading, Reason
 from hwledger.telemetry.system import System
 
-_CARD: Final = re.compile(r"card(\d{1,4})")
+_CARD: Final = re.compile(r"card([0-9]{1,4})")
 _ASLEEP: Final = frozenset({"suspended", "suspending"})
 
 

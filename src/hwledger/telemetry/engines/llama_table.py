@@ -20,7 +20,7 @@ HEADER: Final = re.compile(
 _ROW: Final = re.compile(
     r"\w:\s*\|?\s*-\s+(?P<device>\S{1,60})(?P<model> \([^|]{1,120}\))?\s*[|:](?P<rest>[^a-zA-Z]{1,200})$"
 )
-_WHOLE: Final = re.compile(r"-?\d{1,20}")
+_WHOLE: Final = re.compile(r"-?[0-9]{1,20}")
 _OF_DEVICE: Final = 7
 _OF_HOST: Final = 4
 _MIB: Final = 1 << 20

@@ -14,13 +14,13 @@ from hwledger.telemetry.reading import Absent, Basis, Gauge, Reading, Reason, Va
 
 Q = Quantity
 Files = Mapping[str, str | Absent]
-_SENSOR: Final = re.compile(r"(?P<kind>energy|power|temp|fan)(?P<number>\d{1,3})_(?P<what>\w+)")
+_SENSOR: Final = re.compile(r"(?P<kind>energy|power|temp|fan)(?P<number>[0-9]{1,3})_(?P<what>\w+)")
 _THROTTLE: Final = re.compile(r"throttle/(?:throttle_)?reason_(?P<name>\w+)")
 _SIZE: Final = re.compile(
-    r"device/tile\d{1,3}/(?:memory/)?physical_vram_size_bytes|(?:device/)?lmem_total_bytes"
+    r"device/tile[0-9]{1,3}/(?:memory/)?physical_vram_size_bytes|(?:device/)?lmem_total_bytes"
 )
 _AVAILABLE: Final = re.compile(r"(?:device/)?lmem_avail_bytes")
-_VRAM: Final = re.compile(r"debug/(?:tile(?P<tile>\d{1,3})/vram_mm|vram(?P<old>\d)_mm)")
+_VRAM: Final = re.compile(r"debug/(?:tile(?P<tile>[0-9]{1,3})/vram_mm|vram(?P<old>[0-9])_mm)")
 NO_LIMIT: Final = "no limit is in force"
 NO_SHARE: Final = "the driver tells revolutions, without the highest"
 

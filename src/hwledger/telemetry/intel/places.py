@@ -10,8 +10,8 @@ from hwledger.telemetry.drm.link import slot_of
 from hwledger.telemetry.intel.names import rows
 from hwledger.telemetry.system import System
 
-_SENSOR: Final = re.compile(r"(?:energy|power|temp|fan)\d{1,2}_(?:input|max|label)")
-_PART_OF_IT: Final = re.compile(r"\w+_gt\d+")
+_SENSOR: Final = re.compile(r"(?:energy|power|temp|fan)[0-9]{1,2}_(?:input|max|label)")
+_PART_OF_IT: Final = re.compile(r"\w+_gt[0-9]+")
 """i915's sensors of one engine block, beside those of the card."""
 _LINK: Final = ("current_link_speed", "max_link_speed", "current_link_width", "max_link_width")
 

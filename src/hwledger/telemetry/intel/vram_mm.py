@@ -12,7 +12,7 @@ from hwledger.telemetry.snapshot import DeviceSnapshot, Sample
 
 Q = Quantity
 SOURCE: Final = "xe debugfs"
-_LINE: Final = re.compile(r"^\s*(?P<name>size|usage): (?P<value>\d{1,20})\s*$", re.MULTILINE)
+_LINE: Final = re.compile(r"^\s*(?P<name>size|usage): (?P<value>[0-9]{1,20})\s*$", re.MULTILINE)
 
 
 def is_vram(text: str) -> bool:
