@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from hwledger.telemetry.snapshot import Snapshot
 
 FASTEST_S = 0.2
+NO_DEVICES = frozenset({"host", "engines"})
+"""Sources that tell of no device: where they alone are asked, none is missed."""
 
 
 @click.command("probe")
@@ -44,6 +46,8 @@ def command(  # noqa: PLR0913 - one parameter per option
     What is not known is said with its reason: unsupported, no permission, absent tool, lost device,
     stale or unparsed. A number is never made up. Looking disturbs nothing: no context is made on a
     device, no sleeping device is woken, tools and process lists are asked rarely.
+
+    The exit code is 0 whatever is found, 2 for wrong options and 4 for a file that cannot be read.
     """
     _check(seconds, recorded, sources, count, doctor=doctor)
     write = _writer(doctor=doctor, as_json=as_json)
@@ -143,8 +147,9 @@ def _draw(snapshot: "Snapshot") -> None:
     )
 
     screen, console = probe_screen(snapshot), make_console()
-    console.print(Text(screen.host or "nothing is known of the host", "bold"))
-    if not screen.devices:
+    if screen.host:
+        console.print(Text(screen.host, "bold"))
+    if not screen.devices and any(check.source not in NO_DEVICES for check in snapshot.checks):
         console.print(Text("No accelerator was found; hwledger probe --doctor says what was tried"))
     tables: tuple[tuple[Any, Any], ...] = (
         (DEVICE_COLUMNS, screen.devices),
@@ -160,7 +165,13 @@ def _draw(snapshot: "Snapshot") -> None:
 
 
 def _draw_checks(snapshot: "Snapshot") -> None:
+    from rich.text import Text
+
+    from hwledger.cli.output import make_console
     from hwledger.cli.table import write_table
-    from hwledger.screens.telemetry import CHECK_COLUMNS, check_rows
+    from hwledger.screens.telemetry import CHECK_COLUMNS, check_rows, idle_words
 
     write_table(CHECK_COLUMNS, check_rows(snapshot.checks))
+    idle = idle_words(snapshot.checks)
+    if idle:
+        make_console().print(Text(idle, "dim"))

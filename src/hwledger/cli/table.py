@@ -27,7 +27,9 @@ def write_table(columns: "Sequence[Column]", rows: Sequence[Row]) -> None:
     for row in clean:
         lines += _lines([row[i] for i in kept], widths, columns, kept)
     left_out = [
-        column.name for i, column in enumerate(columns) if i not in kept and any(row[i] for row in clean)
+        column.name
+        for i, column in enumerate(columns)
+        if column.name and i not in kept and any(row[i] for row in clean)
     ]
     note = [f"not shown at this width: {', '.join(left_out)}"] if left_out else []
     write_lines(["", *lines, "", *note])

@@ -63,3 +63,9 @@ def pcie_generations() -> dict[float, int]:
         for row in _tables()["pcie"]
         for rate, generation in zip(row["gigatransfers"], row["generation"], strict=True)
     }
+
+
+@cache
+def pci_vendors() -> dict[str, str]:
+    """Return vendors by their number on PCI as sysfs writes it, ``0x8086``."""
+    return dict(_tables()["pci_vendor"])
