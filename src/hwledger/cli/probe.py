@@ -149,7 +149,8 @@ def _draw(snapshot: "Snapshot") -> None:
     screen, console = probe_screen(snapshot), make_console()
     if screen.host:
         console.print(Text(screen.host, "bold"))
-    if not screen.devices and any(check.source not in NO_DEVICES for check in snapshot.checks):
+    looked = snapshot.at and any(check.source not in NO_DEVICES for check in snapshot.checks)
+    if looked and not screen.devices:
         console.print(Text("No accelerator was found; hwledger probe --doctor says what was tried"))
     tables: tuple[tuple[Any, Any], ...] = (
         (DEVICE_COLUMNS, screen.devices),

@@ -20,6 +20,8 @@ from hwledger.units import GIB
 
 Q = Quantity
 BAR: Final = 10
+_LEAST_BYTES: Final = 0.05 * GIB
+"""Less than this is no nothing, and is not shown as 0.0."""
 EIGHTHS: Final = " ▏▎▍▌▋▊▉█"
 NOTHING: Final = "–"
 SHORT: Final = {
@@ -118,7 +120,7 @@ def shown(reading: Reading) -> str:
 
 def _number(value: float, unit: Unit) -> str:
     if unit is Unit.BYTES:
-        return f"{value / GIB:,.1f}"
+        return f"{value / GIB:,.1f}" if not 0 < value < _LEAST_BYTES else "<0.1"
     if unit is Unit.RATIO:
         return f"{100 * value:.0f} %"
     if unit is Unit.HERTZ:
