@@ -20,6 +20,7 @@ GAUGE = Gauge("test")
 LLAMA = (
     "load_tensors: CUDA0 model buffer size = 12.50 MiB\nload_tensors: CUDA0 model buffer size = 2.00 MiB\n"
 )
+TABLE = "x: memory breakdown: total free self model context compute\n"
 IOREG = """+-o IntelAccelerator  <class IntelAccelerator, id 0x1>
   |   "PerformanceStatistics" = {"vramUsedBytes"=1000,"vramFreeBytes"=24}
 """
@@ -92,6 +93,23 @@ def test_digits_of_other_scripts_are_no_numbers(text: str, zero: str) -> None:
 def test_texts_that_once_raised_are_read(name: str, text: str) -> None:
     """Each broke a reader before: a column that is not there, cells in quotes, no line, 5,000 digits."""
     assert isinstance(read(name, text), Sample)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("llama.cpp log", f"{TABLE}x: - A: 25 = 9 + (14 = 13 + 0 + .1) + 2"),
+        ("tegrastats", "RAM 2/8MB GR3D_FREQ 63%@[62139.5C"),
+        ("tegrastats", "RAM 2/8MB GR3D_FREQ 63% VDD_GPU 189.5"),
+        ("ioreg -c IOAccelerator", IOREG.replace("1000", "5.7")),
+        ("ioreg -c IOAccelerator", IOREG.replace("1000", "001234567890123456789012")),
+    ],
+)
+def test_a_part_of_a_number_is_no_number(name: str, text: str) -> None:
+    """Where a pattern takes less than what stands there, there is no value rather than its beginning."""
+    found = read(name, text)
+    assert strangers(found, text) == []
+    assert not found.engines or all(each.basis is Basis.DERIVED for each in values(found))
 
 
 def test_digits_beyond_a_pattern_are_not_cut_off() -> None:

@@ -16,7 +16,7 @@ Q = Quantity
 SOURCE: Final = "ioreg"
 _NODE: Final = re.compile(r"^\s*[|\s]*\+-o (?P<name>\S+)\s+<class (?P<class>[^,>]+)", re.MULTILINE)
 _STATISTICS: Final = re.compile(r'"PerformanceStatistics"\s*=\s*\{(?P<inside>[^}]*)\}')
-_PAIR: Final = re.compile(r'"(?P<key>[^"]{1,80})"\s*=\s*(?P<value>-?[0-9]{1,20})')
+_PAIR: Final = re.compile(r'"(?P<key>[^"]{1,80})"\s*=\s*(?P<value>-?[0-9]{1,20})(?![0-9.])')
 _MODEL: Final = re.compile(r'"model"\s*=\s*<?"(?P<model>[^"]{1,80})"')
 _IN_USE: Final = "In use system memory"
 MOST: Final = 64

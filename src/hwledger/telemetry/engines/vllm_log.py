@@ -24,7 +24,7 @@ _START: Final = re.compile(
 _CONFIG: Final = re.compile(
     r"\b(model|dtype|max_seq_len|quantization|kv_cache_dtype)=(?:'([^']{1,400})'|([\w.:/-]{1,100}))"
 )
-_BLOCKS: Final = re.compile(r"# (?:GPU|cuda|CUDA|xpu|hpu|neuron) blocks: ([0-9]{1,12})")
+_BLOCKS: Final = re.compile(r"# (?:GPU|cuda|CUDA|xpu|hpu|neuron) blocks: ([0-9]{1,12})(?![0-9.])")
 _CONCURRENCY: Final = re.compile(
     r"Maximum concurrency for ([0-9,]{1,15}) tokens per request: ([0-9.]{1,12})x"
 )
