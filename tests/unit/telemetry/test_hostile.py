@@ -3,7 +3,7 @@
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from outputs import damaged
 from texts import TEXTS
@@ -138,7 +138,6 @@ def test_sums_and_counts_are_marked_as_derived(text: str, name: Quantity) -> Non
     assert strangers(found, text) == []
 
 
-@settings(deadline=None)
 @given(st.randoms(use_true_random=False), st.sampled_from(TEXTS), st.sampled_from(TEXTS))
 def test_damaged_outputs_raise_and_invent_nothing(source: Random, text: str, other: str) -> None:
     """Every reader takes every damaged text, and gives no number that it does not hold."""
