@@ -106,6 +106,17 @@ def test_a_recorded_output_is_not_held_to_tell_of_devices(given: bytes, said: tu
     jsonschema.validate(json.loads(probe("--from", "-", "--json", given=given).stdout), schema())
 
 
+def test_a_recorded_output_of_an_engine_misses_no_device() -> None:
+    """Of what a file does not speak of nothing is said, and what is little is not shown as nothing."""
+    reply = {"models": [{"name": "a:1b", "digest": "d", "size": 9, "size_vram": 9}]}
+    ran = probe("--from", "-", given=json.dumps(reply).encode())
+    assert ran.returncode == 0, ran.stderr
+    assert "a:1b" in ran.stdout
+    assert "No accelerator" not in ran.stdout
+    text = "drm-driver:\tamdgpu\ndrm-pdev:\t0000:03:00.0\ndrm-client-id:\t7\ndrm-memory-vram:\t2048 KiB\n"
+    assert "<0.1" in probe("--from", "-", given=text.encode()).stdout
+
+
 def test_a_folder_is_no_recorded_output(tmp_path: Path) -> None:
     """A folder is refused in one sentence."""
     ran = probe("--from", str(tmp_path))

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from hwledger.telemetry.snapshot import Snapshot
 
 FASTEST_S = 0.2
+NO_DEVICES = frozenset({"host", "engines"})
+"""Sources that tell of no device: where they alone are asked, none is missed."""
 
 
 @click.command("probe")
@@ -45,6 +47,8 @@ def command(  # noqa: PLR0913 - one parameter per option
     What is not known is said with its reason: unsupported, no permission, absent tool, lost device,
     stale or unparsed. A number is never made up. Looking disturbs nothing: no context is made on a
     device, no sleeping device is woken, tools and process lists are asked rarely.
+
+    The exit code is 0 whatever is found, 2 for wrong options and 4 for a file that cannot be read.
     """
     _check(seconds, recorded, sources, count, doctor=doctor)
     write = _writer(doctor=doctor, as_json=as_json)
@@ -149,7 +153,8 @@ def _draw(snapshot: "Snapshot", *, recorded: bool) -> None:
     screen, console = probe_screen(snapshot), make_console()
     if screen.host or not recorded:
         console.print(Text(screen.host or "nothing is known of the host", "bold"))
-    if not screen.devices and not recorded:
+    looked = not recorded and any(check.source not in NO_DEVICES for check in snapshot.checks)
+    if looked and not screen.devices:
         console.print(Text("No accelerator was found; hwledger probe --doctor says what was tried"))
     elif not any((screen.host, screen.devices, screen.engines, screen.peers)):
         console.print(Text("It tells of no accelerator and no engine"))
@@ -169,7 +174,13 @@ def _draw(snapshot: "Snapshot", *, recorded: bool) -> None:
 
 
 def _draw_checks(snapshot: "Snapshot") -> None:
+    from rich.text import Text
+
+    from hwledger.cli.output import make_console
     from hwledger.cli.table import write_table
-    from hwledger.screens.telemetry import CHECK_COLUMNS, check_rows
+    from hwledger.screens.telemetry import CHECK_COLUMNS, check_rows, idle_words
 
     write_table(CHECK_COLUMNS, check_rows(snapshot.checks))
+    idle = idle_words(snapshot.checks)
+    if idle:
+        make_console().print(Text(idle, "dim"))

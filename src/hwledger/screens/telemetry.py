@@ -21,6 +21,8 @@ from hwledger.units import GIB, format_bytes
 
 Q = Quantity
 BAR: Final = 10
+_LEAST_BYTES: Final = 0.05 * GIB
+"""Less than this is no nothing, and is not shown as 0.0."""
 EIGHTHS: Final = " ▏▎▍▌▋▊▉█"
 NOTHING: Final = "–"
 SHORT: Final = {
@@ -141,7 +143,7 @@ def shown(reading: Reading) -> str:
 
 def _number(value: float, unit: Unit) -> str:
     if unit is Unit.BYTES:
-        return f"{value / GIB:,.1f}"
+        return f"{value / GIB:,.1f}" if not 0 < value < _LEAST_BYTES else "<0.1"
     if unit is Unit.RATIO:
         return f"{100 * value:.0f} %"
     if unit is Unit.HERTZ:
@@ -169,7 +171,7 @@ def device_cells(device: DeviceSnapshot) -> tuple[str, ...]:
         "" if device.index is None else str(device.index),
         f"{'└ ' if device.parent else ''}{device.name or device.key}",
         shown(device[Q.MEMORY_USED]),
-        f"of {shown(device[Q.MEMORY_TOTAL])}",
+        _of(device[Q.MEMORY_TOTAL]),
         bar(used / total if total and used is not None else None),
         shown(device[Q.MEMORY_FREE]),
         shown(device[Q.UTILIZATION]),
@@ -179,6 +181,12 @@ def device_cells(device: DeviceSnapshot) -> tuple[str, ...]:
         "" if isinstance(device[Q.THROTTLE], Absent) else shown(device[Q.THROTTLE]),
         link_words(device),
     )
+
+
+def _of(total: Reading) -> str:
+    """Return a total behind what is used; the reason alone where it is not known."""
+    known = isinstance(total, Value) or total.last is not None
+    return f"of {shown(total)}" if known else shown(total)
 
 
 def link_words(device: DeviceSnapshot) -> str:
@@ -196,7 +204,8 @@ def process_rows(device: DeviceSnapshot) -> Iterable[tuple[str, ...]]:
     """Yield the processes of a device as rows of ``PROCESS_COLUMNS``, the largest first."""
     if isinstance(device.processes, Absent):
         return
-    where = device.name if device.index is None else f"{device.index}: {device.name}"
+    name = device.name or device.key
+    where = name if device.index is None else f"{device.index}: {name}"
     for each in sorted(device.processes, key=lambda p: -(number_of(p.memory) or 0)):
         pid = "" if each.pid is None else str(each.pid)
         yield (where, pid, each.name or NOTHING, shown(each.memory), each.kind)
@@ -287,7 +296,23 @@ def missing(snapshot: Snapshot) -> Iterable[str]:
 
 
 def check_rows(checks: Iterable[Check]) -> tuple[tuple[str, ...], ...]:
-    """Return the sources as rows of ``CHECK_COLUMNS``."""
-    return tuple(
-        (check.source, "yes" if check.works else "no", check.found, check.remedy) for check in checks
-    )
+    """Return the sources as rows of ``CHECK_COLUMNS``, without those that have nothing to tell of here."""
+    needed = (each for each in checks if not _idle_here(each))
+    return tuple((each.source, _works(each), each.found, each.remedy) for each in needed)
+
+
+def _works(check: Check) -> str:
+    """Return whether a source works; a dash for one that is not asked as a better one tells the same."""
+    return "yes" if check.works else (NOTHING if check.reason is None else "no")
+
+
+def _idle_here(check: Check) -> bool:
+    """Return whether a source does not work because there is nothing that it could tell of."""
+    quiet = check.reason is not None and check.reason.reason in {Reason.ABSENT_TOOL, Reason.UNSUPPORTED}
+    return not check.works and check.here is False and quiet
+
+
+def idle_words(checks: Iterable[Check]) -> str:
+    """Return the sources that have nothing to tell of on this machine in one sentence; empty for none."""
+    names = ", ".join(check.source for check in checks if _idle_here(check))
+    return f"Not needed here, as the kernel shows no device for them: {names}" if names else ""

@@ -9,6 +9,7 @@ from typing import Final, Self
 
 from hwledger.errors import HwledgerError
 from hwledger.telemetry.merge import merged_devices, merged_host
+from hwledger.telemetry.present import vendors_here
 from hwledger.telemetry.reading import Absent, Reason
 from hwledger.telemetry.sampler import Sampler
 from hwledger.telemetry.snapshot import Check, DeviceSnapshot, ProcessSnapshot, Sample, Snapshot
@@ -16,6 +17,8 @@ from hwledger.telemetry.stale import staled
 from hwledger.telemetry.system import System
 
 STALE_AFTER_INTERVALS: Final = 2
+VENDORS: Final = frozenset({"NVIDIA", "AMD", "Intel", "Apple"})
+"""Whose devices the kernel can be asked for; of the others' sources nobody knows whether they are needed."""
 PATIENCE_S: Final = 5.0
 """How long a single look waits for a source; tools are given longer only where somebody watches."""
 
@@ -173,7 +176,14 @@ class _Source:
             if better.check is not None and better.check.works:
                 name = better.sampler.name
                 return Check(self.sampler.name, works=False, found=f"not asked: {name} tells the same")
-        return self.sampler.check()
+        check = self.sampler.check()
+        return replace(check, here=True if check.works else self._here())
+
+    def _here(self) -> bool | None:
+        """Return whether a device of the sampler's vendor is here; ``None`` where that is not known."""
+        vendors = vendors_here(self._system)
+        known = self.sampler.vendor in VENDORS
+        return self.sampler.vendor in vendors if vendors is not None and known else None
 
     def _take(self, started: float) -> None:
         pace = self.sampler.pace.processes_seconds

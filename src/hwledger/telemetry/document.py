@@ -86,6 +86,7 @@ def check_document(check: Check) -> dict[str, Any]:
         "found": check.found,
         "reason": reason,
         "remedy": check.remedy,
+        "here": check.here,
     }
 
 

@@ -68,7 +68,7 @@ class Machine:
 
 def this_machine() -> Machine:
     """Return the devices of this machine; a driver that does not answer counts as no device."""
-    return Machine((*_nvidia(), *_amd(), *_apple()), _host_bytes())
+    return Machine((*_nvidia(), *_amd(), *_intel(), *_apple()), _host_bytes())
 
 
 def _host_bytes() -> int:
@@ -122,6 +122,29 @@ def _amdgpu(name: str, total: int, mappable: int) -> DeviceSpec:
     if not device.unified:
         return device
     return replace(device, usable_bytes=min(max(total, mappable), device.memory_bytes))
+
+
+def _intel() -> Iterator[DeviceSpec]:
+    """Return the cards of Intel's whose memory the kernel tells; one that sleeps is not asked."""
+    from hwledger.telemetry.intel.kernel import IntelSampler  # noqa: PLC0415 - start-up time
+    from hwledger.telemetry.reading import bytes_of  # noqa: PLC0415 - likewise
+    from hwledger.telemetry.system import System  # noqa: PLC0415 - likewise
+
+    for device in IntelSampler(System(), wait=lambda _: None).sample(processes=False).devices:
+        total = bytes_of(device["memory_total"])
+        if total:
+            yield _intel_card(device.name or "Intel GPU", total, bytes_of(device["memory_reserved"]))
+
+
+def _intel_card(name: str, total: int, reserved: int | None) -> DeviceSpec:
+    """Return one card; where it is not told what the driver reserves, the catalogue's usable size counts."""
+    device = known_device(name, "Intel", total - (reserved or 0), "xe")
+    if reserved is None:
+        with contextlib.suppress(UsageError):
+            known = _named(name, total)
+            usable = min(known.usable_bytes, total)
+            return replace(device, usable_bytes=usable, usable_basis=known.usable_basis, source=known.source)
+    return device
 
 
 def _apple() -> Iterator[DeviceSpec]:

@@ -10,7 +10,7 @@ from hwledger.telemetry.reading import Absent
 from hwledger.telemetry.snapshot import DeviceSnapshot, HostSnapshot, ProcessSnapshot, Sample
 
 _PCI: Final = re.compile(
-    r"(?:(?P<domain>[0-9a-f]{4,8}):)?(?P<bus>[0-9a-f]{2}):(?P<slot>[0-9a-f]{2})[.:](?P<function>\d)"
+    r"(?:(?P<domain>[0-9a-f]{4,8}):)?(?P<bus>[0-9a-f]{2}):(?P<slot>[0-9a-f]{2})[.:](?P<function>[0-9])"
 )
 
 
@@ -70,9 +70,21 @@ def _joined(one: DeviceSnapshot, other: DeviceSnapshot) -> DeviceSnapshot:
 def _processes(
     one: tuple[ProcessSnapshot, ...] | Absent, other: tuple[ProcessSnapshot, ...] | Absent
 ) -> tuple[ProcessSnapshot, ...] | Absent:
+    """Return the first list, with what the other knows of memory where the first does not."""
     if isinstance(one, Absent):
         return other if not isinstance(other, Absent) or not one.source else one
-    return one
+    if isinstance(other, Absent) or not any(isinstance(each.memory, Absent) for each in one):
+        return one
+    known: dict[int | None, ProcessSnapshot] = {each.pid: each for each in other if each.pid is not None}
+    return tuple(_filled(each, known.get(each.pid)) for each in one)
+
+
+def _filled(process: ProcessSnapshot, other: ProcessSnapshot | None) -> ProcessSnapshot:
+    if other is None or isinstance(other.memory, Absent) or not isinstance(process.memory, Absent):
+        return process
+    return replace(
+        process, name=process.name or other.name, memory=other.memory, shared_memory=other.shared_memory
+    )
 
 
 def merged_host(samples: Iterable[Sample]) -> HostSnapshot:

@@ -144,7 +144,8 @@ class Check:
         works: it does.
         found: what it found, or why it does not work, a sentence without a full stop.
         remedy: what to do; empty where nothing is to be done.
-        reason: why it does not work; ``None`` where it does.
+        reason: why it does not work; ``None`` where it does, and where a better source tells the same.
+        here: what it would tell of is in this machine; ``None`` where that is not known.
     """
 
     source: str
@@ -152,6 +153,7 @@ class Check:
     found: str
     remedy: str = ""
     reason: Absent | None = None
+    here: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from hwledger.screens.telemetry import (
     check_rows,
     device_cells,
     host_line,
+    idle_words,
     missing,
     probe_screen,
 )
@@ -221,7 +222,8 @@ class TopApp(App[None]):
         for name, rows in (("processes", screen.processes), ("engines", screen.engines)):
             found = [row for row in rows if matches(" ".join(row), self._words)]
             self._tables[name].show(found)
-        unknown = [("", "", line, "") for line in missing(snapshot)]
+        lines = [*missing(snapshot), idle_words(snapshot.checks)]
+        unknown = [("", "", line, "") for line in lines if line]
         self._tables["sources"].show([*check_rows(snapshot.checks), *unknown])
 
     def action_pause(self) -> None:

@@ -1,7 +1,7 @@
 """amdgpu through the kernel alone: files of sysfs, fdinfo and KFD. No tool, no library, and nobody woken."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -13,8 +13,8 @@ from hwledger.telemetry.amd.sysfs import SOURCE, asleep, of_files, usable
 from hwledger.telemetry.amd.telling import VENDOR, Identity, device_of, named
 from hwledger.telemetry.coverage import Coverage
 from hwledger.telemetry.derive import first_told
-from hwledger.telemetry.drm.cards import Card, cards, now
-from hwledger.telemetry.drm.clients import HIDDEN_NOTE, Clients, clients, processes_on
+from hwledger.telemetry.drm.cards import Card, cards, driver_version, now, sensor_files
+from hwledger.telemetry.drm.clients import Clients, clients, processes_on
 from hwledger.telemetry.parsing import measured
 from hwledger.telemetry.quantity import Quantity
 from hwledger.telemetry.reading import Absent, Gauge, Reading, Reason, bytes_of
@@ -124,7 +124,7 @@ class AmdgpuSampler:
         files: dict[str, str | Absent] = {**fixed.files, **changed}
         files["power/runtime_status"] = card.runtime
         readings = {**dict.fromkeys(_SENSORS, _BEFORE), **of_files(files, gauge)}
-        readings[Quantity.DRIVER] = self._driver(gauge)
+        readings[Quantity.DRIVER] = driver_version(self._system, SOURCE, gauge)
         device = device_of(readings, self._who(card, fixed))
         room = usable(gauge, readings, self._host_bytes()) if device.unified else None
         if room is not None:
@@ -142,7 +142,7 @@ class AmdgpuSampler:
         )  # fmt: skip
 
     def _look(self, card: Card) -> _Fixed:
-        sensors = [f"hwmon/{path.parent.name}/{path.name}" for path in _listed(card.folder / "hwmon")]
+        sensors = [f"hwmon/{path.parent.name}/{path.name}" for path in sensor_files(card.folder)]
         lasting = (*_FIXED, *(name for name in sensors if _LASTING.search(name)))
         changing = (*_CHANGING, *(name for name in sensors if _SENSOR.search(name)))
         shares = self._shares(card.folder / "gpu_metrics")
@@ -161,17 +161,11 @@ class AmdgpuSampler:
     def _files(self, folder: Path, names: tuple[str, ...]) -> dict[str, str | Absent]:
         return {name: self._system.read(folder / name) for name in names}
 
-    def _driver(self, gauge: Gauge) -> Reading:
-        told = self._system.read(self._system.sysfs / "module" / SOURCE / "version")
-        if isinstance(told, str) and told:
-            return gauge(Quantity.DRIVER, told[:80])
-        return gauge.absent(Reason.UNSUPPORTED, "amdgpu of the kernel itself has no version of its own")
-
     def _host_bytes(self) -> int | None:
         """Return the host's memory as the kernel counts it: without carve-outs."""
         told = self._system.read(self._system.procfs / "meminfo")
         found = (
-            re.search(r"^MemTotal:\s*(\d{1,15} kB)", told, re.MULTILINE) if isinstance(told, str) else None
+            re.search(r"^MemTotal:\s*([0-9]{1,15} kB)", told, re.MULTILINE) if isinstance(told, str) else None
         )
         if found is None:
             return None
@@ -185,18 +179,8 @@ class AmdgpuSampler:
         self, device: DeviceSnapshot, found: Clients, computing: Mapping[int, Reading]
     ) -> DeviceSnapshot:
         listed = kfd.joined(self._system, processes_on(found, device.key), computing)
-        hidden = found.hidden and not isinstance(listed, Absent)
-        notes = (*device.notes, HIDDEN_NOTE) if hidden else device.notes
-        return replace(device, processes=listed, notes=notes)
-
-
-def _listed(folder: Path) -> Iterator[Path]:
-    """Yield the files of every ``hwmonN``."""
-    try:
-        for each in sorted(folder.iterdir()):
-            yield from sorted(each.iterdir())
-    except OSError:
-        return
+        notes = () if isinstance(listed, Absent) else found.notes
+        return replace(device, processes=listed, notes=(*device.notes, *notes))
 
 
 def with_sizes(system: System, device: DeviceSnapshot) -> DeviceSnapshot:

@@ -15,15 +15,15 @@ SOURCE: Final = "amdgpu"
 Files = Mapping[str, str | Absent]
 SUSPENDED: Final = "suspended: asking would wake it"
 ASLEEP: Final = frozenset({"suspended", "suspending"})
-_LEVEL: Final = re.compile(r"\s*\w{1,4}:\s*(?P<speed>[\d.]{1,12}\s*Mhz)\s*(?P<now>\*?)\s*", re.IGNORECASE)
-_HWMON: Final = re.compile(r"hwmon/hwmon\d{1,5}/(?P<name>\w+)")
+_LEVEL: Final = re.compile(r"\s*\w{1,4}:\s*(?P<speed>[0-9.]{1,12}\s*Mhz)\s*(?P<now>\*?)\s*", re.IGNORECASE)
+_HWMON: Final = re.compile(r"hwmon/hwmon[0-9]{1,5}/(?P<name>\w+)")
 _SENSORS: Final = {"temp1": "edge", "temp2": "junction", "temp3": "mem", "freq1": "sclk", "freq2": "mclk"}
 """Where a sensor has no label that is known: Documentation/gpu/amdgpu/thermal.rst."""
 _LABELS: Final = frozenset(_SENSORS.values())
 _DEBUG_POWER: Final = re.compile(
-    r"^\s*(?P<watts>[\d.]{1,12} W) \((?:average|current) (?:GPU|SoC)", re.MULTILINE
+    r"^\s*(?P<watts>[0-9.]{1,12} W) \((?:average|current) (?:GPU|SoC)", re.MULTILINE
 )
-_ERRORS: Final = re.compile(r"^ue:\s*(?P<count>\d{1,19})\s*$", re.MULTILINE)
+_ERRORS: Final = re.compile(r"^ue:\s*(?P<count>[0-9]{1,19})\s*$", re.MULTILINE)
 _PWM_MOST: Final = "255"
 """Of ``pwm1`` where ``pwm1_max`` is not told: thermal.rst."""
 

@@ -1,13 +1,13 @@
 """From what an AMD source says to readings and devices, the same for all of them."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from hwledger.telemetry.amd.facts import SPELLED, Row, marks, pcie_generations, shares_memory
+from hwledger.telemetry.amd.facts import SPELLED, Row, marks, shares_memory
+from hwledger.telemetry.drm.link import generation_of
 from hwledger.telemetry.merge import pci_key
-from hwledger.telemetry.parsing import checked, measured, number_in, said_nothing
+from hwledger.telemetry.parsing import checked, measured, said_nothing
 from hwledger.telemetry.quantity import MEANINGS, Quantity, Unit
 from hwledger.telemetry.reading import (
     NOT_TOLD,
@@ -31,7 +31,6 @@ EQUAL_NOTE: Final = (
 CARVED_NOTE: Final = (
     "it works in the host's memory: its own is a carve-out, beside what it may map of the rest"
 )
-_MEGATRANSFERS_FROM: Final = 1000
 _NAME_OF_NOTHING: Final = frozenset({"", "n/a", "none", "null"})
 
 
@@ -125,18 +124,8 @@ def awake(gauge: Gauge, quantity: Quantity, reading: Reading) -> Reading:
 
 
 def generation(gauge: Gauge, quantity: Quantity, node: object) -> Reading:
-    """Return the generation of a PCIe link by its rate (``32 GT/s``, MT/s from 1000 on), derived."""
-    value, _ = leaf(node)
-    said = re.sub(r"\s*GT/s.*", "", str(value).strip()[:80], flags=re.IGNORECASE)
-    nothing = said_nothing(said, gauge.source)
-    if nothing is not None or said.lower() == "unknown":
-        return nothing or gauge.absent(Reason.UNSUPPORTED, "the rate is not known")
-    found = number_in(said)
-    rate = 0.0 if found is None or found[1] else found[0] / (1000 if found[0] >= _MEGATRANSFERS_FROM else 1)
-    known = pcie_generations().get(rate)
-    if known is None:
-        return gauge.absent(Reason.UNPARSED, f"no rate of PCIe: {said[:40]!r}")
-    return replace(gauge(quantity, known), basis=Basis.DERIVED)
+    """Return the generation of a PCIe link by its rate, which may be a field with a unit, derived."""
+    return generation_of(gauge, quantity, str(leaf(node)[0]))
 
 
 def ratio(gauge: Gauge, quantity: Quantity, part: Reading | None, whole: Reading | None) -> Reading | None:

@@ -1,14 +1,17 @@
 """Graphics cards as ``/sys/class/drm`` lists them, without touching one that sleeps."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from hwledger.telemetry.merge import pci_key
+from hwledger.telemetry.quantity import Quantity
+from hwledger.telemetry.reading import Gauge, Reading, Reason
 from hwledger.telemetry.system import System
 
-_CARD: Final = re.compile(r"card(\d{1,4})")
+_CARD: Final = re.compile(r"card([0-9]{1,4})")
 _ASLEEP: Final = frozenset({"suspended", "suspending"})
 
 
@@ -91,3 +94,20 @@ def _linked(path: Path) -> str:
         return path.readlink().name
     except OSError:
         return ""
+
+
+def sensor_files(folder: Path) -> Iterator[Path]:
+    """Yield the files of every ``hwmonN`` of a device."""
+    try:
+        for each in sorted((folder / "hwmon").iterdir()):
+            yield from sorted(each.iterdir())
+    except OSError:
+        return
+
+
+def driver_version(system: System, driver: str, gauge: Gauge) -> Reading:
+    """Return the version of a driver that came apart from the kernel."""
+    told = system.read(system.sysfs / "module" / driver / "version")
+    if isinstance(told, str) and told:
+        return gauge(Quantity.DRIVER, told[:80])
+    return gauge.absent(Reason.UNSUPPORTED, f"{driver} of the kernel itself has no version of its own")
