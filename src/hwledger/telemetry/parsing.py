@@ -15,6 +15,8 @@ _NUMBER: Final = re.compile(
     r"(?P<number>[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?)\s*(?P<unit>[^\d\s.].*)?"
 )
 _LONGEST: Final = 400
+_PLAIN: Final = 300
+"""So many digits are a number without a closer look; no word in place of a value is one."""
 _K: Final = 1 << 10
 FACTORS: Final[Mapping[str, tuple[Unit, float]]] = {
     "b": (Unit.BYTES, 1), "byte": (Unit.BYTES, 1), "bytes": (Unit.BYTES, 1),
@@ -134,10 +136,14 @@ def measured(
     if isinstance(text, bool) or not isinstance(text, str | int | float):
         return gauge.absent(Reason.UNPARSED, f"no number: {str(text)[:80]!r}")
     said = str(text)
-    nothing = said_nothing(said, gauge.source)
-    if nothing is not None:
-        return nothing
-    found = number_in(said)
+    found: tuple[float, str] | None
+    if said.isdigit() and said.isascii() and len(said) <= _PLAIN:  # most of what the kernel says
+        found = float(said), ""
+    else:
+        nothing = said_nothing(said, gauge.source)
+        if nothing is not None:
+            return nothing
+        found = number_in(said)
     if found is None:
         return gauge.absent(Reason.UNPARSED, f"no number: {said[:80]!r}")
     number, written = found

@@ -51,10 +51,15 @@ def told(table: tuple[Row, ...], look: Callable[[str], object], gauge: Gauge) ->
     """
     found: dict[Quantity, Reading] = {}
     for row in table:
-        said = [each for each in (look(place) for place in row.at) if each is not MISSING]
-        best = first([reading_of(gauge, row.quantity, each, row.unit) for each in said])
-        if best is not None:
-            found[row.quantity] = best
+        for place in row.at:
+            said = look(place)
+            if said is MISSING:
+                continue
+            reading = reading_of(gauge, row.quantity, said, row.unit)
+            if isinstance(reading, Value):
+                found[row.quantity] = reading
+                break
+            found.setdefault(row.quantity, reading)
     return found
 
 
