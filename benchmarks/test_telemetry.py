@@ -1,7 +1,8 @@
-"""What it costs to watch eight NVIDIA devices, and how soon a snapshot is there; ``make benchmark``.
+"""What it costs to watch eight devices of NVIDIA's or AMD's, and how soon a snapshot is there.
 
-The driver is the stand-in of the tests, whose calls cost next to nothing: what is measured is hwledger and
-nvidia-ml-py. A real driver adds its own microseconds a call.
+``make benchmark`` runs it. NVIDIA's driver is the stand-in of the tests, whose calls cost next to nothing: what
+is measured is hwledger and nvidia-ml-py. AMD's is a tree of files on disk: what is measured is hwledger and the
+kernel's calls for a file. Real drivers add their own microseconds to each.
 """
 
 import resource
@@ -40,13 +41,47 @@ def driver(library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dr
     return driver
 
 
-@pytest.fixture
-def source(driver: Driver) -> NvmlSampler:
-    """The source, which has looked once."""
-    del driver
-    source = NvmlSampler(System())
+@pytest.fixture(params=["NVIDIA", "AMD"])
+def source(request: pytest.FixtureRequest) -> Iterator[Sampler]:
+    """A source of eight devices with two processes each, which has looked once."""
+    source = request.getfixturevalue("nvidia" if request.param == "NVIDIA" else "amd")
     source.sample(processes=True)
-    return source
+    yield source
+    source.close()
+
+
+@pytest.fixture
+def nvidia(driver: Driver) -> NvmlSampler:
+    """NVIDIA's library."""
+    del driver
+    return NvmlSampler(System())
+
+
+class Passing:
+    """A clock on which each reading is a second later than the one before, as at 1 Hz."""
+
+    def __init__(self) -> None:
+        self.at = 0.0
+
+    def __call__(self) -> float:
+        self.at += 1.0
+        return self.at
+
+
+@pytest.fixture
+def amd(tmp_path: Path) -> AmdgpuSampler:
+    """AMD's driver in the kernel; time passes, so that what is read rarely is read as often as at 1 Hz."""
+    for number in range(8):
+        cards.card(tmp_path, number, AMDGPU, f"0000:{number + 3:02x}:00.0")
+    for pid in range(4000, 4002):
+        told = {
+            number: ("/dev/dri/renderD128", CLIENT.format(
+                driver="amdgpu", address=f"0000:{number + 3:02x}:00.0", number=number, rest="drm-memory-vram: 4096 KiB\n"
+            ))
+            for number in range(8)
+        }
+        cards.process(tmp_path, pid, "python", told)
+    return AmdgpuSampler(replace(cards.machine(tmp_path), clock=Passing()))
 
 
 def cpu_seconds() -> float:

@@ -1,5 +1,6 @@
 """Files of the kernel that are looked at again and again, kept open between the looks."""
 
+import errno
 import os
 from pathlib import Path
 from typing import Final
@@ -38,18 +39,18 @@ class KeptFile:
         self.close()
 
     def read(self) -> str | Absent:
-        """Return what ``System.read`` does; a file that was there and is no longer is a lost device's.
+        """Return what ``System.read`` does; a file that went while it was open is a lost device's.
 
-        A file that can be read no longer is opened anew, which tells why.
+        ``ENODEV`` says so even where another is found by the path by now, which the next look reads: a driver
+        that was loaded anew. After any other error the file is opened anew at once, which tells why.
         """
         if self._handle < 0:
             return self._opened()
         try:
             data = os.pread(self._handle, _PAGE, 0)
-        except OSError:
+        except OSError as error:
             self.close()
-            told = self._opened()
-            return self._gone() if isinstance(told, Absent) and not self._there() else told
+            return self._gone() if error.errno == errno.ENODEV else self._again()
         return data.decode("utf-8", "replace").strip() if len(data) < _PAGE else self._system.read(self.path)
 
     def close(self) -> None:
@@ -69,8 +70,10 @@ class KeptFile:
                 self.close()
         return told
 
-    def _there(self) -> bool:
-        return os.path.exists(self.path)  # noqa: PTH110 - no error whatever stands in the way
+    def _again(self) -> str | Absent:
+        told = self._opened()
+        there = os.path.exists(self.path)  # noqa: PTH110 - no error whatever stands in the way
+        return told if there or isinstance(told, str) else self._gone()
 
     def _gone(self) -> Absent:
         detail = f"{self.path.name} is there no longer: the device or its driver went"

@@ -136,9 +136,8 @@ def measured(
     if isinstance(text, bool) or not isinstance(text, str | int | float):
         return gauge.absent(Reason.UNPARSED, f"no number: {str(text)[:80]!r}")
     said = str(text)
-    found: tuple[float, str] | None
     if said.isdigit() and said.isascii() and len(said) <= _PLAIN:  # most of what the kernel says
-        found = float(said), ""
+        found: tuple[float, str] | None = (float(said), "")
     else:
         nothing = said_nothing(said, gauge.source)
         if nothing is not None:

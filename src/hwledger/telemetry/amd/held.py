@@ -5,7 +5,9 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from hwledger.telemetry.amd.coverage import AMDGPU
@@ -37,6 +39,7 @@ LASTING: Final = frozenset({
 """Read once, and again every minute: a driver that was loaded anew may be set up otherwise."""
 SLOW_SECONDS: Final = 5.0
 LASTING_SECONDS: Final = 60.0
+_TURNS: Final = 8
 _BESIDE: Final = frozenset({"hwmon/fan1_max", "hwmon/pwm1_max"})
 """Without which a slow file says nothing."""
 _LABEL: Final = re.compile(r"(?:temp[1-9]|freq[12])_label")
@@ -50,32 +53,41 @@ _SENSORS: Final = (
 )  # fmt: skip
 
 
-class _Files:
-    """Files that are read at one pace, and what they tell."""
+Told = dict[Quantity, Reading]
 
-    def __init__(
-        self, system: System, paths: Mapping[str, Path], beside: Mapping[str, str | Absent] | None = None
-    ) -> None:
+
+class _Pace(Enum):
+    QUICK = 0
+    SLOW = 1
+    LASTING = 2
+
+
+class _Files:
+    """Files that are read at one pace, kept open, and what they tell."""
+
+    def __init__(self, system: System, paths: Mapping[str, Path]) -> None:
         self._files = tuple((name, KeptFile(system, path)) for name, path in paths.items())
-        self._beside = beside or {}
         self._parts = parts_of(paths)
 
-    def read(self, gauge: Gauge) -> dict[Quantity, Reading]:
+    def read(self, gauge: Gauge, beside: Mapping[str, str | Absent] = MappingProxyType({})) -> Told:
+        """Return what they tell now, with texts of other files that it takes."""
         texts: dict[str, str | Absent] = {name: file.read() for name, file in self._files}
-        return of_flat({**self._beside, **texts}, gauge, self._parts)
+        return of_flat({**texts, **beside}, gauge, self._parts)
 
 
 @dataclass(slots=True)
 class _Awake:
-    """What is kept of a card while it does not sleep."""
+    """What is kept of a card while it does not sleep: its files by their pace, and what they told."""
 
-    device: DeviceSnapshot
     quick: _Files
     slow: _Files
-    lasting: dict[Quantity, Reading]
-    lasting_at: float
-    slow_told: dict[Quantity, Reading] = field(default_factory=dict)
+    lasting: Mapping[str, Path]
+    device: DeviceSnapshot
+    beside: Mapping[str, str | Absent] = field(default_factory=dict)
+    slow_told: Told = field(default_factory=dict)
     slow_at: float = -math.inf
+    lasting_told: Told = field(default_factory=dict)
+    lasting_at: float = -math.inf
 
 
 class HeldCard:
@@ -100,6 +112,7 @@ class HeldCard:
         self._ids = ids
         self._status = KeptFile(system, card.folder / "power" / "runtime_status")
         self._awake: _Awake | None = None
+        self._identity = self._who({}, unified=None)
 
     def close(self) -> None:
         """Let go of every file."""
@@ -107,68 +120,77 @@ class HeldCard:
         self._awake = None
 
     def look(self, at: float) -> DeviceSnapshot:
-        """Return the card now; one that sleeps is asked for nothing but that, and forgets what it told."""
+        """Return the card now.
+
+        One that sleeps is asked for nothing but that, and its files are closed; but for who it is, nothing
+        stays of what it told.
+        """
         gauge = Gauge(SOURCE, at)
         status = self._status.read()
         if isinstance(status, str) and status in ASLEEP:
-            self._awake = None
-            readings = asleep(gauge, status, AMDGPU.gives)
-            self.newest = device_of(readings, self._who({}, shares=None))
+            self._awake, self.lost = None, False
+            self.newest = device_of(asleep(gauge, status, AMDGPU.gives), self._identity)
             return self.newest
-        if self._awake is None or at - self._awake.lasting_at >= LASTING_SECONDS:
-            self._awake = self._look(gauge)
-        self.newest = self._told(self._awake, status, gauge)
-        return self.newest
-
-    def _told(self, awake: _Awake, status: str | Absent, gauge: Gauge) -> DeviceSnapshot:
+        awake = self._awake = self._awake or self._opened()
+        if at - awake.lasting_at >= LASTING_SECONDS:
+            self._renew(awake, gauge)
+        if at - awake.slow_at >= SLOW_SECONDS:
+            awake.slow_at = self._first(at, awake.slow_at, SLOW_SECONDS)
+            awake.slow_told = awake.slow.read(gauge, awake.beside)
         quick = awake.quick.read(gauge)
-        if gauge.at - awake.slow_at >= SLOW_SECONDS:
-            awake.slow_told, awake.slow_at = awake.slow.read(gauge), gauge.at
-        self.lost = any(map(_is_lost, quick.values()))
+        self.lost = _is_lost(status) or any(map(_is_lost, quick.values()))
         if self.lost:
             self._awake = None  # nothing that it told before is believed
-        power: dict[Quantity, Reading] = (
-            {Quantity.POWER_STATE: gauge(Quantity.POWER_STATE, status[:200])}
-            if isinstance(status, str) and status
-            else {}
-        )
-        return replace(awake.device, readings={**awake.lasting, **awake.slow_told, **quick, **power})
+        if isinstance(status, str) and status:
+            quick[Quantity.POWER_STATE] = gauge(Quantity.POWER_STATE, status[:200])
+        self.newest = replace(awake.device, readings={**awake.lasting_told, **awake.slow_told, **quick})
+        return self.newest
 
-    def _look(self, gauge: Gauge) -> _Awake:
-        """Return what does not change of the card, and its other files, opened."""
+    def _first(self, at: float, before: float, seconds: float) -> float:
+        """Return from when the next look at files counts: cards take turns, so that no look is a long one."""
+        return at if before > -math.inf else at - seconds * (self.card.number % _TURNS) / _TURNS
+
+    def _opened(self) -> _Awake:
+        """Return the files of the card by their pace."""
         paths = self._paths()
-        paces: tuple[dict[str, Path], ...] = ({}, {}, {})
-        for name, path in paths.items():
-            paces[_pace(name, paths)][name] = path
-        quick, slow, lasting = paces
-        texts = {name: self._system.read(path) for name, path in lasting.items()}
-        readings = {**dict.fromkeys(_SENSORS, _BEFORE), **of_flat(texts, gauge)}
-        readings[Quantity.DRIVER] = self._driver(gauge)
-        shares = self._shares(self.card.folder / "gpu_metrics")
-        device = device_of(readings, self._who(texts, shares))
-        room = usable(gauge, readings, self._host_bytes()) if device.unified else None
+        quick, slow, lasting = (
+            {name: path for name, path in paths.items() if pace is _pace(name, paths)} for pace in _Pace
+        )
+        device = device_of({}, self._identity)
+        return _Awake(_Files(self._system, quick), _Files(self._system, slow), lasting, device)
+
+    def _renew(self, awake: _Awake, gauge: Gauge) -> None:
+        """Read what lasts, and what follows from it: name, kind and what can be used."""
+        texts = {name: self._system.read(path) for name, path in awake.lasting.items()}
+        told = {**dict.fromkeys(_SENSORS, _BEFORE), **of_flat(texts, gauge)}
+        told[Quantity.DRIVER] = self._driver(gauge)
+        self._identity = self._who(texts, unified=self._shares(self.card.folder / "gpu_metrics"))
+        awake.device = device_of(told, self._identity)
+        room = usable(gauge, told, self._host_bytes()) if awake.device.unified else None
         if room is not None:
-            readings[Quantity.MEMORY_USABLE] = room
-        beside = {name: text for name, text in texts.items() if name in _BESIDE}
-        return _Awake(device, _Files(self._system, quick), _Files(self._system, slow, beside), readings, gauge.at)
+            told[Quantity.MEMORY_USABLE] = room
+        awake.beside = {name: text for name, text in texts.items() if name in _BESIDE}
+        awake.lasting_told = told
+        awake.lasting_at = self._first(gauge.at, awake.lasting_at, LASTING_SECONDS)
 
     def _paths(self) -> dict[str, Path]:
         """Return every file that tells something, by the name of what it measures."""
         folder = self.card.folder
         sensors = {f"hwmon/{path.parent.name}/{path.name}": path for path in _listed(folder / "hwmon")}
-        labels = {name: self._system.read(path) if _LABEL.search(name) else "" for name, path in sensors.items()}
+        labels: dict[str, str | Absent] = dict.fromkeys(sensors, "")
+        labels |= {name: self._system.read(path) for name, path in sensors.items() if _LABEL.search(name)}
         flat = {flat: sensors[name] for name, flat in flat_names(labels).items()}
         every = QUICK | SLOW | LASTING
         own = {name: folder / name for name in sorted(every) if not name.startswith("hwmon/")}
         return {**own, **{name: path for name, path in flat.items() if name in every}}
 
-    def _who(self, texts: Mapping[str, str | Absent], shares: bool | None) -> Identity:
+    def _who(self, texts: Mapping[str, str | Absent], *, unified: bool | None) -> Identity:
         card, unique = self.card, texts.get("unique_id")
         return Identity(
             fallback=str(card.number), address=card.key,
             name=named(texts.get("product_name")) or name_of(card.device, card.revision, self._ids),
             uuid=f"0x{unique}" if isinstance(unique, str) and unique.strip("0") else "", device=card.device,
-            unified=shares,
+            unified=unified,
         )  # fmt: skip
 
     def _shares(self, metrics: Path) -> bool | None:
@@ -197,19 +219,18 @@ class HeldCard:
         return bytes_of(measured(Gauge(SOURCE), Quantity.HOST_MEMORY_TOTAL, found[1], spelled={"kb": "kib"}))
 
 
-def _pace(name: str, paths: Mapping[str, Path]) -> int:
-    """Return how often a file is read: 0 at each look, 1 every few seconds, 2 once a minute.
+def _pace(name: str, paths: Mapping[str, Path]) -> _Pace:
+    """Return how often a file is read; one that is not there is looked for with what lasts.
 
-    One that is not there is looked for once a minute; levels of a clock tell only the highest beside a
-    sensor of it.
+    Beside the sensor of a clock its levels tell the highest alone.
     """
     if name in LASTING or not os.path.exists(paths[name]):  # noqa: PTH110 - no error whatever stands in the way
-        return 2
+        return _Pace.LASTING
     alone = any(name == level and hertz not in paths for hertz, level in LEVELS.items())
-    return 0 if name in QUICK or alone else 1
+    return _Pace.QUICK if name in QUICK or alone else _Pace.SLOW
 
 
-def _is_lost(reading: Reading) -> bool:
+def _is_lost(reading: object) -> bool:
     return isinstance(reading, Absent) and reading.reason is Reason.LOST_DEVICE
 
 

@@ -3,11 +3,12 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
 from hwledger.telemetry.amd.facts import Row, rows
 from hwledger.telemetry.amd.telling import MISSING, first, generation, ratio, reading_of, text_of, told
-from hwledger.telemetry.parsing import measured
+from hwledger.telemetry.parsing import checked, measured, number_in
 from hwledger.telemetry.quantity import Quantity
 from hwledger.telemetry.reading import Absent, Basis, Gauge, Reading, Reason, number_of
 
@@ -15,7 +16,8 @@ SOURCE: Final = "amdgpu"
 Files = Mapping[str, str | Absent]
 SUSPENDED: Final = "suspended: asking would wake it"
 ASLEEP: Final = frozenset({"suspended", "suspending"})
-_LEVEL: Final = re.compile(r"\s*\w{1,4}:\s*(?P<speed>[\d.]{1,12}\s*Mhz)\s*(?P<now>\*?)\s*", re.IGNORECASE)
+_LEVEL: Final = re.compile(r"\s*\w{1,4}:\s*(?P<speed>[\d.]{1,12})\s*Mhz\s*(?P<now>\*?)\s*", re.IGNORECASE)
+_MEGAHERTZ: Final = 1_000_000
 _HWMON: Final = re.compile(r"hwmon/hwmon\d{1,5}/(?P<name>\w+)")
 _SENSORS: Final = {"temp1": "edge", "temp2": "junction", "temp3": "mem", "freq1": "sclk", "freq2": "mclk"}
 """Where a sensor has no label that is known: Documentation/gpu/amdgpu/thermal.rst."""
@@ -119,11 +121,12 @@ def _clocks(
     if hertz in files:
         readings.append(reading_of(gauge, now, files[hertz], "hz"))
     if isinstance(said, str):
-        levels = [found for line in said.splitlines()[:64] if (found := _LEVEL.fullmatch(line))]
-        readings += [measured(gauge, now, each["speed"]) for each in levels if each["now"]]
-        speeds = [measured(gauge, most, each["speed"]) for each in levels]
-        known = max(speeds, key=lambda each: number_of(each) or -1.0, default=None)
-        yield most, known or gauge.absent(Reason.UNPARSED, f"no levels: {said[:40]!r}")
+        levels = _levels(said)
+        readings += [checked(gauge, now, speed) for speed, in_force in levels if in_force]
+        if levels:
+            yield most, checked(gauge, most, max(speed for speed, _ in levels))
+        else:
+            yield most, gauge.absent(Reason.UNPARSED, f"no levels: {said[:40]!r}")
         if not readings:
             readings.append(gauge.absent(Reason.UNPARSED, "no level is marked as the one in force"))
     elif isinstance(said, Absent):
@@ -132,6 +135,17 @@ def _clocks(
     best = first(readings)
     if best is not None:
         yield now, best
+
+
+@lru_cache(maxsize=256)
+def _levels(said: str) -> tuple[tuple[float, bool], ...]:
+    """Return the levels of a clock in hertz, and which is in force; kept, as cards say the same again."""
+    lines = (_LEVEL.fullmatch(line) for line in said.splitlines()[:64])
+    return tuple(
+        (number[0] * _MEGAHERTZ, bool(line["now"]))
+        for line in lines
+        if line and (number := number_in(line["speed"]))
+    )
 
 
 def _links(files: Files, gauge: Gauge) -> Iterator[tuple[Quantity, Reading]]:

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from importlib.resources import files
@@ -368,7 +369,11 @@ def test_a_card_that_falls_off_its_bus_is_lost(tmp_path: Path, monkeypatch: pyte
             raise OSError(errno.ENODEV, "No such device")
         return content(path)
 
+    def no_device(*_: object) -> bytes:
+        raise OSError(errno.ENODEV, "No such device")
+
     monkeypatch.setattr(kernel, "_content", gone)
+    monkeypatch.setattr(os, "pread", no_device)
     (device,) = sampler.sample(processes=False).devices
     for name in ("memory_used", "utilization", "power", "temperature"):
         reading = device[name]
