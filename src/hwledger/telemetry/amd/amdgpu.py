@@ -68,7 +68,7 @@ class AmdgpuSampler:
         """Return every card of amdgpu; one that sleeps is asked for nothing but that.
 
         How full, busy, hot and fast a card is, and its power, is read now; other values keep their age up to
-        five seconds (fan, link, limit of power) or a minute (sizes, names, what is highest).
+        ten seconds (fan, link, limit of power) or a minute (sizes, names, what is highest).
         """
         at = self._system.clock()
         self._look_for_cards(at)

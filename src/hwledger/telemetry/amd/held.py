@@ -31,13 +31,13 @@ SLOW: Final = frozenset({
     "current_link_speed", "current_link_width", "power_dpm_force_performance_level", "ras/umc_err_count",
     "hwmon/power1_cap", "hwmon/fan1_input", "hwmon/pwm1", *LEVELS.values(),
 })  # fmt: skip
-"""Read every few seconds."""
+"""Read every ten seconds."""
 LASTING: Final = frozenset({
     "mem_info_vram_total", "mem_info_gtt_total", "max_link_speed", "max_link_width", "product_name",
     "unique_id", "hwmon/fan1_max", "hwmon/pwm1_max",
 })  # fmt: skip
 """Read once, and again every minute: a driver that was loaded anew may be set up otherwise."""
-SLOW_SECONDS: Final = 5.0
+SLOW_SECONDS: Final = 10.0
 LASTING_SECONDS: Final = 60.0
 _TURNS: Final = 8
 _BESIDE: Final = frozenset({"hwmon/fan1_max", "hwmon/pwm1_max"})

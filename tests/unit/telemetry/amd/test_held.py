@@ -13,8 +13,8 @@ from hwledger.telemetry.amd.amdgpu import AmdgpuSampler
 from hwledger.telemetry.amd.held import LASTING_SECONDS, SLOW_SECONDS
 from hwledger.telemetry.reading import Absent, Reason, Value
 from hwledger.telemetry.snapshot import DeviceSnapshot
+from support.kernel import RADEON as FULL
 from support.kernel import card, machine, written
-from unit.telemetry.amd.test_amdgpu import FULL
 
 pytestmark = [
     pytest.mark.requirement("FR-TEL-AMD"),
