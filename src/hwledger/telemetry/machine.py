@@ -106,7 +106,12 @@ def _amd() -> Iterator[DeviceSpec]:
     from hwledger.telemetry.system import System  # noqa: PLC0415 - likewise
 
     system = System()
-    for device in AmdgpuSampler(system).sample(processes=False).devices:
+    source = AmdgpuSampler(system)
+    try:
+        found = source.sample(processes=False).devices
+    finally:
+        source.close()
+    for device in found:
         known = with_sizes(system, device)
         total = bytes_of(known["memory_total"])
         if total:

@@ -50,10 +50,15 @@ def told(table: tuple[Row, ...], look: Callable[[str], object], gauge: Gauge) ->
     """
     found: dict[Quantity, Reading] = {}
     for row in table:
-        said = [each for each in (look(place) for place in row.at) if each is not MISSING]
-        best = first([reading_of(gauge, row.quantity, each, row.unit) for each in said])
-        if best is not None:
-            found[row.quantity] = best
+        for place in row.at:
+            said = look(place)
+            if said is MISSING:
+                continue
+            reading = reading_of(gauge, row.quantity, said, row.unit)
+            if isinstance(reading, Value):
+                found[row.quantity] = reading
+                break
+            found.setdefault(row.quantity, reading)
     return found
 
 
@@ -62,6 +67,8 @@ def reading_of(gauge: Gauge, quantity: Quantity, node: object, unit: str = "") -
 
     A reason in place of a text is returned as it is, with this source.
     """
+    if isinstance(node, str):
+        return _of_text(gauge, quantity, node, unit)
     if isinstance(node, Absent):
         return replace(node, source=gauge.source)
     if isinstance(node, list):
@@ -69,11 +76,15 @@ def reading_of(gauge: Gauge, quantity: Quantity, node: object, unit: str = "") -
     value, written = leaf(node)
     if value is None:
         return gauge.absent(Reason.UNSUPPORTED, "it says null")
-    if MEANINGS[quantity].unit is Unit.TEXT:
-        return text_of(gauge, quantity, value)
     if not isinstance(value, bool) and isinstance(value, int | float) and _is_mark(quantity, value):
         return gauge.absent(Reason.UNSUPPORTED, f"{value:.0f} is the driver's mark for no value")
-    return awake(gauge, quantity, measured(gauge, quantity, value, written or unit, SPELLED))
+    return _of_text(gauge, quantity, value, written or unit)
+
+
+def _of_text(gauge: Gauge, quantity: Quantity, value: object, unit: str) -> Reading:
+    if MEANINGS[quantity].unit is Unit.TEXT:
+        return text_of(gauge, quantity, value)
+    return awake(gauge, quantity, measured(gauge, quantity, value, unit, SPELLED))
 
 
 def leaf(node: object) -> tuple[object, str]:
@@ -96,7 +107,7 @@ def _of_array(gauge: Gauge, quantity: Quantity, nodes: list[Any], unit: str) -> 
 
 
 def _is_mark(quantity: Quantity, number: float) -> bool:
-    if isinstance(number, float) and not number.is_integer():
+    if (isinstance(number, float) and not number.is_integer()) or MEANINGS[quantity].unit is Unit.TEXT:
         return False
     never_bytes = marks().get(int(number))
     if never_bytes is None:
