@@ -230,6 +230,17 @@ def test_any_width_shows_the_whole_plan(columns: str) -> None:
 
 
 @pytest.mark.requirement("FR-PLAN-CLI")
+def test_a_narrow_terminal_shows_what_the_host_holds() -> None:
+    """Of many places the last devices are left out and named; the host's column stays."""
+    done = run("plan", "Qwen/Qwen3-32B", "--engine", "llama.cpp", "--weights", "Q4_K_M",
+               "--device", "8x RTX 4090", columns=60)  # fmt: skip
+    head = next(line for line in done.stdout.splitlines() if line.startswith("GiB"))
+    assert head.split()[-2:] == ["host", "basis"]
+    assert "not shown at this width: " in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 60
+
+
+@pytest.mark.requirement("FR-PLAN-CLI")
 def test_a_terminal_of_an_older_encoding_gets_escapes(tmp_path: Path) -> None:
     """What cannot be encoded is shown as an escape, and JSON stays JSON."""
     folder = tmp_path / "modèle"

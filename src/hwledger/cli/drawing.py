@@ -74,8 +74,14 @@ def _say(text: str, *styles: str) -> None:
 
 
 def _write_components(screen: "PlanScreen") -> None:
-    """Write the table of components, in GiB per place; in a narrow terminal the last devices go first."""
-    places = [Column(place, right=True, rank=number) for number, place in enumerate(screen.places)]
+    """Write the table of components, in GiB per place; in a narrow terminal the last devices go first.
+
+    The host stays: no other column says what it holds, while devices are much alike.
+    """
+    places = [
+        Column(place, right=True, rank=0 if place == "host" else number)
+        for number, place in enumerate(screen.places)
+    ]
     rows, total = [], set[int]()
     for row in screen.rows:
         if row.basis is None:
