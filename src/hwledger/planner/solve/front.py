@@ -40,13 +40,16 @@ def _by_quality(table: Table, points: Array, rows: Rows) -> Rows:
 def _beaten(table: Table, points: Array, rows: Rows, by: Rows, *, same: bool = False) -> NDArray[np.bool_]:
     """Which rows are beaten by one of another pair of types, or the ``same``, known not to lose more."""
     lost = np.zeros(len(rows), dtype=bool)
+    groups = {int(other): by[table.quality[by] == other] for other in _present(table.quality[by])}
     for kind in _present(table.quality[rows]):
         mine = np.flatnonzero(table.quality[rows] == kind)
-        for other in _present(table.quality[by]):
-            if (other == kind and not same) or not known_no_worse(table.types[other], table.types[kind]):
-                continue
-            rivals = points[by[table.quality[by] == other]]
-            lost[mine] |= _dominated(points[rows[mine]], rivals)
+        rivals = [
+            group
+            for other, group in groups.items()
+            if (same or other != kind) and known_no_worse(table.types[other], table.types[kind])
+        ]
+        if rivals:
+            lost[mine] = _dominated(points[rows[mine]], points[np.concatenate(rivals)])
     return lost
 
 

@@ -98,7 +98,7 @@ class Singles:
             terms = prefill_terms(work, silicon, setting, tokens=users - 1) or ()
             return [term for term in terms if term.name in MATRICES]
 
-        same = (id(work), id(many), setting)
+        same = (id(many), setting)  # what scales a term goes by the type of most matrices, not by their bytes
         seconds = self._sum(("step", *same), many.kinds, step, step(many, *elements))
         if users > 1:
             seconds = seconds + self._sum(("more", *same), many.kinds, more, more(many))
@@ -130,7 +130,7 @@ class Singles:
             )  # fmt: skip
             return found or ()
 
-        key = ("prompt", len(shares) > 1, id(work), id(many), setting)  # what scales a term asks no more
+        key = ("prompt", len(shares) > 1, id(many), setting)
         each = {
             share: self._sum(key, many.kinds, prompt, prompt(many, share)) for share in dict.fromkeys(shares)
         }
