@@ -94,9 +94,11 @@ def blocks(
 def _classes(question: Question, sets: Sequence[Devices]) -> dict[Hashable, list[Devices]]:
     """Sets that get the same answer: equal in number, and alike device by device."""
     found: dict[Hashable, list[Devices]] = {}
+    firsts = {id(devices[0]): devices[0] for devices in sets}
+    classes = {key: device_class(question.profile, one) for key, one in firsts.items()}
     for devices in sets:
         alike = all(device is devices[0] for device in devices)
-        key = device_class(question.profile, devices[0]) if alike else devices
+        key = classes[id(devices[0])] if alike else devices
         found.setdefault((len(devices), key), []).append(devices)
     return found
 
