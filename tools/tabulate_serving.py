@@ -42,7 +42,7 @@ MODELS = {  # name in the source: (name in the catalogue, weights that it holds)
 }
 PACKINGS = {"fp8": "fp8", "fp4": "nvfp4", "int4": "int4"}
 RANKS = re.compile(r"_tp(\d+)(?:_0)?_ep(\d+)(?:_0)?_\d+$")
-BUSY, MANY, WHOLE_NODE = 16, 256, 8
+BUSY, BUSIER, MANY, WHOLE_NODE = 16, 64, 256, 8
 """Requests at once, and ranks, at which the recipes change their scheduler's settings."""
 SAME = 0.004
 """Rows of one setting whose figures agree this closely are one measurement, printed with other digits."""
@@ -161,7 +161,7 @@ def gathered(row: dict[str, str]) -> int:
     if "Llama-3.1-70B" in row["model"] and int(row["tp"]) < WHOLE_NODE:
         return 20
     late = row["date"] >= "2026" and "DeepSeek" in row["model"] and not row["weights"]
-    return 40 if late and 64 <= int(row["concurrency"]) < MANY else 0
+    return 40 if late and BUSIER <= int(row["concurrency"]) < MANY else 0
 
 
 def agree(one: dict[str, str], other: dict[str, str]) -> bool:
@@ -186,9 +186,9 @@ NOTES = """\
 # InferenceX: SemiAnalysisAI/InferenceX, published in ai-dynamo/aiconfigurator systems/silicon_sample.csv;
 # lengths are uniform in 0.8 .. 1 of prompt and output (its random range ratio), so the mean is 0.9 of them.
 # NVIDIA: the gap analysis in the same file; fixed lengths.
-# polled, gathered: decoding steps from one look for prompts to the next (scheduler-recv-interval), and those that
-# a prompt waits for others (batch_wait_timeout_iters), as InferenceX' recipes (benchmarks/*.sh) set them on the
-# row's date for its model, packing, device, ranks, lengths and concurrency; empty: not set.
+# polled, gathered: decoding steps from one look for prompts to the next (scheduler-recv-interval), and
+# those that a prompt waits for others (batch_wait_timeout_iters), as InferenceX' recipes (benchmarks/*.sh)
+# set them for the row's model, packing, device, ranks, lengths and concurrency; empty: not set.
 # weights: how the model of the catalogue was re-packed; empty: as it is. cache: number type of the KV cache,
 # the recipes' usual one, not printed in the source. left_out: why the row is not fitted and not judged.
 """

@@ -245,8 +245,8 @@ def loads_of(case: ServingCase, traffic: Traffic, requests: float | None = None)
         layers=float(work.layers), moe_layers=float(work.moe_layers), state_layers=float(work.state_layers),
         indexer_layers=float(sum(n for one, n in work.attention if one.index_elements)),
         verified=1.0 + case.drafted, yielded=case.tokens_per_step,
-        **_copies(case, running * (1.0 + case.drafted), prompt), eager=float(case.eager), held_steps=case.held_steps,
-        draft_share=case.drafted / work.layers,
+        **_copies(case, running * (1.0 + case.drafted), prompt), eager=float(case.eager),
+        held_steps=case.held_steps, draft_share=case.drafted / work.layers,
         draft_seconds=case.drafted * work.head_bytes / ranks.tensor / bandwidth,
     )  # fmt: skip
 
