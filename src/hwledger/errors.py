@@ -9,7 +9,12 @@ The tree, with the exit code of the command line::
     ├── InputError                4   a file or its content cannot be used
     │   ├── MissingError              nothing is at that path or under that name
     │   │   └── UnknownNameError          the place has no model of that name
-    │   └── MalformedError            something is there and it is broken, hostile or contradictory
+    │   ├── MalformedError            something is there and it is broken, hostile or contradictory
+    │   │   └── AlteredError              a ledger is not what was written to it
+    │   ├── NewerError                something is there, written by a newer hwledger
+    │   ├── BusyError                 something is there, and another process has it
+    │   ├── FullError                 it could not be kept: the disk is full, read-only or broken
+    │   └── ConflictError             what was to be added contradicts what is there
     ├── DoesNotFitError           3   what was asked needs a plan that fits, and this one does not
     └── UnreachableError          5   a server or hub that was asked did not answer, or not usefully
         ├── OfflineError              the network is needed and is not to be used
@@ -68,6 +73,30 @@ class UnknownNameError(MissingError):
 
 class MalformedError(InputError):
     """Something is there, and it is broken, hostile or contradicts itself."""
+
+
+class AlteredError(MalformedError):
+    """A ledger is not what was written to it; ``seq`` is the first event that shows it, where one does."""
+
+    def __init__(self, message: str, seq: int | None = None) -> None:
+        super().__init__(message)
+        self.seq = seq
+
+
+class NewerError(InputError):
+    """A file of a newer version of the program: this one must not touch it."""
+
+
+class BusyError(InputError):
+    """Another process holds what only one may hold."""
+
+
+class FullError(InputError):
+    """It could not be kept: the disk is full, read-only or broken; nothing of it was kept."""
+
+
+class ConflictError(InputError):
+    """What was to be added contradicts what is there; nothing of it was added."""
 
 
 class DoesNotFitError(HwledgerError):

@@ -111,7 +111,7 @@ def npz_bytes(arrays: Mapping[str, bytes]) -> bytes:
 @cache
 def _words(count: int) -> tuple[list[str], list[str]]:
     """Return words that grow along the list, as those of real vocabularies do, and the merges behind them."""
-    dice = Random(7)  # noqa: S311 - the same words every time
+    dice = Random(7)
     letters = "etaoinshrdlucmfwypvbgkjqxz"
 
     def part(index: int) -> str:

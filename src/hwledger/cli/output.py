@@ -26,6 +26,12 @@ def write_json(document: dict[str, Any]) -> None:
     sys.stdout.write(text.encode("utf-8", "backslashreplace").decode("utf-8") + "\n")
 
 
+def json_line(document: dict[str, Any]) -> str:
+    """Return what ``write_json`` writes of a document into a pipe that takes UTF-8."""
+    text = json.dumps(document, ensure_ascii=False, default=str)
+    return text.encode("utf-8", "backslashreplace").decode("utf-8") + "\n"
+
+
 def printable(text: str) -> str:
     """Return a text without what a terminal would act on: names come from files and servers of strangers.
 

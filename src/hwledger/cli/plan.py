@@ -65,6 +65,7 @@ DOES_NOT_FIT = 3
     " compose:sglang names the program inside.",
 )
 @click.option("--force", is_flag=True, help="Export although the plan does not fit.")
+@click.option("--record", is_flag=True, help="Put the plan into the local ledger; hwledger history shows it.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON (hwledger.plan/1).")
 @click.pass_context
 def command(  # noqa: PLR0913, PLR0917 - one parameter per option
@@ -87,6 +88,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     refresh: bool,
     layers: bool,
     force: bool,
+    record: bool,
     as_json: bool,
     **asked: Any,
 ) -> None:
@@ -104,6 +106,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     from hwledger.cli.solving import answer, check_asked
 
     looking = target is None and check_asked(asked)
+    check_record(record=record, one_plan=target is None and not looking)
     holding = not looking and is_asked(asked)
     check_price(asked, shown=looking or as_json)
     with reading(revision=revision, offline=offline, refresh=refresh) as access:
@@ -131,7 +134,8 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
         )
         return
     price = asked["price_kind"] or "rent"
-    if not write_plan(made, asked if holding else None, price, layers=layers, as_json=as_json):
+    told = asked if holding else None
+    if not write_plan(made, told, price, layers=layers, as_json=as_json, record=record):
         ctx.exit(DOES_NOT_FIT)
 
 
@@ -153,8 +157,14 @@ def _longest(asked: dict[str, Any]) -> int:
     return longest_request(asked)
 
 
-def write_plan(
-    made: "Plan", asked: dict[str, Any] | None, price: str = "rent", *, layers: bool, as_json: bool
+def write_plan(  # noqa: PLR0913 - what a plan is shown with
+    made: "Plan",
+    asked: dict[str, Any] | None,
+    price: str = "rent",
+    *,
+    layers: bool,
+    as_json: bool,
+    record: bool = False,
 ) -> bool:
     """Print a plan with its speed; ``asked``: under which traffic, and which limits it is held to.
 
@@ -164,20 +174,21 @@ def write_plan(
         price: which price counts, ``rent`` or ``owned``.
         layers: show every layer.
         as_json: print the document.
+        record: put it into the local ledger, before it is printed.
 
     Returns:
         Whether it fits and holds every limit.
     """
-    from hwledger.app import cost
     from hwledger.planner.fit import Verdict
 
     fast, held = _speed(made, asked)
+    document = _document(made, fast, held, price) if as_json or record else {}
+    if record:
+        _record(made, document)
     if as_json:
         from hwledger.cli.output import write_json
-        from hwledger.planner.document import plan_document
 
-        more = {"cost": cost(made, fast, price) if fast else None, "limits": _limits(held)}
-        write_json({**plan_document(made, fast), **more})
+        write_json(document)
     else:
         from hwledger.cli.drawing import write_plan
         from hwledger.screens.plan import plan_screen
@@ -185,6 +196,39 @@ def write_plan(
         write_plan(plan_screen(made, fast, held), layers=layers)
     fits = made.fit is None or made.fit.verdict is not Verdict.DOES_NOT_FIT
     return fits and not any(one.miss for one in held)
+
+
+def _document(
+    made: "Plan", fast: "Throughput | None", held: "tuple[Held, ...]", price: str
+) -> dict[str, Any]:
+    from hwledger.app import cost
+    from hwledger.planner.document import plan_document
+
+    more = {"cost": cost(made, fast, price) if fast else None, "limits": _limits(held)}
+    return {**plan_document(made, fast), **more}
+
+
+def _record(made: "Plan", document: dict[str, Any]) -> None:
+    """Put a plan into the local ledger, and say where it is on stderr."""
+    import sys
+
+    from hwledger.cli.output import json_line
+    from hwledger.history import local_ledger, record_plan
+
+    receipt = record_plan(made, json_line(document).encode("utf-8", "backslashreplace"))
+    sys.stderr.write(f"hwledger: recorded as event {receipt.seq} of {local_ledger()}\n")
+
+
+def check_record(*, record: bool, one_plan: bool) -> None:
+    """Refuse to record where there is not one plan.
+
+    Raises:
+        UsageError: it is a search or an export.
+    """
+    from hwledger.errors import UsageError
+
+    if record and not one_plan:
+        raise UsageError("--record keeps one plan; give it without --export, --solve, --what-if and --grid")
 
 
 def _speed(made: "Plan", asked: dict[str, Any] | None) -> "tuple[Throughput | None, tuple[Held, ...]]":

@@ -25,7 +25,7 @@ from hwledger.units import parse_money, parse_seconds
 )
 def test_lengths_have_the_mean_that_is_written(text: str, mean: float) -> None:
     """The mean is that of the text, and that of many draws."""
-    lengths, random = parse_lengths(text), Random(0)  # noqa: S311 - draws of a test
+    lengths, random = parse_lengths(text), Random(0)
     assert lengths.mean == mean
     draws = [lengths.draw(random) for _ in range(20_000)]
     assert min(draws) >= 1

@@ -1,0 +1,40 @@
+"""``hwledger history``."""
+
+import click
+
+
+@click.command("history")
+@click.argument("name", metavar="MODEL|HOST")
+@click.option("--ledger", metavar="FILE", help="The ledger; the local one if not given.")
+@click.option("--after", type=click.IntRange(0), default=0, metavar="SEQ", help="Only after this event.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 100_000),
+    default=100,
+    metavar="N",
+    help="At most; 100 if not given.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON (hwledger.events/1).")
+def command(name: str, ledger: str | None, after: int, limit: int, *, as_json: bool) -> None:
+    """Show what is on record of a model or a host: plans that were made with --record, and all that follows.
+
+    MODEL is the name that the plan shows, Qwen/Qwen3-32B.
+    """
+    from hwledger.cli.output import write_json
+    from hwledger.cli.table import write_lines, write_table
+    from hwledger.history import history, local_ledger
+    from hwledger.ledger.sqlite import SqliteReader
+    from hwledger.library.paths import typed
+    from hwledger.screens.ledger import HISTORY_HEADS, event_document, history_rows
+
+    path = typed(ledger) if ledger else local_ledger()
+    found = history(name, path, after=after, limit=limit)
+    if as_json:
+        with SqliteReader(path) as reader:
+            write_json(event_document(found, reader.origin))
+        return
+    write_table(HISTORY_HEADS, history_rows(found))
+    if not found:
+        write_lines([f"nothing after {after}"])
+    elif len(found) == limit:
+        write_lines([f"there may be more: --after {found[-1].seq}"])

@@ -1,0 +1,203 @@
+"""``hwledger ledger``: a ledger file, with no server."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from hwledger.ledger.note import Checkpoint, VerifierKey
+    from hwledger.ledger.sqlite import SqliteReader
+
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+FILE = click.argument("file", metavar="[FILE]", required=False)
+
+
+@click.group("ledger")
+def command() -> None:
+    """Check, prove, sign, export and copy a ledger file; none of it needs a server.
+
+    FILE is the local ledger where none is given: HWLEDGER_LEDGER, or ledger.db in hwledger's data folder.
+    """
+
+
+@command.command("verify")
+@FILE
+@click.option("--note", "notes", multiple=True, metavar="FILE", help="A signed checkpoint that was seen.")
+@click.option("--key", metavar="KEY", help="Who signs: a line name+id+key, or a file that holds it.")
+@AS_JSON
+def verify_command(file: str | None, notes: tuple[str, ...], key: str | None, *, as_json: bool) -> None:
+    """Check every event, hash and checkpoint of FILE; exit code 4 where it is not what was written.
+
+    The last checkpoint that was signed on this machine is held against it, and those of --note.
+    """
+    from hwledger.cli.output import write_json
+    from hwledger.cli.table import write_lines
+    from hwledger.ledger.audit import audit
+    from hwledger.screens.ledger import verify_document, verify_lines
+
+    with opened_reader(file) as reader:
+        public = _public(reader.origin, key)
+        report = audit(reader, list(_seen(reader.origin, notes, public)), public)
+        if as_json:
+            write_json(verify_document(report))
+        else:
+            write_lines(verify_lines(report, str(reader.path)))
+
+
+@command.command("prove")
+@click.argument("file")
+@click.argument("seq", type=click.IntRange(1))
+@click.option("--size", type=click.IntRange(1), metavar="N", help="As of this size; all if not given.")
+@AS_JSON
+def prove_command(file: str, seq: int, size: int | None, *, as_json: bool) -> None:
+    """Prove that event SEQ is in FILE: the hashes that lead from it to the root (RFC 9162)."""
+    from hwledger.cli.output import write_json
+    from hwledger.cli.table import write_lines
+    from hwledger.errors import UsageError
+    from hwledger.ledger.merkle import inclusion_proof, root_at
+    from hwledger.ledger.note import Checkpoint
+    from hwledger.screens.ledger import proof_document, proof_lines
+
+    with opened_reader(file) as reader:
+        entry, last = reader.get(seq), reader.head().seq
+        size = size or last
+        if not seq <= size <= last:
+            raise UsageError(f"--size is {seq} to {last} for event {seq} of this ledger, not {size}")
+        with reader.nodes() as nodes:
+            hashes = inclusion_proof(seq - 1, size, nodes)
+            shown = Checkpoint(reader.origin, size, root_at(size, nodes))
+        note = reader.notes().get(size)
+        made = proof_document(shown, entry, hashes, note)
+    if as_json:
+        write_json(made)
+    else:
+        write_lines(proof_lines(made))
+
+
+@command.command("checkpoint")
+@FILE
+@click.option("--key-file", metavar="FILE", help="The key that signs; made where there is none.")
+def checkpoint_command(file: str | None, key_file: str | None) -> None:
+    """Check FILE, sign what it is now, and print the checkpoint: give it to others, who can hold FILE to it.
+
+    The key lies in hwledger's data folder, apart from the ledger; the key to check with goes to stderr.
+    """
+    from hwledger.ledger.audit import audit
+    from hwledger.ledger.keys import key_path, note_path, signing_key
+    from hwledger.ledger.note import signed, verifier_key
+    from hwledger.ledger.sqlite import SqliteStore
+    from hwledger.library.files import write_whole
+
+    with opened_reader(file) as reader:
+        path, origin = reader.path, reader.origin
+    with SqliteStore(path) as store:
+        key = signing_key(Path(key_file) if key_file else key_path(keys_folder(), origin), origin)
+        public = verifier_key(origin, key)
+        report = audit(store, list(_seen(origin, (), public)), public)
+        note = store.notes().get(report.head.seq) or signed(report.checkpoint, key)
+        keys_folder().mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_whole(note_path(keys_folder(), origin), note.encode())
+        store.keep_note(note, report.head.seq)
+    sys.stdout.write(note)
+    sys.stderr.write(f"hwledger: checked with the key {public.text()}\n")
+
+
+@command.command("export")
+@FILE
+@click.option("--after", type=click.IntRange(0), default=0, metavar="SEQ", help="Only events after this one.")
+def export_command(file: str | None, after: int) -> None:
+    """Print the events of FILE, a line each, byte for byte what was hashed: line n is event n."""
+    from hwledger.ledger.copies import exported
+
+    with opened_reader(file) as reader:
+        for lines in exported(reader, after):
+            sys.stdout.buffer.write(lines)
+
+
+@command.command("backup")
+@click.argument("file")
+@click.argument("target")
+def backup_command(file: str, target: str) -> None:
+    """Copy FILE to TARGET, also while others write it, and check the copy."""
+    from hwledger.ledger.copies import backup
+
+    report = backup(_path(file), _path(target))
+    click.echo(f"{target}: {report.head.seq:,} events of {report.origin}, checked")
+
+
+@command.command("restore")
+@click.argument("source", metavar="BACKUP")
+@FILE
+def restore_command(source: str, file: str | None) -> None:
+    """Check BACKUP and put it where FILE was; a file that is there is not replaced."""
+    from hwledger.ledger.copies import restore
+
+    target = _path(file)
+    report = restore(_path(source), target)
+    click.echo(f"{target}: {report.head.seq:,} events of {report.origin}, checked")
+    for line in _missing(report.origin, report.head.seq):
+        click.echo(f"hwledger: note: {line}", err=True)
+
+
+def _missing(origin: str, size: int) -> list[str]:
+    """Return what to say where more had been signed than was put back."""
+    from hwledger.ledger.keys import note_path, text_of
+    from hwledger.ledger.note import unverified
+
+    path = note_path(keys_folder(), origin)
+    last = unverified(text_of(path)).size if path.exists() else 0
+    lost = f"events {size + 1} to {last} were signed on this machine and are not in this backup"
+    return [f"{lost}; who has seen them will refuse this ledger"] if last > size else []
+
+
+def opened_reader(file: str | None) -> "SqliteReader":
+    """Return a ledger for reading: a file, or the local one."""
+    from hwledger.ledger.sqlite import SqliteReader
+
+    return SqliteReader(_path(file))
+
+
+def _path(file: str | None) -> Path:
+    from hwledger.history import local_ledger
+    from hwledger.library.paths import typed
+
+    return local_ledger() if file is None else typed(file)
+
+
+def keys_folder() -> Path:
+    """Return the folder of the keys that sign, and of the notes that were signed last."""
+    from hwledger.library.paths import data_dir
+
+    return data_dir() / "ledger-keys"
+
+
+def _public(origin: str, given: str | None) -> "VerifierKey | None":
+    from hwledger.ledger.keys import public_key, text_of
+    from hwledger.ledger.note import VerifierKey
+
+    if given is None:
+        return public_key(keys_folder(), origin)
+    return VerifierKey.read(given if given.count("+") > 1 else text_of(_path(given)))
+
+
+def _seen(origin: str, notes: "Iterable[str]", key: "VerifierKey | None") -> "Iterable[Checkpoint]":
+    """Yield the checkpoints from outside of the file, each with its signature checked.
+
+    Raises:
+        UsageError: there are some, and nothing says whose key signs.
+    """
+    from hwledger.errors import UsageError
+    from hwledger.ledger.keys import note_path, text_of
+    from hwledger.ledger.note import opened
+
+    own = note_path(keys_folder(), origin)
+    paths = [*map(_path, notes), *([own] if own.exists() else [])]
+    if paths and key is None:
+        raise UsageError(f"whose key signs for {origin} is not known here; give it with --key")
+    for path in paths:
+        if key is not None:
+            yield opened(text_of(path), key)

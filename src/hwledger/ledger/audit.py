@@ -1,0 +1,230 @@
+"""Checking a whole ledger file, page by page: nothing is trusted that can be computed again."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any, Final
+
+import orjson
+from sqlalchemy import Connection, func, select
+
+from hwledger.errors import AlteredError
+from hwledger.ledger.chain import Head, chain_hash, follow
+from hwledger.ledger.merkle import Frontier, node_hash
+from hwledger.ledger.note import Checkpoint, VerifierKey, opened, unverified
+from hwledger.ledger.schema import CHECKPOINT, EVENT, NODE
+from hwledger.ledger.sqlite.reading import SqliteReader, entry_of, node_of
+
+PAGE: Final = 4096
+"""Events that are looked at together; a power of two, so that a page is a subtree."""
+_LEVEL: Final = PAGE.bit_length() - 1
+_ROWS: Final = (
+    "SELECT seq, body, leaf, chain, id, type, subject, source, ts FROM event"
+    " WHERE seq > ? AND seq <= ? ORDER BY seq"
+)
+_NODES: Final = "SELECT hash FROM node WHERE level = ? AND idx >= ? AND idx < ? ORDER BY idx"
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_RESTORE: Final = "restore a backup that verifies"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a check found, where nothing is wrong.
+
+    Attributes:
+        origin: the name of the ledger.
+        head: its end.
+        root: of the Merkle tree over all events, 32 bytes.
+        kept: how many of its own checkpoints it was held against.
+        seen: the size of the largest checkpoint from outside that it was held against; ``None``: there was
+            none, so that an end that was cut off together with its checkpoints cannot have been noticed.
+    """
+
+    origin: str
+    head: Head
+    root: bytes
+    kept: int
+    seen: int | None
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """Return what could be signed now."""
+        return Checkpoint(self.origin, self.head.seq, self.root)
+
+
+def audit(
+    reader: SqliteReader,
+    seen: Sequence[Checkpoint] = (),
+    key: VerifierKey | None = None,
+    tell: Callable[[int], None] = lambda _: None,
+) -> Report:
+    """Check every event, every hash and every checkpoint of a ledger.
+
+    Args:
+        reader: the ledger.
+        seen: checkpoints from outside, whose signatures were checked.
+        key: that the kept checkpoints have to be signed by; ``None``: only their roots are checked.
+        tell: called with the number of events done.
+
+    Returns:
+        What the ledger is.
+
+    Raises:
+        AlteredError: it is not what was written; with the first sequence number that shows it.
+        MalformedError: a kept checkpoint is not signed by the key.
+    """
+    with reader.connected() as connection, connection.begin():
+        _check_database(connection)
+        kept = [_kept(str(row.note), key) for row in connection.execute(select(CHECKPOINT.c.note))]
+        roots = _roots_to_check(reader.origin, [*kept, *seen])
+        head, frontier = Head(), Frontier()
+        while page := _page(connection, head.seq):
+            head = _check_page(connection, page, head, frontier, roots)
+            tell(head.seq)
+        _check_end(connection, reader.origin, head, roots)
+    largest = max((one.size for one in seen), default=None)
+    return Report(reader.origin, head, frontier.root(), len(kept), largest)
+
+
+def _check_database(connection: Connection) -> None:
+    """Ask SQLite whether the file is sound in itself, its indexes too: a search must not miss events."""
+    found = connection.exec_driver_sql("PRAGMA integrity_check(1)").scalar_one()
+    if found != "ok":
+        raise AlteredError(f"the database is damaged ({found}); {_RESTORE}")
+
+
+def _kept(note: str, key: VerifierKey | None) -> Checkpoint:
+    return unverified(note) if key is None else opened(note, key)
+
+
+def _roots_to_check(origin: str, checkpoints: Iterable[Checkpoint]) -> dict[int, bytes]:
+    """Return the root that the ledger has to have had, by size."""
+    roots: dict[int, bytes] = {}
+    for one in checkpoints:
+        if one.origin != origin:
+            raise AlteredError(
+                f"this is the ledger {origin}, and a checkpoint is of {one.origin}; check the path"
+            )
+        if roots.setdefault(one.size, one.root) != one.root:
+            raise AlteredError(
+                f"two checkpoints of size {one.size} differ: it was forked; {_RESTORE}", one.size
+            )
+    return roots
+
+
+def _page(connection: Connection, after: int) -> Sequence[Any]:
+    """Return the rows up to the end of a page of the tree."""
+    end = (after // PAGE + 1) * PAGE
+    rows = _fetched(connection, _ROWS, (after, end))
+    if not rows:
+        beyond = connection.execute(select(func.min(EVENT.c.seq)).where(EVENT.c.seq > after)).scalar()
+        if beyond is not None:
+            raise AlteredError(
+                f"event {after + 1} is missing: after {after} comes {beyond}; {_RESTORE}", after + 1
+            )
+    return rows
+
+
+def _fetched(connection: Connection, statement: str, values: tuple[int, ...]) -> Sequence[Any]:
+    """Return rows as the driver gives them: a check reads millions, and has no use for more."""
+    cursor = connection.connection.cursor()
+    cursor.execute(statement, values)
+    return cursor.fetchall()
+
+
+def _check_page(
+    connection: Connection, page: Sequence[Any], head: Head, frontier: Frontier, roots: dict[int, bytes]
+) -> Head:
+    new = _followed(page, head)
+    for row in page:
+        _check_columns(row)
+    _check_tree(connection, [row[2] for row in page], head.seq)
+    due = [size for size in roots if head.seq < size <= new.seq]
+    if not due and len(page) == PAGE:
+        frontier.add(node_of(connection, _LEVEL, head.seq // PAGE), _LEVEL)
+    else:
+        _grow(frontier, [row[2] for row in page], {size: roots[size] for size in due})
+    return new
+
+
+def _followed(page: Sequence[Any], head: Head) -> Head:
+    """Return the head after a page; what is wrong is said by ``follow``, which looks more slowly."""
+    chain = head.chain
+    try:
+        for seq, row in enumerate(page, head.seq + 1):
+            leaf = sha256(b"\x00" + row[1]).digest()
+            chain = chain_hash(seq, chain, leaf)
+            if row[0] != seq or row[2] != leaf or row[3] != chain:
+                break
+        else:
+            return Head(head.seq + len(page), chain)
+    except TypeError:  # no bytes
+        pass
+    return follow(head, [entry_of(*row[:4]) for row in page])
+
+
+def _check_columns(row: Any) -> None:
+    """Hold what is searched by against the body: the hash covers the body alone."""
+    seq, raw, _, _, *listed = row
+    try:
+        body = orjson.loads(raw)
+        since = datetime.fromisoformat(body["time"]) - _EPOCH
+        moment = (since.days * 86400 + since.seconds) * 1_000_000 + since.microseconds
+        said = [body["id"], body["type"], body["subject"], body["source"], moment]
+    except (KeyError, TypeError, ValueError):
+        raise AlteredError(f"event {seq} has a body that is no event; {_RESTORE}", seq) from None
+    if said != listed:
+        raise AlteredError(f"event {seq} is listed under another name than its body says; {_RESTORE}", seq)
+
+
+def _check_tree(connection: Connection, leaves: list[bytes], before: int) -> None:
+    """Compute the full nodes over a page and those that the page completed above it, and compare."""
+    level, first, below = 0, before, leaves
+    while True:
+        if first & 1:  # the left half lies in an earlier page
+            below = [node_of(connection, level, first - 1), *below]
+        level, first = level + 1, first >> 1
+        below = [node_hash(below[at], below[at + 1]) for at in range(0, len(below) - 1, 2)]
+        if not below:
+            return
+        _compare(connection, level, first, below)
+
+
+def _compare(connection: Connection, level: int, start: int, values: list[bytes]) -> None:
+    rows = _fetched(connection, _NODES, (level, start, start + len(values)))
+    found = [row[0] for row in rows]
+    if found != values:
+        pairs = enumerate(zip(found, values, strict=False))
+        at = next((at for at, (one, other) in pairs if one != other), len(found))
+        seq = ((start + at) << level) + 1
+        raise AlteredError(f"the Merkle tree is not that of the events, from event {seq} on; {_RESTORE}", seq)
+
+
+def _grow(frontier: Frontier, leaves: list[bytes], roots: dict[int, bytes]) -> None:
+    for leaf in leaves:
+        frontier.add(leaf)
+        if frontier.size in roots and frontier.root() != roots[frontier.size]:
+            raise AlteredError(
+                f"the first {frontier.size} events are not those of the checkpoint of that size: history was"
+                f" made anew or forked; {_RESTORE}",
+                frontier.size,
+            )
+
+
+def _check_end(connection: Connection, origin: str, head: Head, roots: dict[int, bytes]) -> None:
+    largest = max(roots, default=0)
+    if largest > head.seq:
+        raise AlteredError(
+            f"the ledger {origin} has {head.seq} events and a checkpoint of {largest}: its end was cut off or"
+            f" an old copy was put back; events {head.seq + 1} to {largest} are missing",
+            head.seq + 1,
+        )
+    if 0 in roots and roots[0] != Frontier().root():
+        raise AlteredError(f"the checkpoint of size 0 is not that of an empty ledger; {_RESTORE}")
+    first = connection.execute(select(func.min(EVENT.c.seq))).scalar()
+    if first is not None and first < 1:
+        raise AlteredError(f"event {first} stands before the first; {_RESTORE}", first)
+    nodes = connection.execute(select(func.count()).select_from(NODE)).scalar_one()
+    if nodes != head.seq - head.seq.bit_count():
+        raise AlteredError(f"the Merkle tree has {nodes} nodes, not what {head.seq} events make; {_RESTORE}")

@@ -1,0 +1,166 @@
+"""What every store of a ledger does, in memory and in a file alike."""
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hwledger.errors import AlteredError, ConflictError, MalformedError, MissingError
+from hwledger.ledger.chain import Head, entries
+from hwledger.ledger.event import body_of
+from hwledger.ledger.memory import MemoryStore
+from hwledger.ledger.merkle import consistency_proof, continues, includes, inclusion_proof, root_at, root_of
+from hwledger.ledger.sqlite import SqliteStore
+from hwledger.ledger.store import Store
+from support.events import event, events
+
+pytestmark = pytest.mark.requirement("FR-LEDGER-STORE")
+MAKERS: dict[str, Callable[[Path], Store]] = {
+    "memory": lambda _: MemoryStore(),
+    "sqlite": lambda folder: SqliteStore(folder / "ledger.db", origin="hwledger.local/memory"),
+}
+
+
+@pytest.fixture(params=MAKERS)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """Return an empty store of each kind."""
+    made = MAKERS[request.param](tmp_path)
+    yield made
+    made.close()
+
+
+class TestStore:
+    """The contract: a new adapter adds a line to ``MAKERS``."""
+
+    def test_what_is_appended_is_read_back_chained(self, store: Store) -> None:
+        """Entries hold the bodies byte for byte, under the hashes that the chain gives them."""
+        made = events(5)
+        receipts = store.append(made[:2]) + store.append(made[2:])
+        expected = entries(Head(), [body_of(one) for one in made])
+        assert store.read() == expected
+        assert [(one.seq, one.leaf, one.chain) for one in receipts] == [
+            (entry.seq, entry.leaf, entry.chain) for entry in expected
+        ]
+        assert [one.id for one in receipts] == [one.id for one in made]
+        assert not any(one.repeated for one in receipts)
+        assert store.head() == Head(5, expected[-1].chain)
+        assert store.get(3) == expected[2]
+        assert store.origin == "hwledger.local/memory"
+
+    def test_an_empty_ledger(self, store: Store) -> None:
+        """It has a head of nothing, no page and no event."""
+        assert store.head() == Head()
+        assert store.read() == []
+        with pytest.raises(MissingError):
+            store.get(1)
+
+    def test_pages(self, store: Store) -> None:
+        """Pages follow on each other, whatever their size, and end with an empty one."""
+        store.append(events(10))
+        whole = store.read()
+        assert store.read(3, 4) == whole[3:7]
+        assert store.read(8, 4) == whole[8:]
+        assert store.read(10) == []
+        assert store.read(0, 0) == []
+
+    def test_by_type_and_subject(self, store: Store) -> None:
+        """Only what was asked for comes, in order, on from any place."""
+        kinds = ["fleet.host.online.v1", "fleet.host.offline.v1", "org.example.new.v7"]
+        store.append([event(number, f"host/{number % 2}", kinds[number % 3]) for number in range(12)])
+        assert [entry.seq for entry in store.read(subject="host/1")] == [2, 4, 6, 8, 10, 12]
+        assert [entry.seq for entry in store.read(types=kinds[2:])] == [3, 6, 9, 12]
+        assert [entry.seq for entry in store.read(4, 2, types=kinds[:2], subject="host/0")] == [5, 7]
+        assert store.read(subject="host/9") == []
+
+    def test_the_same_event_again_is_one_event(self, store: Store) -> None:
+        """However often it arrives, alone, in a group or twice in one: the first receipt comes back."""
+        first, second = events(2)
+        (receipt,) = store.append([first])
+        again = store.append([first, second, second, first])
+        assert [(one.seq, one.repeated) for one in again] == [(1, True), (2, False), (2, True), (1, True)]
+        assert again[0] == replace(receipt, repeated=True)
+        assert store.head().seq == 2
+
+    def test_an_id_with_other_content_is_refused_with_all_that_came_along(self, store: Store) -> None:
+        """All or none: what stands beside it is not added."""
+        first = event(1)
+        store.append([first])
+        with pytest.raises(ConflictError, match="other content"):
+            store.append([event(2), replace(first, subject="host/b")])
+        with pytest.raises(ConflictError):
+            store.append([event(3), replace(event(3), subject="host/b")])
+        assert store.head().seq == 1
+
+    def test_the_expected_end(self, store: Store) -> None:
+        """Who read an end writes only there; a repetition of what took hold is answered all the same."""
+        one, two, three = events(3)
+        store.append([one], expected_seq=0)
+        store.append([two], expected_seq=1)
+        with pytest.raises(ConflictError, match="ends at 2 and not at 1"):
+            store.append([three], expected_seq=1)
+        assert store.append([two], expected_seq=1)[0].repeated
+        assert store.head().seq == 2
+
+    def test_what_is_no_event_is_refused(self, store: Store) -> None:
+        """Nothing at all, and what JSON cannot say."""
+        with pytest.raises(ConflictError, match="nothing to append"):
+            store.append([])
+        with pytest.raises(MalformedError):
+            store.append([event(1), event(2, share=0.5)])
+        assert store.head().seq == 0
+
+    @pytest.mark.parametrize("size", [1, 2, 7, 8, 33])
+    def test_proofs(self, store: Store, size: int) -> None:
+        """Each event, and each older size, can be proved from what is stored."""
+        store.append(events(3))
+        if size > 3:
+            store.append(events(size - 3, 3))
+        leaves = [entry.leaf for entry in store.read()][:size]
+        root = root_at(size, store.node)
+        assert root == root_of(leaves)
+        for index, leaf in enumerate(leaves):
+            assert includes(leaf, index, size, inclusion_proof(index, size, store.node), root)
+            old_root = root_of(leaves[: index + 1])
+            proof = consistency_proof(index + 1, size, store.node)
+            assert continues(index + 1, size, old_root, root, proof)
+        with pytest.raises(AlteredError):
+            store.node(9, 9)
+
+    def test_notes(self, store: Store) -> None:
+        """Checkpoints are kept by size; the first of a size stays."""
+        store.keep_note("b", 2)
+        store.keep_note("a", 1)
+        store.keep_note("c", 2)
+        assert store.notes() == {1: "a", 2: "b"}
+
+    def test_many_producers_at_once(self, store: Store) -> None:
+        """Threads append and read at once: every event is there once, each reader sees a whole chain."""
+        failed: list[BaseException] = []
+
+        def produce(number: int) -> None:
+            try:
+                for step in range(20):
+                    store.append([event(number * 1000 + step, f"host/{number}")])
+                    assert len(store.read(max(0, store.head().seq - 10))) >= 1
+            except BaseException as error:  # noqa: BLE001 - it is asserted below
+                failed.append(error)
+
+        threads = [threading.Thread(target=produce, args=(number,)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert failed == []
+        whole = store.read()
+        assert len({entry.leaf for entry in whole}) == len(whole) == store.head().seq == 160
+        for number in range(8):
+            own = [entry.body for entry in store.read(subject=f"host/{number}")]
+            assert own == [body_of(event(number * 1000 + step, f"host/{number}")) for step in range(20)]
+
+    def test_closing_twice(self, store: Store) -> None:
+        """The second time does nothing."""
+        store.append(events(1))
+        store.close()
+        store.close()
