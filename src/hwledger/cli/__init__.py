@@ -61,7 +61,7 @@ def hwledger() -> None:
     """Will this model run on this hardware? Exact memory plans, layer by layer.
 
     Exit codes: 0 ok, 1 internal error, 2 usage, 3 does not fit, 4 input unusable, 5 not reachable,
-    130 interrupted.
+    6 an engine failed, 130 interrupted.
     """
 
 
