@@ -12,8 +12,8 @@ from hwledger.telemetry.reading import Basis as ReadingBasis
 from hwledger.telemetry.snapshot import EngineSnapshot, ModelSnapshot
 
 MIB: Final = 1 << 20
-PRINTED: Final[Mapping[str, float]] = {"llama.cpp log": 0.005 * MIB}
-"""Half of the last digit that a source writes of one buffer: llama.cpp's ``%8.2f MiB``."""
+PRINTED: Final[Mapping[str, float]] = {"llama.cpp log": 0.005 * MIB + 0.5}
+"""Half of the last digit that a source writes of one buffer (``%8.2f MiB``), and of the byte it becomes."""
 HOST_COMPUTE: Final = "host compute"
 """llama.cpp's scratch on the host: a runtime part of the plan, and one of its compute buffers."""
 TOLD: Final[Mapping[str, Quantity]] = {
@@ -108,7 +108,7 @@ def seen_of(reading: Reading, buffers: int = 1) -> Seen | Unknown:
         return Unknown(reading.detail or str(reading.reason))
     if isinstance(reading.value, str | tuple):
         return Unknown(f"{reading.source} tells no number")
-    give = PRINTED.get(reading.source, 0.0) * buffers
+    give = PRINTED.get(reading.source, 0.0) * buffers if reading.unit is Unit.BYTES else 0.0
     return Seen(float(reading.value), _QUALITIES[reading.basis], reading.source, give)
 
 
@@ -153,7 +153,7 @@ def _of_device(device: str, told: Readings) -> Iterator[Part]:
     for name, quantity in TOLD.items():
         seen = seen_of(told[quantity]) if quantity in told else None
         if isinstance(seen, Seen) and seen.value:
-            yield Part(f"{name} ({device})", seen)
+            yield Part(name, device, seen)
 
 
 def is_host(device: str) -> bool:

@@ -20,7 +20,7 @@ BUSY_SHARE: Final = 0.7
 
 
 def speed_terms(
-    fast: "Throughput | None", prefill: Seen | Unknown, decode: Seen | Unknown
+    fast: "Throughput | None", prefill: Seen | Unknown, decode: Seen | Unknown, why: str = NO_SPEED
 ) -> tuple[Term, Term]:
     """Return prefill and decode in tokens per second.
 
@@ -28,8 +28,9 @@ def speed_terms(
         fast: the planned speed under the traffic that ran; ``None`` where none was planned.
         prefill: what was timed of one prompt.
         decode: what was timed of one answer.
+        why: why no speed was planned.
     """
-    why = "; ".join(fast.unknown) if fast and fast.unknown else NO_SPEED
+    why = "; ".join(fast.unknown) if fast and fast.unknown else why
     figures = (fast.prefill_tokens_per_second, fast.decode_tokens_per_second) if fast else (None, None)
     return (
         Term("prefill", Unit.TOKENS_PER_SECOND, _figure(figures[0], why), prefill),

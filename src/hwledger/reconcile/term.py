@@ -90,9 +90,10 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One part of a whole, in bytes, as somebody tells it."""
+    """One part of a whole, in bytes, as somebody tells it; ``place``: the engine's name of where it lies."""
 
     name: str
+    place: str
     seen: Seen
 
 

@@ -118,7 +118,7 @@ def test_a_whole_is_its_parts_and_what_nothing_explains(engine: EngineSnapshot, 
         else:
             assert account.unexplained is not None
             assert account.explained + account.unexplained == whole.value
-    names = [part.name for account in accounts for part in account.parts]
+    names = [(part.name, part.place) for account in accounts for part in account.parts]
     assert len(set(names)) == len(names)
     told = [
         reading.value
@@ -217,5 +217,5 @@ def test_a_busy_machine_is_not_judged_by() -> None:
 def test_unexplained_is_no_part() -> None:
     """More parts than the whole leave a negative rest; it is never set to zero."""
     whole = Seen(100.0, Quality.MEASURED, "psutil")
-    account = Account("process memory", whole, (Part("weights (CPU)", Seen(150.0, Quality.LOGGED, "log")),))
+    account = Account("process memory", whole, (Part("weights", "CPU", Seen(150.0, Quality.LOGGED, "log")),))
     assert account.unexplained == -50.0
