@@ -95,8 +95,7 @@ def prepare(  # noqa: PLR0913 - what can be asked of a run
         EngineError: the engine is not installed; the sentence says how to install it.
         InputError, UnreachableError: the model cannot be read.
     """
-    chosen = runner or _chosen(engine_name)
-    found = chosen.find()
+    chosen, found = (runner, runner.find()) if runner else _chosen(engine_name)
     if isinstance(found, NotInstalled):
         raise EngineError(
             f"{chosen.title} is not installed here ({found.why}); install it with: {found.install}"
@@ -115,12 +114,11 @@ def prepare(  # noqa: PLR0913 - what can be asked of a run
     return Prepared(engine=chosen, installed=found, plan=made, on_host=False, verdict=verdict)
 
 
-def _chosen(name: str) -> Engine:
-    if name != AUTO:
-        return engine(name)
-    known = [engine(each) for each in engine_names()]
-    here = [each for each in known if isinstance(each.find(), Installation)]
-    return (here or known)[0]
+def _chosen(name: str) -> tuple[Engine, Installation | NotInstalled]:
+    """Return the engine of a name, or the first one that is installed, and what is installed of it."""
+    known = [engine(each) for each in (engine_names() if name == AUTO else (name,))]
+    found = [(each, each.find()) for each in known]
+    return next((pair for pair in found if isinstance(pair[1], Installation)), found[0])
 
 
 def _check_format(chosen: Engine, made: Plan) -> None:
