@@ -16,7 +16,10 @@ from hwledger.telemetry.local import host_bytes
 from hwledger.telemetry.probing import probe
 
 AUTO: Final = "auto"
-ON_HOST: Final = "n_gpu_layers=0"
+ON_HOST: Final = ("n_gpu_layers=0", "n_batch=512")
+"""A processor takes a prompt in slowly, and llama.cpp sees between two batches alone that nobody wants it."""
+_ALIKE: Final = {"n_batch": "n_ubatch"}
+"""An option that is not set where another one is: a smaller batch would make that smaller, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,9 @@ class Asked:
     def planned(self, version: str | None, device: str | None, more: Sequence[str] = ()) -> Plan:
         """Return the plan on a device; ``more`` are options that the asked ones win over."""
         names = {text.partition("=")[0].strip().lstrip("-").replace("-", "_") for text in self.options}
-        added = [text for text in more if text.partition("=")[0] not in names]
+        keys = [text.partition("=")[0] for text in more]
+        free = [not {key, _ALIKE.get(key, key)} & names for key in keys]
+        added = [text for text, is_free in zip(more, free, strict=True) if is_free]
         return plan(
             self.ref, engine=self.engine, engine_version=version, context=self.context,
             kv_cache=self.kv_cache, device=device, options=[*added, *self.options], access=self.access,
@@ -103,9 +108,7 @@ def prepare(  # noqa: PLR0913 - what can be asked of a run
     asked = Asked(ref, chosen.name, context, kv_cache, tuple(as_texts(options)), access)
     on_host = not found.devices
     version = _known(chosen, found)
-    made = (
-        asked.planned(version, device=None, more=(ON_HOST,)) if on_host else asked.planned(version, "local")
-    )
+    made = asked.planned(version, device=None, more=ON_HOST) if on_host else asked.planned(version, "local")
     _check_format(chosen, made)
     made = _noted(made, found.notes)
     if on_host:

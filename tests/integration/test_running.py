@@ -57,6 +57,9 @@ def test_options_of_the_engine_win(model: str) -> None:
     """Layers that are asked for on accelerators are not moved to the processor."""
     ready = prepare(model, runner=FakeEngine(), context=128, options=["n_gpu_layers=1"])
     assert ready.plan.memory.options["n_gpu_layers"] == 1
+    assert ready.plan.request.options["n_batch"] == 512
+    larger = prepare(model, runner=FakeEngine(), context=128, options=["n_ubatch=1024"])
+    assert "n_batch" not in larger.plan.request.options
 
 
 def test_an_engine_that_is_absent_says_how_to_install_it(model: str) -> None:
