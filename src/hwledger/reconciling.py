@@ -126,7 +126,8 @@ def _reconciled(
 ) -> Reconciliation:
     said = (*notes, *made.memory.warnings, *(f"not modelled: {each}" for each in made.memory.not_modelled))
     return Reconciliation(
-        model=made.spec.id, engine=made.engine, planned_version=made.request.version,
+        model=made.spec.id, engine=told.engine or made.engine, planned_as=made.engine,
+        planned_version=made.request.version,
         seen_version=told.version, terms=(*memory_terms(made, told), *capacity_terms(made, told), *speeds),
         accounts=tuple(_accounts(told, pid)), notes=tuple(dict.fromkeys(filter(None, said))),
     )  # fmt: skip

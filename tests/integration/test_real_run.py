@@ -81,7 +81,13 @@ def test_the_answer_is_all_that_is_on_stdout(smollm: Path) -> None:
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.strip()
     assert ran.stdout.count("\n") == 1
-    for words in ("Fits: needs", "tokens of prompt at", "planned and seen", "as planned", "unexplained"):
+    for words in (
+        "Fits: needs",
+        "tokens of prompt at",
+        "planned as llama.cpp b",
+        "as planned",
+        "unexplained",
+    ):
         assert words in ran.stderr
     assert "outside" not in ran.stderr
 

@@ -14,6 +14,7 @@ def reconciliation_document(found: Reconciliation) -> dict[str, Any]:
         "schema": SCHEMA,
         "model": found.model,
         "engine": found.engine,
+        "planned_as": found.planned_as,
         "planned_version": found.planned_version,
         "seen_version": found.seen_version or None,
         "planned_bytes": found.planned_bytes,

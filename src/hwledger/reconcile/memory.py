@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
-from hwledger.planner.memory import Basis, Category, Component
+from hwledger.planner.memory import HOST, Basis, Category, Component
 from hwledger.planner.plan import Plan
 from hwledger.reconcile.term import Account, Expected, Part, Quality, Seen, Term, Unknown
 from hwledger.telemetry.quantity import Quantity, Unit
@@ -21,6 +21,8 @@ TOLD: Final[Mapping[str, Quantity]] = {
     "compute": Quantity.COMPUTE_BYTES, "graph": Quantity.GRAPH_BYTES,
 }  # fmt: skip
 """What engines tell of the terms; of the others (output, runtime) none tells anything."""
+PER_RANK: Final = frozenset({"vllm", "sglang", "tgi"})
+"""Engines whose figures are those of one rank, where the plan's are of all."""
 _QUALITIES: Final = {
     ReadingBasis.MEASURED: Quality.REPORTED, ReadingBasis.LOGGED: Quality.LOGGED,
     ReadingBasis.DERIVED: Quality.DERIVED,
@@ -71,8 +73,14 @@ def _term(
     quantity = TOLD.get(name)
     if quantity is None:
         return Term(name, Unit.BYTES, expected, Unknown(NOT_TOLD))
+    if engine.engine in PER_RANK and (ranks := _devices(plan)) > 1:
+        return Term(name, Unit.BYTES, expected, Unknown(f"it tells that of one of its {ranks} devices"))
     reading = _reading(quantity, engine, model)
     return Term(name, Unit.BYTES, expected, seen_of(reading, _buffers(quantity, model)))
+
+
+def _devices(plan: Plan) -> int:
+    return len({part.place for part in plan.memory.components} - {HOST})
 
 
 def _expected(parts: Sequence[Component]) -> Expected:

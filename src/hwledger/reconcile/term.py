@@ -133,7 +133,8 @@ class Reconciliation:
 
     Attributes:
         model, engine: what ran.
-        planned_version: version of the engine whose rules planned.
+        planned_as: the engine profile whose rules planned: SGLang is planned as ``vllm``.
+        planned_version: its version.
         seen_version: version that the engine states; empty where it does not.
         terms: every quantity that was planned or seen.
         accounts: wholes with their parts.
@@ -142,6 +143,7 @@ class Reconciliation:
 
     model: str
     engine: str
+    planned_as: str
     planned_version: str
     seen_version: str
     terms: tuple[Term, ...]

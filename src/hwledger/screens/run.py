@@ -116,7 +116,7 @@ def reconciliation_screen(found: Reconciliation) -> ReconciliationScreen:
     for name, why in whys:
         by_why.setdefault(why, []).append(_name(name))
     return ReconciliationScreen(
-        title=f"{found.model} on {found.engine} {found.planned_version}{seen}: planned and seen",
+        title=f"{found.model} on {found.engine}, planned as {found.planned_as} {found.planned_version}{seen}",
         rows=tuple(_row(term) for term in found.terms),
         accounts=tuple(_account(account) for account in found.accounts),
         unknown=tuple(f"{', '.join(dict.fromkeys(names))}: {why}" for why, names in by_why.items()),

@@ -4,7 +4,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hwledger.planner.memory import HOST, Basis, Category, Component
@@ -28,6 +28,8 @@ from hwledger.telemetry.snapshot import EngineSnapshot, HostSnapshot, ModelSnaps
 from support.plans import small_plan
 
 pytestmark = pytest.mark.requirement("FR-RUN-RECONCILE")
+BUSY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""A machine that is busy draws slowly."""
 SIZES = st.integers(0, 1 << 45)
 PLAN = small_plan()
 LOG = Gauge("llama.cpp log", basis=ReadingBasis.LOGGED)
@@ -37,7 +39,7 @@ LOG = Gauge("llama.cpp log", basis=ReadingBasis.LOGGED)
 def components(draw: st.DrawFn) -> tuple[Component, ...]:
     """Return the parts of some plan, on devices and the host."""
     made = []
-    for category in draw(st.lists(st.sampled_from(Category), max_size=12)):
+    for category in draw(st.lists(st.sampled_from(Category), max_size=6)):
         size = draw(SIZES)
         host_compute = category is Category.RUNTIME and draw(st.booleans())
         made.append(
@@ -71,11 +73,13 @@ def engines(draw: st.DrawFn) -> EngineSnapshot:
     """Return what an engine tells of a model: in all, and by device."""
     told = draw(st.dictionaries(st.sampled_from(list(TOLD.values())), readings()))
     names = st.sampled_from(["CPU", "CPU_Mapped", "CUDA0", "CUDA1", "CUDA_Host", "Metal"])
-    by_device = st.dictionaries(names, st.dictionaries(st.sampled_from(list(TOLD.values())), readings()))
+    told_there = st.dictionaries(st.sampled_from(list(TOLD.values())), readings(), max_size=3)
+    by_device = st.dictionaries(names, told_there, max_size=3)
     model = ModelSnapshot("model", loaded=True, readings=told, devices=draw(by_device))
     return EngineSnapshot("llama.cpp", models=(model,))
 
 
+@BUSY
 @given(components(), engines())
 def test_the_terms_add_up_to_the_plan(parts: tuple[Component, ...], engine: EngineSnapshot) -> None:
     """Every component is in one term: their sum is the total, the ends of intervals add up as well."""
@@ -83,7 +87,7 @@ def test_the_terms_add_up_to_the_plan(parts: tuple[Component, ...], engine: Engi
     terms = memory_terms(made, engine)
     assert len({term.name for term in terms}) == len(terms)
     found = Reconciliation(
-        model="m", engine="e", planned_version="", seen_version="", terms=terms
+        model="m", engine="e", planned_as="e", planned_version="", seen_version="", terms=terms
     )  # fmt: skip
     assert found.planned_bytes == made.total_bytes
     expected = [term.expected for term in terms if isinstance(term.expected, Expected)]
@@ -95,6 +99,7 @@ def test_the_terms_add_up_to_the_plan(parts: tuple[Component, ...], engine: Engi
     assert sum(each.high for each in expected) <= high
 
 
+@BUSY
 @given(components(), engines(), SIZES)
 def test_one_reading_moves_one_term(parts: tuple[Component, ...], engine: EngineSnapshot, size: int) -> None:
     """Another weight in the engine's words changes the term of weights and no other."""
@@ -107,6 +112,7 @@ def test_one_reading_moves_one_term(parts: tuple[Component, ...], engine: Engine
     assert {name for name in before | after if before.get(name) != after.get(name)} <= {"weights"}
 
 
+@BUSY
 @given(engines(), readings())
 def test_a_whole_is_its_parts_and_what_nothing_explains(engine: EngineSnapshot, whole: Reading) -> None:
     """Parts and the unexplained rest add up to the whole, be the rest negative; each buffer is once."""

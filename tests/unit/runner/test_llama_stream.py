@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hwledger.errors import EngineError, HwledgerError, UsageError
@@ -109,6 +109,7 @@ JSON = st.recursive(
 )  # fmt: skip
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.one_of(JSON.map(lambda v: b"data: " + json.dumps(v).encode()), st.binary(max_size=40))))
 def test_nothing_that_is_sent_is_more_than_a_sentence(sent: list[bytes]) -> None:
     """Any stream ends in one Done or in an error of hwledger's own."""
