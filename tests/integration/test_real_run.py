@@ -15,6 +15,9 @@ from typing import Any
 import psutil
 import pytest
 
+from hwledger.errors import EngineError
+from hwledger.runner.engine import Ask, Limits
+from hwledger.running import prepare
 from support.engines import free_port, needs, running
 
 pytestmark = [pytest.mark.enable_socket, pytest.mark.requirement("FR-RUN-CLI", "FR-RUN-LLAMACPP")]
@@ -187,6 +190,28 @@ def test_bad_requests_are_one_sentence(smollm: Path, words: tuple[str, ...], pro
     assert ran.returncode == 2
     assert why in ran.stderr
     assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.requirement("FR-RUN-SUPERVISE")
+def test_an_engine_that_hangs_is_given_up(smollm: Path) -> None:
+    """It says nothing for longer than its limit: one sentence; it is ended although it hears no SIGTERM."""
+    ready = prepare(str(smollm), context=256)
+    with ready.engine.start(ready.plan, Limits(ready_s=PATIENCE_S, silent_s=0.5)) as held:
+        assert held.pid is not None
+        os.kill(held.pid, signal.SIGSTOP)
+        with pytest.raises(EngineError, match="said nothing for"):
+            list(held.generate(Ask(prompt="x", max_tokens=1)))
+    assert gone(held.pid)
+    assert not psutil.Process().children()
+
+
+@pytest.mark.requirement("FR-RUN-SUPERVISE")
+def test_an_engine_that_does_not_get_ready_is_given_up(smollm: Path) -> None:
+    """The limit for loading holds, and nothing is left."""
+    ready = prepare(str(smollm), context=256)
+    with pytest.raises(EngineError, match="was not ready after"):
+        ready.engine.start(ready.plan, Limits(ready_s=0.0))
+    assert not psutil.Process().children()
 
 
 @pytest.mark.requirement("FR-RUN-ENGINES")

@@ -126,6 +126,10 @@ def _answered(running: "Running", ask: "Ask", shown: "Shown") -> "Timings | None
     from hwledger.runner.engine import Done
 
     last: Any = None
-    for last in running.generate(ask):
-        shown.event(last)
+    try:
+        for last in running.generate(ask):
+            shown.event(last)
+    except BaseException:
+        shown.broken_off()
+        raise
     return last.timings if isinstance(last, Done) else None

@@ -2,8 +2,9 @@
 
 import json
 import sys
+from contextlib import suppress
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from hwledger.reconcile.term import Reconciliation
@@ -32,6 +33,10 @@ class Shown(Protocol):
         """Show a piece of the answer, or how far it is."""
         ...
 
+    def broken_off(self) -> None:
+        """Show that the answer ends in the middle; why is said elsewhere."""
+        ...
+
     def reconciled(self, found: "Reconciliation") -> None:
         """Show predicted beside measured."""
         ...
@@ -48,7 +53,7 @@ class Text:
     def __init__(self) -> None:
         self._live = sys.stderr.isatty()
         self._drawn = False
-        self._open = False
+        self._open: IO[str] | None = None
 
     def plan(self, prepared: "Prepared") -> None:
         """Write what is going to run."""
@@ -79,9 +84,11 @@ class Text:
         elif isinstance(event, Piece):
             self._clear()
             out = sys.stderr if event.thinking else sys.stdout
+            if self._open is not out:
+                self._end_line()
             out.write(printable(event.text) if out.isatty() else event.text)
             out.flush()
-            self._open = not event.text.endswith("\n")
+            self._open = None if event.text.endswith("\n") else out
         elif isinstance(event, Done):
             self._done(event.timings)
 
@@ -89,11 +96,22 @@ class Text:
         from hwledger.screens.run import timing_line
 
         self._clear()
-        if self._open:
-            sys.stdout.write("\n")
-            sys.stdout.flush()
+        self._end_line()
         if timings is not None:
             self._say(timing_line(timings))
+
+    def broken_off(self) -> None:
+        """End the line; whoever reads it may have left."""
+        self._clear()
+        with suppress(OSError):
+            self._end_line()
+
+    def _end_line(self) -> None:
+        """End the line of the stream that was written to last."""
+        if self._open is not None:
+            self._open.write("\n")
+            self._open.flush()
+            self._open = None
 
     def reconciled(self, found: "Reconciliation") -> None:
         """Draw it on stderr, so that a pipe holds the answer alone."""
@@ -155,6 +173,9 @@ class Lines:
         elif isinstance(event, Done):
             timings = None if event.timings is None else asdict(event.timings)
             self._write("done", ending=event.ending.value, timings=timings)
+
+    def broken_off(self) -> None:
+        """Write nothing: there is no ``done``."""
 
     def reconciled(self, found: "Reconciliation") -> None:
         """Write it as ``hwledger.reconciliation/1``."""

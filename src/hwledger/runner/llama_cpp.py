@@ -163,8 +163,7 @@ class LlamaRunning:
                 if first is None and isinstance(event, Piece):
                     first = time.monotonic() - begun
                 yield _timed(event, first)
-        except (OSError, ValueError, AttributeError, http.client.HTTPException) as error:
-            # a connection that is cut while it is read fails in each of these ways
+        except (OSError, http.client.HTTPException) as error:
             if not self._cancelled.is_set():
                 raise self._broken(error) from None
             yield Done(Ending.CANCELLED)
@@ -183,6 +182,8 @@ class LlamaRunning:
         connection = http.client.HTTPConnection(HOST, self._port, timeout=self._limits.silent_s)
         connection.connect()
         self._socket = connection.sock
+        if self._cancelled.is_set():  # while it was made
+            self._close()
         connection.request("POST", path, json.dumps(body).encode(), {"Content-Type": "application/json"})
         reply = connection.getresponse()
         if reply.status != http.client.OK:
