@@ -100,11 +100,7 @@ def prepare(  # noqa: PLR0913 - what can be asked of a run
         EngineError: the engine is not installed; the sentence says how to install it.
         InputError, UnreachableError: the model cannot be read.
     """
-    chosen, found = (runner, runner.find()) if runner else _chosen(engine_name)
-    if isinstance(found, NotInstalled):
-        raise EngineError(
-            f"{chosen.title} is not installed here ({found.why}); install it with: {found.install}"
-        )
+    chosen, found = _installed(*((runner, runner.find()) if runner else _chosen(engine_name)))
     asked = Asked(ref, chosen.name, context, kv_cache, tuple(as_texts(options)), access)
     on_host = not found.devices
     version = _known(chosen, found)
@@ -122,6 +118,14 @@ def _chosen(name: str) -> tuple[Engine, Installation | NotInstalled]:
     known = [engine(each) for each in (engine_names() if name == AUTO else (name,))]
     found = [(each, each.find()) for each in known]
     return next((pair for pair in found if isinstance(pair[1], Installation)), found[0])
+
+
+def _installed(chosen: Engine, found: Installation | NotInstalled) -> tuple[Engine, Installation]:
+    if isinstance(found, NotInstalled):
+        raise EngineError(
+            f"{chosen.title} is not installed here ({found.why}); install it with: {found.install}"
+        )
+    return chosen, found
 
 
 def _check_format(chosen: Engine, made: Plan) -> None:

@@ -1,6 +1,6 @@
 """Memory: each component of a plan in one term, beside what the engine tells of it."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from hwledger.planner.memory import HOST, Basis, Category, Component
@@ -167,8 +167,3 @@ def _of_device(device: str, told: Readings) -> Iterator[Part]:
 def is_host(device: str) -> bool:
     """Whether an engine's name of a device stands for the host's memory."""
     return device.startswith(_HOST_DEVICES) or device.endswith("_Host")
-
-
-def total_of(terms: Iterable[Term]) -> float:
-    """Return the planned sum of terms."""
-    return sum(term.expected.value for term in terms if isinstance(term.expected, Expected))

@@ -44,6 +44,8 @@ LARGEST_LOG: Final = 16 << 20
 TRIES: Final = 3
 """A port that was free a moment ago may be taken by then."""
 KEPT_LOGS: Final = 20
+FETCHING_S: Final = 24 * 3600.0
+"""What a model may take that llama.cpp fetches before it loads it."""
 _ASK_S: Final = 5.0
 _TAKEN: Final = ("couldn't bind", "address already in use")
 
@@ -89,7 +91,7 @@ def _start(program: Program, recipe: Recipe, limits: Limits) -> "LlamaRunning":
     log = _log_file()
     child = Child("llama.cpp", [*program.words, *arguments(recipe, port)], log, env=env)
     try:
-        child.wait_ready(lambda: _is_ready(port), limits.ready_s)
+        child.wait_ready(lambda: _is_ready(port), limits.ready_s if recipe.local else FETCHING_S)
     except BaseException:
         child.stop()
         raise
