@@ -14,10 +14,12 @@ from typing import Any
 
 import psutil
 import pytest
+from jsonschema import Draft202012Validator
 
 from hwledger.errors import EngineError
 from hwledger.runner.engine import Ask, Limits
 from hwledger.running import prepare
+from hwledger.shipped import shipped_text
 from support.engines import free_port, needs, running
 
 pytestmark = [pytest.mark.enable_socket, pytest.mark.requirement("FR-RUN-CLI", "FR-RUN-LLAMACPP")]
@@ -259,4 +261,6 @@ def _reconciled(words: list[str]) -> dict[str, Any]:
     ran = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert ran.returncode == 0, ran.stderr
     found: dict[str, Any] = json.loads(ran.stdout)
+    schema = json.loads(shipped_text("hwledger.reconcile", "schemas/reconciliation-1.json"))
+    Draft202012Validator(schema).validate(found)
     return found

@@ -1,4 +1,4 @@
-"""A reconciliation as JSON: ``hwledger.reconciliation/1``."""
+"""A reconciliation as JSON: ``hwledger.reconciliation/1``; its schema lies in ``schemas/``."""
 
 from dataclasses import asdict
 from typing import Any, Final
