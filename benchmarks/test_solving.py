@@ -19,7 +19,7 @@ from hwledger.planner.solve.question import Question, traffic_under
 from hwledger.planner.solve.solve import solve
 from hwledger.planner.throughput import estimate
 
-MOE_61, DENSE = "deepseek-ai/DeepSeek-V3", "Qwen/Qwen3-32B"
+MOE_61, MOE_94, DENSE = "deepseek-ai/DeepSeek-V3", "Qwen/Qwen3-235B-A22B", "Qwen/Qwen3-32B"
 
 
 def asked(model: str, engine: str, device: str = "", **more: Any) -> Question:
@@ -32,7 +32,7 @@ def asked(model: str, engine: str, device: str = "", **more: Any) -> Question:
 
 
 @pytest.mark.benchmark(group="solve all")
-@pytest.mark.parametrize(("model", "engine"), [(MOE_61, "vllm"), (MOE_61, "llama.cpp"), (DENSE, "llama.cpp")])
+@pytest.mark.parametrize(("model", "engine"), [(MOE_94, "vllm"), (MOE_61, "llama.cpp"), (DENSE, "llama.cpp")])
 def test_solve_all_over_the_catalogue(benchmark: Any, model: str, engine: str) -> None:
     """Devices x counts x layouts x weights x cache types: at least 100,000 candidates, cold."""
     answer = benchmark.pedantic(
@@ -53,7 +53,7 @@ def test_solve_on_given_devices(benchmark: Any, unknown: str) -> None:
 
 
 @pytest.mark.benchmark(group="solve all, the whole process")
-@pytest.mark.parametrize(("model", "engine"), [(MOE_61, "vllm"), (MOE_61, "llama.cpp"), (DENSE, "llama.cpp")])
+@pytest.mark.parametrize(("model", "engine"), [(MOE_94, "vllm"), (MOE_61, "llama.cpp"), (DENSE, "llama.cpp")])
 def test_solve_all_as_a_process(benchmark: Any, model: str, engine: str) -> None:
     """From the shell to the last byte of JSON: CPU seconds and the peak are beside the time."""
     words = [sys.executable, "-m", "hwledger", "plan", model, "--engine", engine, "--solve", "all", "--json"]

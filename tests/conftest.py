@@ -5,8 +5,11 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 NUMBERS = count()
+settings.register_profile("no test asserts a time", deadline=None)
+settings.load_profile("no test asserts a time")
 ELSEWHERE = (
     "HF_ENDPOINT", "HF_TOKEN", "HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HUB_OFFLINE",
     "TRANSFORMERS_OFFLINE", "HWLEDGER_OFFLINE", "XDG_CACHE_HOME", "OLLAMA_MODELS", "OLLAMA_HOST",

@@ -14,7 +14,8 @@ from pathlib import Path
 
 TARGET = Path(__file__).parent.parent / "src/hwledger/accuracy/data/serving.csv"
 COLUMNS = ("model", "weights", "cache", "engine", "version", "device", "tp", "ep", "dp", "prompt", "output",
-           "lengths", "concurrency", "ttft_ms", "tpot_ms", "date", "left_out", "source")  # fmt: skip
+           "lengths", "concurrency", "polled", "gathered", "ttft_ms", "tpot_ms", "date", "left_out",
+           "source")  # fmt: skip
 ENGINES = {"vllm": "vllm", "sglang": "sglang", "trtllm": "tensorrt-llm"}
 DEVICES = {"h100_sxm": "H100 SXM 80GB", "h200_sxm": "H200 SXM", "b200_sxm": "B200", "b300_sxm": "B300",
            "gb200": "GB200", "gb300": "GB300"}  # fmt: skip
@@ -41,6 +42,8 @@ MODELS = {  # name in the source: (name in the catalogue, weights that it holds)
 }
 PACKINGS = {"fp8": "fp8", "fp4": "nvfp4", "int4": "int4"}
 RANKS = re.compile(r"_tp(\d+)(?:_0)?_ep(\d+)(?:_0)?_\d+$")
+BUSY, BUSIER, MANY, WHOLE_NODE = 16, 64, 256, 8
+"""Requests at once, and ranks, at which the recipes change their scheduler's settings."""
 SAME = 0.004
 """Rows of one setting whose figures agree this closely are one measurement, printed with other digits."""
 
@@ -113,7 +116,7 @@ def distinct(rows: Iterator[dict[str, str]]) -> list[dict[str, str]]:
     """Return one row per measurement; versions and dates are taken from whichever copy has them."""
     known: dict[tuple[str, ...], list[dict[str, str]]] = defaultdict(list)
     settings = [c for c in COLUMNS if c not in {"version", "date", "ttft_ms", "tpot_ms", "left_out", "source",
-                                                "lengths"}]  # fmt: skip
+                                                "lengths", "polled", "gathered"}]  # fmt: skip
     for row in rows:
         alike = known[tuple(row[name] for name in settings)]
         same = next((each for each in alike if agree(each, row)), None)
@@ -126,6 +129,41 @@ def distinct(rows: Iterator[dict[str, str]]) -> list[dict[str, str]]:
     return [row for alike in known.values() for row in alike]
 
 
+def scheduled(row: dict[str, str]) -> dict[str, str]:
+    """Return what the published recipe of a row sets its scheduler to; empty where it sets nothing.
+
+    polled: SGLang's ``--scheduler-recv-interval``; gathered: TensorRT-LLM's ``batch_wait_timeout_iters``.
+    """
+    set_by = {"sglang": polled, "tensorrt-llm": gathered}.get(row["engine"])
+    steps = set_by(row) if set_by and row["source"] == "InferenceX" else 0
+    name = "polled" if row["engine"] == "sglang" else "gathered"
+    return {"polled": "", "gathered": ""} | ({name: str(steps)} if steps else {})
+
+
+def polled(row: dict[str, str]) -> int:
+    """Return the steps between two looks of SGLang, by the recipe of model, packing, device and ranks."""
+    model, weights, device = row["model"], row["weights"], row["device"]
+    if device == "H200 SXM" or ("GLM" in model and weights == "fp8"):
+        return 0
+    if "GLM" in model or ("DeepSeek" in model and not weights and row["tp"] == "4"):
+        return 10
+    if "Qwen3.5" in model and weights == "nvfp4" and device == "B200":
+        return 30
+    if "Qwen3.5" in model and weights == "fp8" and row["version"] == "0.5.10.post1":
+        return 10
+    return 30 if int(row["concurrency"]) >= BUSY else 10
+
+
+def gathered(row: dict[str, str]) -> int:
+    """Return the steps that TensorRT-LLM lets prompts wait for others, by the recipe."""
+    if (row["prompt"], row["output"]) != ("1024", "1024"):
+        return 0
+    if "Llama-3.1-70B" in row["model"] and int(row["tp"]) < WHOLE_NODE:
+        return 20
+    late = row["date"] >= "2026" and "DeepSeek" in row["model"] and not row["weights"]
+    return 40 if late and BUSIER <= int(row["concurrency"]) < MANY else 0
+
+
 def agree(one: dict[str, str], other: dict[str, str]) -> bool:
     """Return whether two rows show the same figures."""
     return all(abs(float(one[n]) / float(other[n]) - 1) < SAME for n in ("ttft_ms", "tpot_ms"))
@@ -133,7 +171,8 @@ def agree(one: dict[str, str], other: dict[str, str]) -> bool:
 
 def main() -> None:
     """Write the table."""
-    rows = sorted(distinct(read(Path(sys.argv[1]))), key=lambda row: [row[name] for name in COLUMNS[:8]])
+    rows = [row | scheduled(row) for row in distinct(read(Path(sys.argv[1])))]
+    rows = sorted(rows, key=lambda row: [row[name] for name in COLUMNS[:8]])
     with TARGET.open("w", encoding="utf-8", newline="") as file:
         file.write(NOTES)
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
@@ -147,6 +186,9 @@ NOTES = """\
 # InferenceX: SemiAnalysisAI/InferenceX, published in ai-dynamo/aiconfigurator systems/silicon_sample.csv;
 # lengths are uniform in 0.8 .. 1 of prompt and output (its random range ratio), so the mean is 0.9 of them.
 # NVIDIA: the gap analysis in the same file; fixed lengths.
+# polled, gathered: decoding steps from one look for prompts to the next (scheduler-recv-interval), and
+# those that a prompt waits for others (batch_wait_timeout_iters), as InferenceX' recipes (benchmarks/*.sh)
+# set them for the row's model, packing, device, ranks, lengths and concurrency; empty: not set.
 # weights: how the model of the catalogue was re-packed; empty: as it is. cache: number type of the KV cache,
 # the recipes' usual one, not printed in the source. left_out: why the row is not fitted and not judged.
 """

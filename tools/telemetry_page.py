@@ -8,14 +8,17 @@ import re
 from pathlib import Path
 
 from hwledger.telemetry.coverage import Setting
+from hwledger.telemetry.engines.values import NO_WORD, ToldBy, engine_values
 from hwledger.telemetry.exposition import names
-from hwledger.telemetry.quantity import DEVICE, HOST, MEANINGS, Quantity
+from hwledger.telemetry.quantity import DEVICE, ENGINE, HOST, MEANINGS, Quantity
 from hwledger.telemetry.reading import Reason
 from hwledger.telemetry.sampler import Sampler
 from hwledger.telemetry.samplers import installed_samplers
 
 PAGE = Path(__file__).parent.parent / "docs" / "telemetry.md"
-BLOCK = re.compile(r"(<!-- (?P<kind>coverage|metrics)(?:: (?P<vendor>\w+))? -->\n)(?:.*\n)*?(<!-- end -->\n)")
+BLOCK = re.compile(
+    r"(<!-- (?P<kind>coverage|engines|metrics)(?:: (?P<vendor>\w+))? -->\n)(?:.*\n)*?(<!-- end -->\n)"
+)
 
 
 def page(text: str) -> str:
@@ -24,8 +27,8 @@ def page(text: str) -> str:
 
 
 def _block(found: re.Match[str]) -> str:
-    rows = metrics() if found["kind"] == "metrics" else coverage(found["vendor"])
-    return f"{found[1]}{rows}{found[4]}"
+    make = {"metrics": metrics, "engines": engines}.get(found["kind"])
+    return f"{found[1]}{make() if make else coverage(found['vendor'])}{found[4]}"
 
 
 def coverage(vendor: str) -> str:
@@ -59,6 +62,24 @@ def _processes(samplers: list[Sampler], setting: Setting) -> str:
 def _most_telling(reasons: list[Reason | None]) -> Reason:
     told = [reason for reason in reasons if reason not in {None, Reason.UNSUPPORTED}]
     return next((reason for reason in told if reason), Reason.UNSUPPORTED)
+
+
+def engines() -> str:
+    """Return the table of engines: how a running one is asked for each value, else its log, else why not."""
+    told = engine_values()
+    lines = [f"| value | {' | '.join(told)} |", f"|---|{'---|' * len(told)}"]
+    for quantity in ENGINE:
+        cells = [_told(cells[quantity]) for cells in told.values()]
+        if any(not cell.startswith("*") for cell in cells):
+            lines.append(f"| {MEANINGS[quantity].label} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _told(cell: ToldBy) -> str:
+    if cell.live:
+        return cell.live
+    why = "unsupported" if cell.why_not == NO_WORD else cell.why_not
+    return f"log: {cell.log}" if cell.log else f"*{why}*"
 
 
 def metrics() -> str:

@@ -92,7 +92,7 @@ def plan(  # noqa: PLR0913 - the planner's public knobs
             kv_cache=kv_cache, devices=devices_of(device, reserve_bytes), node=named_node(device),
             options=options,
         )  # fmt: skip
-        return _with_notes(made, *_local_notes(device))
+        return _with_notes(made, *local_notes(device))
     from hwledger.library.told import as_texts, told_options  # noqa: PLC0415 - start-up time
 
     spec = _deployed(told, access)
@@ -114,11 +114,12 @@ def plan(  # noqa: PLR0913 - the planner's public knobs
         node=named_node(wanted),
         options=[*(kept if same else ()), *as_texts(options)],
     )
-    noted = _with_notes(made, *told.notes, *_local_notes(wanted))
+    noted = _with_notes(made, *told.notes, *local_notes(wanted))
     return replace(noted, program=told.program)
 
 
-def _local_notes(device: str | None) -> tuple[str, ...]:
+def local_notes(device: str | None) -> tuple[str, ...]:
+    """Return what there is to know of the devices of this machine where a text asks for them."""
     here = _here(device)
     return here.notes if here else ()
 

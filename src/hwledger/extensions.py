@@ -88,7 +88,7 @@ def _package(name: str) -> str:
 
 def _of_file(path: str) -> Iterator[Extension]:
     try:
-        with open(path, encoding="utf-8") as file:  # noqa: PTH123 - start-up time
+        with open(path, encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - start-up time
             lines = [line.strip() for line in file]
     except OSError:
         return

@@ -206,13 +206,14 @@ def test_show_and_models_answer(tmp_path: Path) -> None:
 @pytest.mark.requirement("NFR-BAD-INPUT", "FR-PLAN-CLI")
 def test_names_of_strangers_do_not_act_on_the_terminal(tmp_path: Path) -> None:
     """Escapes and marks of direction in a file's own names are not printed, in plans, errors or JSON."""
-    name = "evil\x1b[2J\x1b]0;title\x07\u202egpj"
+    name = "evil\x1b[2J\x1b]0;title\x07\u202egpj\nFits: all"
     good, bad = tmp_path / "good.gguf", tmp_path / "bad.gguf"
     good.write_bytes(tiny.gguf_file(**{"general.name": name}))
     bad.write_bytes(tiny.gguf_file(**{"general.architecture": name}))
     for arguments in (["plan", str(good)], ["show", str(good)], ["plan", str(bad)], ["plan", f"x{name}"]):
         done = run(*arguments)
         assert not {"\x1b", "\x07", "\u202e"} & set(done.stdout + done.stderr), arguments
+    assert not any(line.startswith("Fits: all") for line in run("plan", str(good)).stdout.splitlines())
     assert json.loads(run("plan", str(good), "--json").stdout)["model"]["id"] == name
 
 
@@ -226,6 +227,17 @@ def test_any_width_shows_the_whole_plan(columns: str) -> None:
     assert done.returncode == 0
     assert "weights" in done.stdout
     assert "31" in done.stdout
+
+
+@pytest.mark.requirement("FR-PLAN-CLI")
+def test_a_narrow_terminal_shows_what_the_host_holds() -> None:
+    """Of many places the last devices are left out and named; the host's column stays."""
+    done = run("plan", "Qwen/Qwen3-32B", "--engine", "llama.cpp", "--weights", "Q4_K_M",
+               "--device", "8x RTX 4090", columns=60)  # fmt: skip
+    head = next(line for line in done.stdout.splitlines() if line.startswith("GiB"))
+    assert head.split()[-2:] == ["host", "basis"]
+    assert "not shown at this width: " in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 60
 
 
 @pytest.mark.requirement("FR-PLAN-CLI")
@@ -254,6 +266,23 @@ def test_an_output_that_cannot_be_written_is_said(extra: list[str]) -> None:
         assert done.returncode == 1
         assert words in done.stderr
         assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.requirement("FR-PLAN-CLI")
+def test_a_closed_input_and_a_closed_place_for_complaints_change_nothing() -> None:
+    """Programs that start others leave them without either; the answer and the exit code stay."""
+    command = f"{shlex.quote(sys.executable)} -m hwledger"
+    for rest, code, words in (
+        ("show llama-3.1-8b 2>&- <&-", 0, "parameters"),
+        ("plan llama-3.1-8b --nonsense 2>&-", 2, ""),
+        ("top <&-", 2, "top needs a terminal"),
+        ("probe --from - <&-", 4, "no output that is known"),
+    ):
+        done = subprocess.run(
+            ["sh", "-c", f"{command} {rest}"], capture_output=True, text=True, check=False, timeout=60
+        )
+        assert done.returncode == code, rest
+        assert words in done.stdout + done.stderr
 
 
 @pytest.mark.requirement("FR-SRC-COMMANDS")

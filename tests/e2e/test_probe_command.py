@@ -83,6 +83,40 @@ def test_bad_requests_end_in_one_sentence(arguments: list[str], given: bytes, co
     assert ran.stdout == ""
 
 
+TAILNET = b"""{"BackendState": "Running", "Self": {"HostName": "box", "OS": "linux", "Online": true},
+"Peer": {"k": {"HostName": "mini", "DNSName": "mini.example.ts.net.", "TailscaleIPs": ["100.64.0.31"]}}}"""
+PROFILE = b"""{"SPMemoryDataType": [{"SPMemoryDataType": "8 GB"}]}"""
+
+
+@pytest.mark.requirement("FR-TEL-RECORDED")
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (TAILNET, ("mini.example.ts.net", "100.64.0.31", "this one")),
+        (PROFILE, ("8.0 GiB of memory",)),
+        (b"gpu_uuid, pid, process_name, used_gpu_memory [MiB]\n", ("It tells of no accelerator",)),
+    ],
+)
+def test_a_recorded_output_is_not_held_to_tell_of_devices(given: bytes, said: tuple[str, ...]) -> None:
+    """What it tells is shown, machines of a network too, and nothing of what was tried on this machine."""
+    ran = probe("--from", "-", given=given)
+    assert ran.returncode == 0
+    assert all(words in ran.stdout for words in said)
+    assert "--doctor" not in ran.stdout
+    jsonschema.validate(json.loads(probe("--from", "-", "--json", given=given).stdout), schema())
+
+
+def test_a_recorded_output_of_an_engine_misses_no_device() -> None:
+    """Of what a file does not speak of nothing is said, and what is little is not shown as nothing."""
+    reply = {"models": [{"name": "a:1b", "digest": "d", "size": 9, "size_vram": 9}]}
+    ran = probe("--from", "-", given=json.dumps(reply).encode())
+    assert ran.returncode == 0, ran.stderr
+    assert "a:1b" in ran.stdout
+    assert "No accelerator" not in ran.stdout
+    text = "drm-driver:\tamdgpu\ndrm-pdev:\t0000:03:00.0\ndrm-client-id:\t7\ndrm-memory-vram:\t2048 KiB\n"
+    assert "<0.1" in probe("--from", "-", given=text.encode()).stdout
+
+
 def test_a_folder_is_no_recorded_output(tmp_path: Path) -> None:
     """A folder is refused in one sentence."""
     ran = probe("--from", str(tmp_path))
@@ -108,6 +142,12 @@ def test_a_plan_can_be_on_this_machine() -> None:
     )
     assert ran.returncode in {0, 3}, ran.stderr
     assert json.loads(ran.stdout)["devices"]
+    others = [["fit", "Qwen3-0.6B", "--device", "local", "--limit", "1"],
+              ["compare", "Qwen/Qwen3-0.6B", "--device", "local", "--device", "RTX 4090"]]  # fmt: skip
+    for arguments in others if "no accelerator was found" in ran.stdout else ():
+        other = subprocess.run([*COMMAND[:-1], *arguments], capture_output=True, text=True, check=False,
+                               timeout=120)  # fmt: skip
+        assert "Note: no accelerator was found" in other.stdout, other.stderr
     refused = subprocess.run([*command, "local 99"], capture_output=True, text=True, check=False, timeout=120)
     assert refused.returncode == 2
     assert "this machine has no device 99" in refused.stderr

@@ -54,7 +54,8 @@ def test_limits_that_nothing_holds_exit_with_3_and_the_nearest() -> None:
      ("--solve", "all", "--grid", "kv,quant"), ("--write", "grid.svg"),
      ("--grid", "kv,quant", "--write", "g.txt"),
      ("--solve", "context", "--rps", "5"), ("--solve", "context", "--prompt", "long"),
-     ("--solve", "all", "--reserve", "1XB"), ("--what-if", "magic"), ("--grid", "kv")],
+     ("--solve", "all", "--reserve", "1XB"), ("--what-if", "magic"), ("--grid", "kv"),
+     ("--price", "owned"), ("--price", "owned", "--ttft", "2s")],
 )  # fmt: skip
 def test_bad_values_end_in_one_sentence_and_2(arguments: tuple[str, ...]) -> None:
     """No traceback, one line, exit code 2."""

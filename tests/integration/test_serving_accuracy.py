@@ -38,11 +38,23 @@ def test_tpot_is_within_its_target(results: list[Result]) -> None:
 
 
 @pytest.mark.requirement("FR-SPEED-SERVING-ACCURACY")
-def test_ttft_is_near_its_target(results: list[Result]) -> None:
-    """TTFT under load: 30 % at the median; nine in ten within 75 % (70 % is not reached, TensorRT-LLM)."""
+def test_ttft_is_within_its_target(results: list[Result]) -> None:
+    """TTFT of left-out models, devices and engines: 30 % at the median, 70 % for nine in ten."""
     middle, most = errors(of(results, "TTFT under load", LEFT_OUT))
     assert middle <= 0.30
-    assert most <= 0.75
+    assert most <= 0.70
+
+
+@pytest.mark.requirement("FR-SPEED-SERVING-ACCURACY")
+@pytest.mark.parametrize("setting", ["polled", "gathered"])
+def test_what_the_scheduler_was_set_to_explains_its_rows(setting: str) -> None:
+    """Rows whose scheduler holds prompts back are predicted better with the setting than without it."""
+    table = [row for row in rows("serving.csv") if row[setting] and not row["left_out"]]
+    unset = [row | {setting: ""} for row in table]
+    known, unknown = (
+        errors(of(replay_serving(each), "TTFT under load", LEFT_OUT)) for each in (table, unset)
+    )
+    assert known[0] < 0.85 * unknown[0]
 
 
 @pytest.mark.requirement("FR-SPEED-SERVING-ACCURACY")

@@ -48,6 +48,15 @@ def test_what_is_installed_here_is_found(group: str) -> None:
 
 
 @pytest.mark.requirement("FR-SRC-PORT")
+def test_a_broken_package_hides_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Metadata that is no text leaves everything else that is registered in its place."""
+    folder = package(tmp_path, "broken-1.0.dist-info", "")
+    (folder / "broken-1.0.dist-info" / "entry_points.txt").write_bytes(b"[hwledger.engines]\n\xff\xfe\n")
+    monkeypatch.syspath_prepend(str(folder))
+    assert {"vllm", "mlx"} <= {one.name for one in extensions("hwledger.engines")}
+
+
+@pytest.mark.requirement("FR-SRC-PORT")
 def test_a_strangers_package_is_found_and_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Comments, spaces and extras are read; a name, a path and a module are loaded."""
     monkeypatch.syspath_prepend(str(package(tmp_path, "made_up-1.0.dist-info", REGISTERED)))

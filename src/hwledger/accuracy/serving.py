@@ -5,6 +5,7 @@ bytes over bandwidth and operations over the dense rate.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 
 from hwledger.accuracy.result import Result
@@ -15,7 +16,7 @@ from hwledger.planner.throughput.figure import Traffic
 from hwledger.planner.throughput.parallel import Parallel
 from hwledger.planner.throughput.serving_case import serving_case
 from hwledger.planner.throughput.serving_constants import Constants, read_constants, tags_of
-from hwledger.planner.throughput.serving_loads import Loads, ServingCase, loads_of
+from hwledger.planner.throughput.serving_loads import Loads, ServingCase, held_steps, loads_of
 from hwledger.planner.throughput.serving_model import Served, serve
 
 HELD_OUT = "serving_held_out.csv"
@@ -43,12 +44,13 @@ def group_of(row: Mapping[str, str]) -> str:
 
 def case_of_row(row: Mapping[str, str]) -> ServingCase:
     """Return the case of a row."""
-    return serving_case(
+    case = serving_case(
         _model(row["model"]), find_device(row["device"]), engine=row["engine"],
         weights=row["weights"] or None,
         parallel=Parallel(tensor=int(row["tp"]), expert=int(row["ep"]), data=int(row["dp"])),
         cache_bytes=number_type(row["cache"]).bits / 8,
     )  # fmt: skip
+    return replace(case, held_steps=held_steps(int(row["polled"] or 1), int(row["gathered"] or 0)))
 
 
 def traffic_of_row(row: Mapping[str, str]) -> Traffic:

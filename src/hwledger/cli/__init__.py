@@ -76,6 +76,7 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Return the exit code of one call; every error ends in one sentence on stderr."""
+    _open_closed()
     if sys.stdout is None:
         return _say("there is nowhere to write to: the standard output is closed", 1)
     _lenient(sys.stdout)
@@ -96,6 +97,17 @@ def run(arguments: list[str]) -> int:
             raise
         return _say(*_sentence(error, arguments))
     return code if isinstance(code, int) else 0
+
+
+def _open_closed() -> None:
+    """Give a program that was started without an input or a place for complaints empty ones.
+
+    Files that are opened later would take their numbers, and be written to by libraries that complain.
+    """
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: PTH123, SIM115 - open as long as the program
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - likewise
 
 
 def _lenient(stream: object) -> None:

@@ -99,7 +99,9 @@ def _without(numbers: str) -> "Calibration":
     parts = [part.strip() for part in numbers.split(",")]
     chosen = [number for number in map(whole_number, parts) if number and number <= len(stored.points)]
     if len(chosen) < len(parts):
-        raise UsageError(f"{numbers!r} names no stored runs; {len(stored.points)} are stored: 1, 2,5 or all")
+        raise UsageError(
+            f"{numbers!r} names no stored runs; {len(stored.points)} are stored; name them 1, 2,5 or all"
+        )
     return without(stored, chosen)
 
 

@@ -18,7 +18,7 @@ def command() -> None:
     """Keep the catalogue of models up to date, pinned to one version, or as shipped."""
 
 
-@command.command("update")
+@command.command("update", short_help="Install a catalogue from a file or an https:// address.")
 @click.argument("source")
 @click.option("--sha256", default="", metavar="HEX", help="Install it only when its SHA-256 is this one.")
 @click.option("--force", is_flag=True, help="Install it even when it has less than half of the models.")
@@ -34,7 +34,7 @@ def update_command(source: str, sha256: str, *, force: bool, as_json: bool) -> N
     _print(update_document(done), update_lines(done), as_json=as_json)
 
 
-@command.command("pin")
+@command.command("pin", short_help="Use one version from now on.")
 @click.argument("version")
 @AS_JSON
 def pin_command(version: str, *, as_json: bool) -> None:
@@ -45,7 +45,7 @@ def pin_command(version: str, *, as_json: bool) -> None:
     _print(move_document("pin", done), move_lines(done), as_json=as_json)
 
 
-@command.command("undo")
+@command.command("undo", short_help="Use the catalogue that was in use before.")
 @AS_JSON
 def undo_command(*, as_json: bool) -> None:
     """Use the catalogue that was in use before the last change; again, the one before that."""

@@ -66,9 +66,11 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
 
         write_json(compare_document([(one.name, one.measured, one.quality) for one in compared]))
         return
+    from hwledger.cli.drawing import write_local_notes
     from hwledger.cli.output import make_console
 
     draw(make_console(), compared)
+    write_local_notes(asked.devices)
 
 
 def draw(console: "Console", compared: "list[Compared]") -> None:

@@ -5,17 +5,19 @@ No library draws here: a plan is asked for most often, and rich takes a third of
 
 from typing import TYPE_CHECKING, Final
 
-from hwledger.cli.output import printable, styled
-from hwledger.cli.table import line_width, wrapped, write_lines, write_table
+from hwledger.cli.output import line_width, printable, styled
+from hwledger.cli.table import wrapped, write_lines, write_table
 from hwledger.screens.column import Column
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from hwledger.screens.plan import PlanScreen
     from hwledger.screens.speed import SpeedBlock
 
 BAR: Final = 12
+ONE_LINE: Final = str.maketrans("\n\t", "  ")
+"""Names come from strangers: none begins a line of its own."""
 SPEED_COLUMNS: Final = (
     Column("speed"), Column("", right=True), Column("80 % interval", right=True, rank=1),
     Column("basis", rank=2), Column("bound by", rank=3, wraps=True),
@@ -54,18 +56,32 @@ def write_plan(screen: "PlanScreen", *, layers: bool) -> None:
     _say(screen.read, "dim")
 
 
+def write_local_notes(devices: "Iterable[str | None]") -> None:
+    """Write what there is to know of this machine's devices, where any of some texts asks for them."""
+    from hwledger.app import local_notes
+
+    for note in dict.fromkeys(note for device in devices for note in local_notes(device)):
+        _say(f"Note: {note}", "yellow")
+
+
 def _say(text: str, *styles: str) -> None:
     """Write a paragraph, broken at words where the width is known; nothing for no text."""
     if text:
         width = line_width()
-        plain = printable(text)
+        plain = printable(text.translate(ONE_LINE))
         lines = [plain] if width is None else wrapped(plain, width)
         write_lines([styled(line, *styles) for line in lines])
 
 
 def _write_components(screen: "PlanScreen") -> None:
-    """Write the table of components, in GiB per place; in a narrow terminal the last devices go first."""
-    places = [Column(place, right=True, rank=number) for number, place in enumerate(screen.places)]
+    """Write the table of components, in GiB per place; in a narrow terminal the last devices go first.
+
+    The host stays: no other column says what it holds, while devices are much alike.
+    """
+    places = [
+        Column(place, right=True, rank=0 if place == "host" else number)
+        for number, place in enumerate(screen.places)
+    ]
     rows, total = [], set[int]()
     for row in screen.rows:
         if row.basis is None:

@@ -75,6 +75,9 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
         write_json(fit_document(found, devices=described, host_bytes=host))
         return
     _draw(found, described, limit, every=every)
+    from hwledger.cli.drawing import write_local_notes
+
+    write_local_notes([device])
 
 
 def _devices(device: str | None, ram: int | None) -> "tuple[_Where, str, int | None]":
@@ -106,11 +109,12 @@ def _seen() -> Any:
     from contextlib import contextmanager
 
     from rich.console import Console
+    from rich.text import Text
 
     @contextmanager
     def told() -> Any:
         with Console(stderr=True, highlight=False).status("") as status:
-            yield lambda name: status.update(f"planning {name}")
+            yield lambda name: status.update(Text(f"planning {name}"))
 
     return told()
 

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 from hwledger.units import whole_number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from rich.console import Console
 
 PIPE_COLUMNS = 1 << 14
+TERMINAL_COLUMNS = 80
+_WINDOWS_TERMINALS = ("WT_SESSION", "TERM_PROGRAM", "ConEmuANSI", "ANSICON", "TERM")
 _DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
@@ -38,6 +40,22 @@ def _acts(char: str) -> bool:
     return char < " " or "\x7f" <= char <= "\x9f" or char in _DIRECTIONS
 
 
+def line_width() -> int | None:
+    """Return the cells of a line: ``COLUMNS``, else the terminal's; ``None`` in a pipe, for any length.
+
+    What ``COLUMNS`` says counts where it is a width, and else as if it said nothing.
+    """
+    columns = whole_number(os.environ.get("COLUMNS", "").strip())
+    if columns and columns <= PIPE_COLUMNS:
+        return columns
+    if not sys.stdout.isatty():
+        return None
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns or TERMINAL_COLUMNS
+    except (OSError, ValueError):  # a terminal that does not tell, or one without a number
+        return TERMINAL_COLUMNS
+
+
 STYLES = {"bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33}
 
 
@@ -53,7 +71,14 @@ def _shows_styles() -> bool:
         return False
     if os.environ.get("FORCE_COLOR"):
         return True
-    return sys.stdout.isatty() and os.environ.get("TERM", "") not in {"dumb", "unknown"}
+    return sys.stdout.isatty() and acts_on_escapes(sys.platform, os.environ)
+
+
+def acts_on_escapes(platform: str, environ: "Mapping[str, str]") -> bool:
+    """Whether a terminal obeys escapes: Windows' old console does not, and others name themselves."""
+    if platform == "win32" and not any(environ.get(name) for name in _WINDOWS_TERMINALS):
+        return False
+    return environ.get("TERM", "") not in {"dumb", "unknown"}
 
 
 def make_console() -> "Console":
@@ -76,13 +101,4 @@ def make_console() -> "Console":
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise SystemExit(0)
 
-    return Careful(highlight=False, width=_width())
-
-
-def _width() -> int | None:
-    """Return the columns to draw in; ``None``: those of the terminal."""
-    stated = os.environ.get("COLUMNS", "").strip()
-    columns = whole_number(stated)
-    if columns and columns <= PIPE_COLUMNS:
-        return columns
-    return None if sys.stdout.isatty() and not stated else PIPE_COLUMNS
+    return Careful(highlight=False, width=line_width() or PIPE_COLUMNS)

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from hwledger.planner.throughput import Throughput
 
 DOES_NOT_FIT = 3
-BAR = 12
-BLOCK = "█"
 
 
 @click.command("plan", context_settings={"show_default": True})
@@ -107,6 +105,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
 
     looking = target is None and check_asked(asked)
     holding = not looking and is_asked(asked)
+    check_price(asked, shown=looking or as_json)
     with reading(revision=revision, offline=offline, refresh=refresh) as access:
         made = plan(
             one_reference(words, from_command),
@@ -134,6 +133,18 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     price = asked["price_kind"] or "rent"
     if not write_plan(made, asked if holding else None, price, layers=layers, as_json=as_json):
         ctx.exit(DOES_NOT_FIT)
+
+
+def check_price(asked: "Mapping[str, Any]", *, shown: bool) -> None:
+    """Refuse a kind of price where no price is shown or held to a limit.
+
+    Raises:
+        UsageError: it would change nothing.
+    """
+    from hwledger.errors import UsageError
+
+    if asked["price_kind"] and not shown and asked["max_price"] is None:
+        raise UsageError("--price changes nothing here; give --max-price, --solve or --json with it")
 
 
 def _longest(asked: dict[str, Any]) -> int:

@@ -1,5 +1,6 @@
 """``hwledger probe``."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,6 +11,8 @@ if TYPE_CHECKING:
     from hwledger.telemetry.snapshot import Snapshot
 
 FASTEST_S = 0.2
+NO_DEVICES = frozenset({"host", "engines"})
+"""Sources that tell of no device: where they alone are asked, none is missed."""
 
 
 @click.command("probe")
@@ -44,11 +47,13 @@ def command(  # noqa: PLR0913 - one parameter per option
     What is not known is said with its reason: unsupported, no permission, absent tool, lost device,
     stale or unparsed. A number is never made up. Looking disturbs nothing: no context is made on a
     device, no sleeping device is woken, tools and process lists are asked rarely.
+
+    The exit code is 0 whatever is found, 2 for wrong options and 4 for a file that cannot be read.
     """
     _check(seconds, recorded, sources, count, doctor=doctor)
     write = _writer(doctor=doctor, as_json=as_json)
     if recorded is not None:
-        write(_read(recorded))
+        _writer(doctor=False, as_json=as_json, recorded=True)(_read(recorded))
     elif seconds is None:
         from hwledger.telemetry.probing import probe
 
@@ -75,13 +80,13 @@ def _check(
         raise UsageError("--doctor looks once; leave --watch out")
 
 
-def _writer(*, doctor: bool, as_json: bool) -> "Callable[[Snapshot], None]":
+def _writer(*, doctor: bool, as_json: bool, recorded: bool = False) -> "Callable[[Snapshot], None]":
     if as_json:
         from hwledger.cli.output import write_json
         from hwledger.telemetry.document import snapshot_document
 
         return lambda snapshot: write_json(snapshot_document(snapshot))
-    return _draw_checks if doctor else _draw
+    return _draw_checks if doctor else partial(_draw, recorded=recorded)
 
 
 def _read(name: str) -> "Snapshot":
@@ -130,7 +135,8 @@ def _watch(  # noqa: PLR0913 - what a watch needs
             time.sleep(seconds)
 
 
-def _draw(snapshot: "Snapshot") -> None:
+def _draw(snapshot: "Snapshot", *, recorded: bool) -> None:
+    """Draw a look; an output that was ``recorded`` need not tell of the host or of devices."""
     from rich.text import Text
 
     from hwledger.cli.output import make_console
@@ -138,18 +144,26 @@ def _draw(snapshot: "Snapshot") -> None:
     from hwledger.screens.telemetry import (
         DEVICE_COLUMNS,
         ENGINE_COLUMNS,
+        MEMORY_COLUMNS,
+        PEER_COLUMNS,
         PROCESS_COLUMNS,
         probe_screen,
     )
 
     screen, console = probe_screen(snapshot), make_console()
-    console.print(Text(screen.host or "nothing is known of the host", "bold"))
-    if not screen.devices:
+    if screen.host or not recorded:
+        console.print(Text(screen.host or "nothing is known of the host", "bold"))
+    looked = not recorded and any(check.source not in NO_DEVICES for check in snapshot.checks)
+    if looked and not screen.devices:
         console.print(Text("No accelerator was found; hwledger probe --doctor says what was tried"))
+    elif not any((screen.host, screen.devices, screen.engines, screen.peers)):
+        console.print(Text("It tells of no accelerator and no engine"))
     tables: tuple[tuple[Any, Any], ...] = (
         (DEVICE_COLUMNS, screen.devices),
         (PROCESS_COLUMNS, screen.processes),
         (ENGINE_COLUMNS, screen.engines),
+        (MEMORY_COLUMNS, screen.memory),
+        (PEER_COLUMNS, screen.peers),
     )  # fmt: skip
     for columns, rows in tables:
         write_table(columns, rows)
@@ -160,7 +174,13 @@ def _draw(snapshot: "Snapshot") -> None:
 
 
 def _draw_checks(snapshot: "Snapshot") -> None:
+    from rich.text import Text
+
+    from hwledger.cli.output import make_console
     from hwledger.cli.table import write_table
-    from hwledger.screens.telemetry import CHECK_COLUMNS, check_rows
+    from hwledger.screens.telemetry import CHECK_COLUMNS, check_rows, idle_words
 
     write_table(CHECK_COLUMNS, check_rows(snapshot.checks))
+    idle = idle_words(snapshot.checks)
+    if idle:
+        make_console().print(Text(idle, "dim"))

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from hwledger.telemetry.collector import Collector
 
+LOOK_S = 1.0
+"""How long Ctrl-C may wait: Windows ends no wait that has no end of its own."""
 PORT = 9464
 """What OpenTelemetry's exporters for Prometheus listen on."""
 
@@ -42,7 +44,8 @@ def command(host: str, port: int, interval: float, sources: tuple[str, ...]) -> 
         shown = f"[{host}]" if ":" in host else host
         click.echo(f"http://{shown}:{server.server_port}/metrics; Ctrl-C ends it", err=True)
         try:
-            thread.join()
+            while thread.is_alive():
+                thread.join(LOOK_S)
         finally:
             server.shutdown()
             server.server_close()
@@ -64,7 +67,9 @@ def _started(collector: "Collector", host: str, port: int) -> "tuple[WSGIServer,
         return start_http_server(port, host, registry)
     except (OSError, UnicodeError) as error:
         why = getattr(error, "strerror", None) or str(error)
-        raise UsageError(f"{host}:{port} cannot be listened on ({why}); give another --port") from None
+        raise UsageError(
+            f"{host}:{port} cannot be listened on ({why}); give another --host or --port"
+        ) from None
 
 
 class _Scraped:

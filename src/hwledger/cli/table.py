@@ -7,7 +7,7 @@ import sys
 from collections.abc import Container, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from hwledger.cli.output import styled
+from hwledger.cli.output import line_width, styled
 from hwledger.library.paths import shown
 from hwledger.screens.layout import GAP, Row, cells, layout
 
@@ -28,17 +28,23 @@ def write_table(columns: "Sequence[Column]", rows: Sequence[Row], bold: Containe
     if not rows:
         return
     clean = [[shown(cell) for cell in row] for row in rows]
-    kept, widths = layout(columns, clean, line_width())
+    width = line_width()
+    kept, widths = layout(columns, clean, width)
     lines = [_line([columns[i].name for i in kept], widths, columns, kept)]
     lines.append("─" * min(sum(widths) + GAP * (len(widths) - 1), LONGEST_RULE))
     for number, row in enumerate(clean):
         drawn = _lines([row[i] for i in kept], widths, columns, kept)
         lines += [styled(line, "bold") for line in drawn] if number in bold else drawn
-    left_out = [
-        column.name for i, column in enumerate(columns) if i not in kept and any(row[i] for row in clean)
-    ]
-    note = [f"not shown at this width: {', '.join(left_out)}"] if left_out else []
-    write_lines(["", *lines, "", *note])
+    write_lines(["", *lines, "", *_left_out(columns, clean, kept, width)])
+
+
+def _left_out(
+    columns: "Sequence[Column]", rows: Sequence[Row], kept: Container[int], width: int | None
+) -> list[str]:
+    """Return the note on columns that hold something and are not shown; bars have no name."""
+    names = [column.name for i, column in enumerate(columns) if i not in kept and any(row[i] for row in rows)]
+    named = ", ".join(filter(None, names))
+    return wrapped(f"not shown at this width: {named}", width) if named and width is not None else []
 
 
 def write_lines(lines: Iterable[str]) -> None:
@@ -96,14 +102,3 @@ def _line(parts: Row, widths: Sequence[int], columns: "Sequence[Column]", kept: 
         space = " " * (width - cells(part))
         placed.append(space + part if columns[i].right else part + space)
     return (" " * GAP).join(placed).rstrip()
-
-
-def line_width() -> int | None:
-    """Return the cells of a line: ``COLUMNS`` or the terminal's; ``None`` in a pipe."""
-    import os
-    import shutil
-
-    stated = os.environ.get("COLUMNS", "")
-    if not stated.isdecimal() and not sys.stdout.isatty():
-        return None
-    return shutil.get_terminal_size((80, 24)).columns

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 from weakref import finalize
 
+from hwledger.model.mixers import Mixer
 from hwledger.model.spec import ModelSpec
 
 Result = TypeVar("Result")
@@ -23,3 +24,10 @@ def kept(spec: ModelSpec, key: object, make: Callable[[], Result]) -> Result:
         found[key] = make()
     result: Result = found[key]
     return result
+
+
+def mixers_of(spec: ModelSpec) -> tuple[Mixer, ...]:
+    """Return the mixers of a model's layers, alike ones once, in the order of the layers."""
+    return kept(
+        spec, "mixers", lambda: tuple(dict.fromkeys(m for layer in spec.layers for m in layer.mixers))
+    )

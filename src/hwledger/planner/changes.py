@@ -125,6 +125,8 @@ def _concurrency(attempt: _Attempt) -> Iterator[Change]:
 
 def _devices(attempt: _Attempt) -> Iterator[Change]:
     devices = attempt.request.devices
+    if any(device.unified and not device.vendor for device in devices):  # the host's memory: there is one
+        return
     options = attempt.without("tensor_parallel_size", "tensor_split")
     for count in range(len(devices) + 1, MOST_DEVICES + 1):
         more = (*devices, *(devices[-1],) * (count - len(devices)))

@@ -10,7 +10,6 @@ from hwledger.errors import HwledgerError, InputError
 from hwledger.library.catalogue import search
 from hwledger.planner.solve.corrections import runs_words
 from hwledger.planner.solve.limits import Limits
-from hwledger.planner.solve.quality import WEIGHTS, quality_words
 from hwledger.planner.solve.ranking import Fitted, Mode, fit_model
 from hwledger.planner.weights import check_weight_type
 from hwledger.screens.column import Column
@@ -167,11 +166,6 @@ def footer(fitted: Sequence[Fitted], shown: int, described: str) -> str:
     runs = "".join(f"; speeds {line}" for line in runs_words(speeds))
     more = f"; {len(fitted) - shown} more with --limit or --json" if shown < len(fitted) else ""
     return f"{described}, by {engines}: {said}{more}{runs}" if fitted else f"{described}: no model matches"
-
-
-def quality_line(one: Fitted) -> str:
-    """Return what is known of the quality of a model as it would run."""
-    return quality_words(WEIGHTS, one.weights)
 
 
 def host_words(host_bytes: int | None) -> str:

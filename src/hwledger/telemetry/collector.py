@@ -9,6 +9,7 @@ from typing import Final, Self
 
 from hwledger.errors import HwledgerError
 from hwledger.telemetry.merge import merged_devices, merged_host
+from hwledger.telemetry.present import vendors_here
 from hwledger.telemetry.reading import Absent, Reason
 from hwledger.telemetry.sampler import Sampler
 from hwledger.telemetry.snapshot import Check, DeviceSnapshot, ProcessSnapshot, Sample, Snapshot
@@ -16,8 +17,13 @@ from hwledger.telemetry.stale import staled
 from hwledger.telemetry.system import System
 
 STALE_AFTER_INTERVALS: Final = 2
+VENDORS: Final = frozenset({"NVIDIA", "AMD", "Intel", "Apple"})
+"""Whose devices the kernel can be asked for; of the others' sources nobody knows whether they are needed."""
 PATIENCE_S: Final = 5.0
 """How long a single look waits for a source; tools are given longer only where somebody watches."""
+
+HANGS: Final = "its driver or tool hangs; the kernel's log (dmesg) may say why"
+SLOW: Final = "it may only be slow: --wait waits longer"
 
 
 class Collector:
@@ -73,6 +79,7 @@ class Collector:
             engines=tuple(engine for sample in samples for engine in sample.engines),
             checks=tuple(source.checked(now) for source in self._sources),
             troubles=tuple(dict.fromkeys(line for sample in samples for line in sample.troubles)),
+            peers=tuple(peer for sample in samples for peer in sample.peers),
         )
 
     def close(self) -> None:
@@ -117,16 +124,14 @@ class _Source:
 
     def checked(self, now: float) -> Check:
         """Return whether the source works, by now."""
-        late = self._late(now)
-        if self.check is not None and late is None:
-            return self.check
-        seconds = late if late is not None else now - self._asked
-        found = f"no answer for {seconds:.0f} s"
-        name = self.sampler.name
-        return Check(
-            name, works=False, found=found, reason=Absent(Reason.STALE, found, name),
-            remedy="its driver or tool hangs; the kernel's log (dmesg) may say why",
-        )  # fmt: skip
+        late, check, name = self._late(now), self.check, self.sampler.name
+        if late is not None:
+            found, remedy = f"no answer for {late:.0f} s", HANGS
+        elif check is not None and (self._at is not None or not check.works):
+            return check
+        else:  # what it would tell is missing, whatever its check found
+            found, remedy = f"no answer yet, after {now - self._asked:.1f} s", SLOW
+        return Check(name, works=False, found=found, reason=Absent(Reason.STALE, found, name), remedy=remedy)
 
     def _late(self, now: float) -> float | None:
         """Return for how many seconds an answer is missing that should have come."""
@@ -171,7 +176,14 @@ class _Source:
             if better.check is not None and better.check.works:
                 name = better.sampler.name
                 return Check(self.sampler.name, works=False, found=f"not asked: {name} tells the same")
-        return self.sampler.check()
+        check = self.sampler.check()
+        return replace(check, here=True if check.works else self._here())
+
+    def _here(self) -> bool | None:
+        """Return whether a device of the sampler's vendor is here; ``None`` where that is not known."""
+        vendors = vendors_here(self._system)
+        known = self.sampler.vendor in VENDORS
+        return self.sampler.vendor in vendors if vendors is not None and known else None
 
     def _take(self, started: float) -> None:
         pace = self.sampler.pace.processes_seconds

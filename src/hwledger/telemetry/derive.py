@@ -46,9 +46,8 @@ def _fill(
     part = bytes_of(other) if other is not None else (0 if wanted is Quantity.MEMORY_USABLE else None)
     if whole is None or part is None or whole < part + reserved:
         return
-    found[wanted] = Value(
-        whole - part - reserved, MEANINGS[wanted].unit, total.source, total.at, Basis.DERIVED
-    )
+    at = other.at if isinstance(other, Value) else total.at  # a total may have been read long before
+    found[wanted] = Value(whole - part - reserved, MEANINGS[wanted].unit, total.source, at, Basis.DERIVED)
 
 
 def first_told(*told: Mapping[Quantity, Reading]) -> dict[Quantity, Reading]:

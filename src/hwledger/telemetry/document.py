@@ -22,6 +22,7 @@ SCHEMA: Final = "hwledger.probe/1"
 def snapshot_document(snapshot: Snapshot) -> dict[str, Any]:
     """Return a snapshot for JSON; every value has its age in seconds at the moment of the snapshot."""
     at = snapshot.at
+    peers = {"peers": [asdict(peer) for peer in snapshot.peers]} if snapshot.peers else {}
     return {
         "schema": SCHEMA,
         "time": snapshot.time.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
@@ -30,6 +31,7 @@ def snapshot_document(snapshot: Snapshot) -> dict[str, Any]:
         "engines": [engine_document(engine, at) for engine in snapshot.engines],
         "sources": [check_document(check) for check in snapshot.checks],
         "troubles": list(snapshot.troubles),
+        **peers,
     }
 
 
@@ -84,6 +86,7 @@ def check_document(check: Check) -> dict[str, Any]:
         "found": check.found,
         "reason": reason,
         "remedy": check.remedy,
+        "here": check.here,
     }
 
 

@@ -14,7 +14,13 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from hwledger.shipped import shipped_text
 from hwledger.telemetry.quantity import MEANINGS, Quantity, Unit
 from hwledger.telemetry.reading import Absent, Readings, Value, number_of
-from hwledger.telemetry.snapshot import DeviceSnapshot, EngineSnapshot, ModelSnapshot, Snapshot
+from hwledger.telemetry.snapshot import (
+    DeviceSnapshot,
+    EngineSnapshot,
+    ModelSnapshot,
+    ProcessSnapshot,
+    Snapshot,
+)
 
 Labels = Mapping[str, str]
 
@@ -49,17 +55,19 @@ class Page:
     """Collects samples by family; each family once, with the same labels in every sample."""
 
     def __init__(self) -> None:
-        self._samples: dict[str, list[tuple[Labels, float]]] = {}
+        self._samples: dict[str, dict[frozenset[tuple[str, str]], tuple[Labels, float]]] = {}
         self._about: dict[str, tuple[str, bool]] = {}
 
     def add(self, name: str, about: str, labels: Labels, value: float, *, counts: bool = False) -> None:
-        """Enter one sample."""
+        """Enter one sample; a second one of the same labels, which makes a page invalid, is left out."""
         self._about.setdefault(name, (about, counts))
-        self._samples.setdefault(name, []).append((labels, value))
+        told = frozenset((key, text) for key, text in labels.items() if text)
+        self._samples.setdefault(name, {}).setdefault(told, (labels, value))
 
     def families(self) -> Iterator[Metric]:
         """Yield the families in the order in which they were first entered."""
-        for name, samples in self._samples.items():
+        for name, entered in self._samples.items():
+            samples = entered.values()
             about, counts = self._about[name]
             keys = sorted({key for labels, _ in samples for key in labels})
             kind = CounterMetricFamily if counts else GaugeMetricFamily
@@ -119,11 +127,20 @@ def _add_device(page: Page, device: DeviceSnapshot) -> None:
         page.add(name, about, labels, used / total)
     if isinstance(device.processes, Absent):
         return
-    for process in device.processes:
+    for (pid, process), held in _held(device.processes).items():
+        who = {"hw_id": device.key, "pid": pid, "process": process}
+        page.add("hwledger_gpu_process_memory_bytes", "memory that a process holds", who, held)
+
+
+def _held(processes: Iterable[ProcessSnapshot]) -> dict[tuple[str, str], float]:
+    """Return what processes hold by number and name; those that a source cannot tell apart together."""
+    found: dict[tuple[str, str], float] = {}
+    for process in processes:
         held = number_of(process.memory)
         if held is not None:
-            who = {"hw_id": device.key, "pid": str(process.pid or ""), "process": process.name}
-            page.add("hwledger_gpu_process_memory_bytes", "memory that a process holds", who, held)
+            who = str(process.pid or ""), process.name
+            found[who] = found.get(who, 0.0) + held
+    return found
 
 
 def _add_engine(page: Page, engine: EngineSnapshot) -> None:

@@ -1,12 +1,12 @@
 """The host: its memory, swap, processor and load, through psutil and the control group's files."""
 
 import platform
-from pathlib import Path
 from typing import Final
 
 import psutil
 
 from hwledger.telemetry.coverage import Coverage, Setting
+from hwledger.telemetry.group import group_limit
 from hwledger.telemetry.parsing import checked
 from hwledger.telemetry.quantity import Quantity
 from hwledger.telemetry.reading import Absent, Gauge, Reading, Reason
@@ -17,8 +17,6 @@ from hwledger.telemetry.system import System
 NAME: Final = "host"
 LOOK_S: Final = 0.1
 """How long the first look at the processor takes; later ones count from the look before."""
-_LIMITS: Final = ("fs/cgroup/memory.max", "fs/cgroup/memory/memory.limit_in_bytes")
-_MOST_DIGITS: Final = 20  # "no limit" of version 1 is 2**63 rounded down to a page
 _HOTTEST: Final = ("coretemp", "k10temp", "zenpower", "cpu_thermal", "soc_thermal")
 """Kernel drivers of the processor's own thermometer (Documentation/hwmon of Linux)."""
 
@@ -89,23 +87,6 @@ class HostSampler:
 def sampler(system: System) -> HostSampler:
     """Return the sampler of the host."""
     return HostSampler(system)
-
-
-def group_limit(system: System) -> Reading:
-    """Return the memory that this process's control group may use at most, or that nothing limits it."""
-    for name in _LIMITS:
-        path = system.sysfs / name
-        text = system.read(path)
-        if isinstance(text, Absent):
-            continue
-        limit = int(text) if text.isdecimal() and len(text) <= _MOST_DIGITS else None
-        gauge = Gauge(str(Path("/sys") / name), system.clock())
-        if text == "max" or (limit is not None and limit >= 1 << 60):
-            return gauge.absent(Reason.UNSUPPORTED, "no control group limits this process")
-        if limit is not None:
-            return checked(gauge, Quantity.HOST_MEMORY_LIMIT, limit)
-        return gauge.absent(Reason.UNPARSED, f"{name} holds {text[:40]!r}")
-    return Absent(Reason.UNSUPPORTED, "no control group limits this process", "cgroup")
 
 
 def _swap(gauge: Gauge) -> dict[Quantity, Reading]:

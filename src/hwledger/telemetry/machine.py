@@ -6,7 +6,6 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import ceil
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import psutil
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 PATIENCE_S: Final = 5
 LEAST_SHARE: Final = 0.9
 """What drivers report of the nominal memory, at least: of the catalogue's, usable are 0.91 and more."""
-_CGROUP: Final = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,19 +68,20 @@ class Machine:
 
 def this_machine() -> Machine:
     """Return the devices of this machine; a driver that does not answer counts as no device."""
-    return Machine((*_nvidia(), *_amd(), *_apple()), _host_bytes())
+    return Machine((*_nvidia(), *_amd(), *_intel(), *_apple()), _host_bytes())
 
 
 def _host_bytes() -> int:
-    total = int(psutil.virtual_memory().total)
-    for path in _CGROUP:  # a container's own limit
-        with contextlib.suppress(OSError, ValueError):
-            total = min(total, int(path.read_text("ascii")))
-    return total
+    from hwledger.telemetry.group import group_limit  # noqa: PLC0415 - start-up time
+    from hwledger.telemetry.reading import bytes_of  # noqa: PLC0415 - likewise
+    from hwledger.telemetry.system import System  # noqa: PLC0415 - likewise
+
+    total, limit = int(psutil.virtual_memory().total), bytes_of(group_limit(System()))
+    return total if limit is None else min(total, limit)
 
 
 def _nvidia() -> Iterator[DeviceSpec]:
-    """Return NVIDIA's whole devices; one whose memory is not told, or is the host's, is none of its own."""
+    """Return NVIDIA's whole devices; one without memory of its own (GB10, Jetson) has the host's."""
     if not library_there():
         return
     from hwledger.telemetry.nvidia.facts import SOURCE  # noqa: PLC0415 - start-up time, here and below
@@ -96,7 +95,7 @@ def _nvidia() -> Iterator[DeviceSpec]:
     finally:
         source.close()
     for device in found:
-        total = bytes_of(device["memory_total"])
+        total = bytes_of(device["memory_total"]) or (_host_bytes() if device.unified else None)
         if total is not None and not device.parent:
             yield known_device(device.name, device.vendor, total, SOURCE)
 
@@ -107,7 +106,12 @@ def _amd() -> Iterator[DeviceSpec]:
     from hwledger.telemetry.system import System  # noqa: PLC0415 - likewise
 
     system = System()
-    for device in AmdgpuSampler(system).sample(processes=False).devices:
+    source = AmdgpuSampler(system)
+    try:
+        found = source.sample(processes=False).devices
+    finally:
+        source.close()
+    for device in found:
         known = with_sizes(system, device)
         total = bytes_of(known["memory_total"])
         if total:
@@ -123,6 +127,29 @@ def _amdgpu(name: str, total: int, mappable: int) -> DeviceSpec:
     if not device.unified:
         return device
     return replace(device, usable_bytes=min(max(total, mappable), device.memory_bytes))
+
+
+def _intel() -> Iterator[DeviceSpec]:
+    """Return the cards of Intel's whose memory the kernel tells; one that sleeps is not asked."""
+    from hwledger.telemetry.intel.kernel import IntelSampler  # noqa: PLC0415 - start-up time
+    from hwledger.telemetry.reading import bytes_of  # noqa: PLC0415 - likewise
+    from hwledger.telemetry.system import System  # noqa: PLC0415 - likewise
+
+    for device in IntelSampler(System(), wait=lambda _: None).sample(processes=False).devices:
+        total = bytes_of(device["memory_total"])
+        if total:
+            yield _intel_card(device.name or "Intel GPU", total, bytes_of(device["memory_reserved"]))
+
+
+def _intel_card(name: str, total: int, reserved: int | None) -> DeviceSpec:
+    """Return one card; where it is not told what the driver reserves, the catalogue's usable size counts."""
+    device = known_device(name, "Intel", total - (reserved or 0), "xe")
+    if reserved is None:
+        with contextlib.suppress(UsageError):
+            known = _named(name, total)
+            usable = min(known.usable_bytes, total)
+            return replace(device, usable_bytes=usable, usable_basis=known.usable_basis, source=known.source)
+    return device
 
 
 def _apple() -> Iterator[DeviceSpec]:

@@ -1,7 +1,7 @@
 """Samples of several sources as one snapshot: devices by their key, the first source that tells wins."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -10,7 +10,7 @@ from hwledger.telemetry.reading import Absent
 from hwledger.telemetry.snapshot import DeviceSnapshot, HostSnapshot, ProcessSnapshot, Sample
 
 _PCI: Final = re.compile(
-    r"(?:(?P<domain>[0-9a-f]{4,8}):)?(?P<bus>[0-9a-f]{2}):(?P<slot>[0-9a-f]{2})[.:](?P<function>\d)"
+    r"(?:(?P<domain>[0-9a-f]{4,8}):)?(?P<bus>[0-9a-f]{2}):(?P<slot>[0-9a-f]{2})[.:](?P<function>[0-9])"
 )
 
 
@@ -30,20 +30,28 @@ def merged_devices(samples: Sequence[Sample]) -> tuple[DeviceSnapshot, ...]:
     """Return every device once, slices behind their device, with what all sources know of it.
 
     Sources come in the order in which they are believed. One that knows a device by its UUID alone means the
-    one that another source knows by its address and that UUID.
+    one that another source, before or behind it, knows by its address and that UUID.
     """
+    seen = [device for sample in samples for device in sample.devices]
+    addresses = {device.uuid: device.key for device in reversed(seen) if device.uuid not in {"", device.key}}
     found: dict[str, DeviceSnapshot] = {}
-    keys: dict[str, str] = {}
-    for sample in samples:
-        for device in sample.devices:
-            key = keys.setdefault(device.uuid, device.key) if device.key == device.uuid else device.key
-            keys.setdefault(device.uuid, key)
-            known = found.get(key)
-            found[key] = device if known is None else _joined(known, device)
-    whole = [device for device in found.values() if device.parent not in found or not device.parent]
-    slices = [device for device in found.values() if device.parent and device.parent in found]
-    ordered = (each for device in whole for each in (device, *(s for s in slices if s.parent == device.key)))
-    return tuple(completed(device) for device in ordered)
+    for told in seen:
+        key, parent = (addresses.get(name, name) for name in (told.key, told.parent))
+        device = replace(told, key=key, parent=parent)
+        found[key] = _joined(found[key], device) if key in found else device
+    below: dict[str, list[DeviceSnapshot]] = {}
+    for device in found.values():
+        below.setdefault(device.parent if device.parent in found else "", []).append(device)
+    return tuple(completed(each) for device in below.get("", ()) for each in _with_slices(device, below))
+
+
+def _with_slices(
+    device: DeviceSnapshot, below: Mapping[str, Sequence[DeviceSnapshot]]
+) -> Iterator[DeviceSnapshot]:
+    """Yield a device, then its slices, each followed by slices of its own."""
+    yield device
+    for each in below.get(device.key, ()):
+        yield from _with_slices(each, below)
 
 
 def _joined(one: DeviceSnapshot, other: DeviceSnapshot) -> DeviceSnapshot:
@@ -62,9 +70,21 @@ def _joined(one: DeviceSnapshot, other: DeviceSnapshot) -> DeviceSnapshot:
 def _processes(
     one: tuple[ProcessSnapshot, ...] | Absent, other: tuple[ProcessSnapshot, ...] | Absent
 ) -> tuple[ProcessSnapshot, ...] | Absent:
+    """Return the first list, with what the other knows of memory where the first does not."""
     if isinstance(one, Absent):
         return other if not isinstance(other, Absent) or not one.source else one
-    return one
+    if isinstance(other, Absent) or not any(isinstance(each.memory, Absent) for each in one):
+        return one
+    known: dict[int | None, ProcessSnapshot] = {each.pid: each for each in other if each.pid is not None}
+    return tuple(_filled(each, known.get(each.pid)) for each in one)
+
+
+def _filled(process: ProcessSnapshot, other: ProcessSnapshot | None) -> ProcessSnapshot:
+    if other is None or isinstance(other.memory, Absent) or not isinstance(process.memory, Absent):
+        return process
+    return replace(
+        process, name=process.name or other.name, memory=other.memory, shared_memory=other.shared_memory
+    )
 
 
 def merged_host(samples: Iterable[Sample]) -> HostSnapshot:

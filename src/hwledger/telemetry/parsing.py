@@ -12,9 +12,11 @@ from hwledger.telemetry.quantity import MEANINGS, Quantity, Unit
 from hwledger.telemetry.reading import Absent, Gauge, Reading, Reason
 
 _NUMBER: Final = re.compile(
-    r"(?P<number>[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?)\s*(?P<unit>[^\d\s.].*)?"
+    r"(?P<number>[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?)\s*(?P<unit>[^\s.0-9].*)?"
 )
 _LONGEST: Final = 400
+_PLAIN: Final = 300
+"""So many digits are finite."""
 _K: Final = 1 << 10
 FACTORS: Final[Mapping[str, tuple[Unit, float]]] = {
     "b": (Unit.BYTES, 1), "byte": (Unit.BYTES, 1), "bytes": (Unit.BYTES, 1),
@@ -131,22 +133,31 @@ def measured(
         unit: the unit where the text names none.
         spelled: the tool's own spellings, in lower case: ``{"mb": "mib"}`` where its MB is MiB.
     """
+    found: tuple[float, str] | Absent
+    if isinstance(text, str) and text.isdigit() and text.isascii() and len(text) <= _PLAIN:
+        found = float(text), ""  # most of what the kernel says, and no word in place of a value
+    else:
+        found = _number(gauge, text)
+    if isinstance(found, Absent):
+        return found
+    number, written = found
+    written = written or unit.lower()
+    factor = FACTORS.get((spelled or {}).get(written, written))
+    wanted = MEANINGS[quantity].unit
+    if factor is None or (factor[0] is not wanted and written):
+        return gauge.absent(Reason.UNPARSED, f"{str(text)[:80]!r} is not in {wanted}")
+    return checked(gauge, quantity, _scaled(number, factor[1]))
+
+
+def _number(gauge: Gauge, text: object) -> tuple[float, str] | Absent:
+    """Return the number that is printed and the unit behind it, or why there is none."""
     if isinstance(text, bool) or not isinstance(text, str | int | float):
         return gauge.absent(Reason.UNPARSED, f"no number: {str(text)[:80]!r}")
     said = str(text)
     nothing = said_nothing(said, gauge.source)
     if nothing is not None:
         return nothing
-    found = number_in(said)
-    if found is None:
-        return gauge.absent(Reason.UNPARSED, f"no number: {said[:80]!r}")
-    number, written = found
-    written = written or unit.lower()
-    factor = FACTORS.get((spelled or {}).get(written, written))
-    wanted = MEANINGS[quantity].unit
-    if factor is None or (factor[0] is not wanted and written):
-        return gauge.absent(Reason.UNPARSED, f"{said[:80]!r} is not in {wanted}")
-    return checked(gauge, quantity, _scaled(number, factor[1]))
+    return number_in(said) or gauge.absent(Reason.UNPARSED, f"no number: {said[:80]!r}")
 
 
 def _scaled(number: float, factor: float) -> float:

@@ -32,6 +32,8 @@ class Unit(StrEnum):
 class Quantity(StrEnum):
     """Names of what is known; which belong to what: ``DEVICE``, ``ENGINE``, ``HOST``."""
 
+    __hash__ = str.__hash__  # Enum's own is a call of Python's, in each of a thousand look-ups a sweep
+
     # devices
     MEMORY_TOTAL = "memory_total"
     MEMORY_USED = "memory_used"

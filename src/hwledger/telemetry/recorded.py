@@ -117,5 +117,5 @@ def recorded_snapshot(kind: Format, sample: Sample) -> Snapshot:
     check = Check(kind.name, works=failed is None, found=found, reason=failed)
     return Snapshot(
         time=datetime.now(UTC), at=0.0, host=merged_host([sample]), devices=merged_devices([sample]),
-        engines=sample.engines, checks=(check,), troubles=sample.troubles,
+        engines=sample.engines, checks=(check,), troubles=sample.troubles, peers=sample.peers,
     )  # fmt: skip

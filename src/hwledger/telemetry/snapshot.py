@@ -144,7 +144,8 @@ class Check:
         works: it does.
         found: what it found, or why it does not work, a sentence without a full stop.
         remedy: what to do; empty where nothing is to be done.
-        reason: why it does not work; ``None`` where it does.
+        reason: why it does not work; ``None`` where it does, and where a better source tells the same.
+        here: what it would tell of is in this machine; ``None`` where that is not known.
     """
 
     source: str
@@ -152,6 +153,7 @@ class Check:
     found: str
     remedy: str = ""
     reason: Absent | None = None
+    here: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +210,7 @@ class Snapshot:
         engines: engines by address.
         checks: whether each source works.
         troubles: sentences: what could not be read, of what, and why.
+        peers: machines of a network that a source tells of.
     """
 
     time: datetime
@@ -217,3 +220,4 @@ class Snapshot:
     engines: tuple[EngineSnapshot, ...] = ()
     checks: tuple[Check, ...] = ()
     troubles: tuple[str, ...] = ()
+    peers: tuple[Peer, ...] = ()

@@ -7,23 +7,30 @@ from itertools import cycle
 from pathlib import Path
 from typing import ClassVar, Final
 
+from rich.cells import set_cell_size
+from rich.text import Text
 from textual import on
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.widgets import DataTable, Footer, Input, Static, TabbedContent, TabPane
 
+from hwledger.errors import HwledgerError
 from hwledger.library.files import write_whole
+from hwledger.library.paths import shown
 from hwledger.screens.column import Column
-from hwledger.screens.layout import layout
+from hwledger.screens.layout import cells, layout
 from hwledger.screens.telemetry import (
+    BAR,
     CHECK_COLUMNS,
     DEVICE_COLUMNS,
+    EIGHTHS,
     ENGINE_COLUMNS,
     PROCESS_COLUMNS,
     check_rows,
     device_cells,
     host_line,
+    idle_words,
     missing,
     probe_screen,
 )
@@ -34,6 +41,8 @@ from hwledger.telemetry.snapshot import DeviceSnapshot, Snapshot
 
 MARGIN: Final = 4
 CELL_PADDING: Final = 2
+FULL: Final = 0.9
+FILLING: Final = 0.7
 NOTHING_FOUND: Final = "No accelerator was found; the tab Sources says what was tried"
 STYLE: Final = """
 #host { height: 1; background: $panel; padding: 0 1; }
@@ -47,8 +56,11 @@ TabPane { padding: 0; }
 """
 
 
-class Rows(DataTable[str]):
-    """A table as wide as the terminal: columns of a high rank go where it is narrow."""
+class Rows(DataTable[Text]):
+    """A table as wide as the terminal: columns of a high rank go where it is narrow.
+
+    Names come from strangers: a text is shown to the letter, brackets are no markup, controls are escapes.
+    """
 
     def __init__(self, columns: Sequence[Column], name: str) -> None:
         super().__init__(id=name, cursor_type="row", zebra_stripes=True)
@@ -58,7 +70,8 @@ class Rows(DataTable[str]):
 
     def show(self, rows: Sequence[tuple[str, ...]], keys: Sequence[str] | None = None) -> None:
         """Show rows instead of those before; the cursor stays on the row of the same key."""
-        self._rows, self._keys = list(rows), list(keys or map(str, range(len(rows))))
+        self._rows = [tuple(map(shown, row)) for row in rows]
+        self._keys = list(keys or map(str, range(len(rows))))
         self._draw()
 
     @property
@@ -86,9 +99,23 @@ class Rows(DataTable[str]):
         self.scroll_to(y=top, animate=False)
 
 
-def _aligned(text: str, width: int, column: Column) -> str:
-    cut = text if len(text) <= width else f"{text[: width - 1]}…"
-    return cut.rjust(width) if column.right else cut
+def _aligned(text: str, width: int, column: Column) -> Text:
+    cut = text if cells(text) <= width else f"{set_cell_size(text, width - 1).rstrip()}…"
+    return Text(" " * (width - cells(cut)) + cut if column.right else cut, _style(text, column))
+
+
+def _style(text: str, column: Column) -> str:
+    """Return how a cell stands out: what is stale dim, what slows or fills a device in colour."""
+    if text.endswith("?"):
+        return "dim italic"
+    if column.name == "throttled by":
+        return "yellow"
+    if text == "lost" or (column.name == "works" and text == "no"):
+        return "red"
+    if set(text) <= set(EIGHTHS) and text.strip():  # the bar of memory
+        full = len(text.rstrip()) / BAR
+        return "red" if full > FULL else "yellow" if full > FILLING else "green"
+    return ""
 
 
 class TopApp(App[None]):
@@ -171,7 +198,7 @@ class TopApp(App[None]):
             return
         said = [host_line(snapshot.host), "PAUSED" if self._paused else "", f"sorted: {self._order}"]
         said += [f"filter: {self._words}"] if self._words else []
-        self._host.update(" │ ".join(part for part in said if part))
+        self._host.update(shown(" │ ".join(part for part in said if part)))
         devices = ordered(snapshot.devices, self._order, self._words)
         self._devices.show([device_cells(device) for device in devices], [device.key for device in devices])
         self._draw_device(devices)
@@ -187,15 +214,16 @@ class TopApp(App[None]):
             return
         for name, trace in zip(("busy", "used"), self._history.traces(device), strict=True):
             line = spark(trace.values, max(10, self.size.width // 2 - MARGIN))
-            self._lines[name].update(f"{trace.label}\n{line}")
-        self._detail.update("\n".join([device.name or device.key, *detail_lines(device)]))
+            self._lines[name].update(shown(trace.label) + f"\n{line}")
+        self._detail.update("\n".join(map(shown, [device.name or device.key, *detail_lines(device)])))
 
     def _draw_tabs(self, snapshot: Snapshot) -> None:
         screen = probe_screen(snapshot)
         for name, rows in (("processes", screen.processes), ("engines", screen.engines)):
             found = [row for row in rows if matches(" ".join(row), self._words)]
             self._tables[name].show(found)
-        unknown = [("", "", line, "") for line in missing(snapshot)]
+        lines = [*missing(snapshot), idle_words(snapshot.checks)]
+        unknown = [("", "", line, "") for line in lines if line]
         self._tables["sources"].show([*check_rows(snapshot.checks), *unknown])
 
     def action_pause(self) -> None:
@@ -248,7 +276,7 @@ class TopApp(App[None]):
         try:
             text = json.dumps(snapshot_document(self._snapshot), indent=1, ensure_ascii=False)
             write_whole(path, f"{text}\n".encode())
-        except OSError as error:
-            self.notify(f"{path}: {error.strerror or error}", severity="error")
+        except HwledgerError as error:
+            self.notify(str(error), severity="error", markup=False)
             return
         self.notify(f"written: {path}", markup=False)

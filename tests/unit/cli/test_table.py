@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hwledger.cli.output import acts_on_escapes
 from hwledger.cli.table import wrapped, write_table
 from hwledger.screens.column import Column
 from hwledger.screens.layout import cells, layout
@@ -41,9 +42,9 @@ def test_a_list_fits_its_terminal(
     """Every short text stands whole or its column is left out and named; the first and last stay."""
     lines = drawn(capsys, monkeypatch, name, width)
     columns, row = ROWS[name]
-    note = next((line for line in lines if line.startswith("not shown at this width: ")), "")
-    left_out = note.partition(": ")[2].split(", ")
-    assert max(cells(line) for line in lines if line != note) <= width
+    note = "\n".join(lines).partition("not shown at this width: ")[2].replace("\n", " ")
+    left_out = note.split(", ")
+    assert max(map(cells, lines)) <= width
     for column, text in zip(columns, row, strict=True):
         shown = any(text in line for line in lines)
         assert column.wraps or shown != (column.name in left_out)
@@ -82,3 +83,32 @@ def test_what_a_terminal_would_obey_is_written_out(capsys: pytest.CaptureFixture
     """Names from elsewhere move no cursor."""
     write_table((Column("name"),), [("\x1b[2Jx\udcff",)])
     assert r"\x1b[2Jx\xff" in capsys.readouterr().out
+
+
+def test_what_is_left_out_is_named_within_the_width(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Long lists of columns take several lines; a column without a name, such as a bar, is not mentioned."""
+    monkeypatch.setenv("COLUMNS", "30")
+    many = [Column(f"{number}: a card", rank=number) for number in range(16)]
+    write_table(many, [["x"] * 16])
+    assert all(len(line) <= 30 for line in capsys.readouterr().out.splitlines())
+    write_table((Column("name"), Column("", rank=1)), [("n" * 20, "█" * 20)])
+    assert "not shown" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("platform", "environ", "obeys"),
+    [
+        ("linux", {"TERM": "xterm-256color"}, True),
+        ("linux", {"TERM": "dumb"}, False),
+        ("win32", {}, False),
+        ("win32", {"WT_SESSION": "1"}, True),
+        ("darwin", {}, True),
+    ],
+)
+def test_escapes_are_written_where_a_terminal_obeys_them(
+    platform: str, environ: dict[str, str], *, obeys: bool
+) -> None:
+    """Windows' old console would print them."""
+    assert acts_on_escapes(platform, environ) is obeys

@@ -43,6 +43,22 @@ def test_a_source_that_hangs_holds_up_nobody() -> None:
     assert said["hung"].reason.reason is Reason.STALE
 
 
+def test_a_source_that_has_not_answered_yet_is_not_said_to_work() -> None:
+    """What a slow source would tell is missing: its check says so at once, and blames no driver yet."""
+    clock = Clock()
+    slow = FakeSampler("slow", clock)
+    slow.hang.clear()
+    with Collector([slow], system=system_at(clock)) as collector:
+        clock.now += 1
+        assert not collector.snapshot().devices
+        (check,) = collector.snapshot().checks
+        assert not check.works
+        assert check.found == "no answer yet, after 1.0 s"
+        assert "--wait" in check.remedy
+        slow.hang.set()
+        until(lambda: collector.snapshot().checks[0].works)
+
+
 def test_values_are_stale_after_two_intervals_and_keep_the_last_one() -> None:
     """A source that stops answering turns its own values stale; they come back when it answers again."""
     clock = Clock()

@@ -1,6 +1,7 @@
 """A snapshot as Prometheus' metrics."""
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -96,3 +97,15 @@ def test_every_number_has_a_name_in_its_unit() -> None:
         assert name.name.endswith(SUFFIX.get(MEANINGS[quantity].unit, "")), quantity
         assert name.name.startswith("hwledger_") == (not name.otel)
     assert len({(n.name, *sorted(n.labels.items())) for n in names().values()}) == len(names())
+
+
+def test_no_series_stands_twice_on_a_page() -> None:
+    """Prometheus refuses such a page: processes that look alike are added up, others are told once."""
+    (card,), (engine,) = snapshot().devices, snapshot().engines
+    alike = (ProcessSnapshot(None, "python", GAUGE(Q.MEMORY_USED, 1 << 30)),) * 2
+    busy = {Q.KV_CACHE_USED: GAUGE(Q.KV_CACHE_USED, 0.25)}
+    engine = replace(engine, models=engine.models[:1], readings=busy)
+    text = page(replace(snapshot(), devices=(replace(card, processes=alike),), engines=(engine, engine)))
+    series = [line.rpartition(" ")[0] for line in text.splitlines() if not line.startswith("#")]
+    assert len(series) == len(set(series))
+    assert re.search(r'^hwledger_gpu_process_memory_bytes\{.*process="python".*\} 2.147483648e\+09$', text, M)

@@ -71,6 +71,17 @@ def test_devices_are_chosen_by_their_numbers() -> None:
         local_devices(both, Asked(idle=False, numbers=frozenset({7})))
 
 
+def test_the_hosts_memory_is_not_to_be_had_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without an accelerator, no plan that does not fit advises to take several of this machine's memory."""
+    monkeypatch.setattr(local, "probe", lambda **_: machine(total=24 * GIB, left=23 * GIB))
+    local.here.cache_clear()
+    made = plan("Qwen/Qwen3-32B", engine="vllm", device="local")
+    local.here.cache_clear()
+    assert made.fit is not None
+    assert made.fit.changes
+    assert "devices" not in {change.kind for change in made.fit.changes}
+
+
 def test_slices_count_instead_of_the_device_that_is_cut() -> None:
     """A device in slices is each of its slices."""
     parent = card()

@@ -12,6 +12,7 @@ from hwledger.telemetry import machine, system
 from hwledger.telemetry.machine import Machine, this_machine
 from support.kernel import card as kernel_card
 from support.kernel import machine as fake_machine
+from support.kernel import written
 from support.nvidia import MIB, Driver, card, gb10, mig_card
 
 pytestmark = pytest.mark.requirement("FR-SRC-LOCAL")
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.requirement("FR-SRC-LOCAL")
 
 def test_without_an_accelerator_the_hosts_memory_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     """The host is one device of the memory that the operating system reports."""
-    for name in ("_nvidia", "_amd", "_apple"):
+    for name in ("_nvidia", "_amd", "_intel", "_apple"):
         monkeypatch.setattr(machine, name, lambda: iter(()))
     found = this_machine()
     assert 0 < found.host_bytes <= psutil.virtual_memory().total
@@ -44,13 +45,15 @@ def test_a_drivers_memory_wins_over_the_catalogues() -> None:
 
 @pytest.mark.requirement("FR-TEL-NVML")
 def test_nvidias_devices_come_from_their_source(driver: Driver) -> None:
-    """Whole devices with their memory: no slice, none whose memory is the host's, none that is lost."""
+    """Whole devices with their memory: no slice, none that is lost; GB10 has the host's."""
     driver.tells(card(), gb10(), card(3, rules=("fail * 15",)), mig_card())
     found = list(machine._nvidia())
     assert [(device.name, device.usable_bytes, device.usable_basis) for device in found] == [
         (find_device("RTX 4090").name, 24564 * MIB, "measured"),
+        (find_device("GB10").name, machine._host_bytes(), "measured"),
         (find_device("H100 SXM").name, 24564 * MIB, "measured"),
     ]
+    assert found[1].unified
     assert all(device.source.startswith("NVML") for device in found)
     assert driver.calls("DeviceGetComputeRunningProcesses_v3") == 0
     assert driver.calls("Shutdown") == 1
@@ -132,3 +135,24 @@ def test_a_card_that_sleeps_is_planned_on(tmp_path: Path, monkeypatch: pytest.Mo
     kernel_card(tmp_path, 1, {}, "0000:04:00.0")
     monkeypatch.setattr(system, "System", lambda: fake_machine(tmp_path))
     assert [(device.name, device.usable_bytes) for device in machine._amd()] == [("AMD GPU", 16 << 30)]
+
+
+@pytest.mark.requirement("FR-TEL-INTEL")
+def test_a_card_of_intels_is_planned_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its memory counts without what is reserved; where that is not told, no more than the catalogue says."""
+    size = 12_650_020_864
+    card_of = {"device/tile0/physical_vram_size_bytes": str(size)}
+    for number, debug in enumerate(("", "use_type: 1\nsize: 12000000000\nusage: 0\nvisible_size: 1\n")):
+        card_files = {"vendor": "0x8086", "device": "0xffff"}
+        folder = kernel_card(tmp_path, number, card_files, f"0000:0{number + 3}:00.0", "xe").parent
+        written(folder, card_of)
+        if debug:
+            written(tmp_path / "sys" / "kernel" / "debug" / "dri", {f"{number}/vram0_mm": debug})
+    monkeypatch.setattr(system, "System", lambda: fake_machine(tmp_path))
+    assert [(each.name, each.usable_bytes) for each in machine._intel()] == [
+        ("Intel GPU", size),
+        ("Intel GPU", 12_000_000_000),
+    ]
+    known = machine._intel_card("Arc B580", size, None)
+    assert known.usable_bytes <= find_device("Arc B580").usable_bytes
+    assert known.name == "Arc B580"

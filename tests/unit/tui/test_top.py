@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -11,8 +12,10 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import DataTable, Static, TabbedContent
 
+from hwledger.screens.column import Column
 from hwledger.telemetry.collector import PATIENCE_S, Collector
-from hwledger.tui.top import Rows, TopApp
+from hwledger.telemetry.snapshot import ProcessSnapshot, Sample
+from hwledger.tui.top import Rows, TopApp, _style
 from support.samplers import Clock, FakeSampler, system_at
 
 pytestmark = [pytest.mark.requirement("FR-TEL-TOP"), pytest.mark.enable_socket]
@@ -146,6 +149,17 @@ def test_a_hung_source_leaves_the_screen_alive(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+@pytest.mark.parametrize(
+    ("text", "name", "style"),
+    [("2.0?", "used", "dim italic"), ("power brake", "throttled by", "yellow"), ("lost", "busy", "red"),
+     ("██████████", "", "red"), ("████████  ", "", "yellow"), ("██        ", "", "green"),
+     ("2.0", "used", "")],
+)  # fmt: skip
+def test_cells_stand_out(text: str, name: str, style: str) -> None:
+    """What is stale, lost, slowed or full is seen at a glance."""
+    assert _style(text, Column(name)) == style
+
+
 def test_without_any_device_it_says_where_to_look(tmp_path: Path) -> None:
     """No accelerator is no blank screen."""
 
@@ -154,3 +168,42 @@ def test_without_any_device_it_says_where_to_look(tmp_path: Path) -> None:
         assert "No accelerator was found" in text(app, "detail-text")
 
     drive(steps, tmp_path, (80, 24), FakeSampler(works=False))
+
+
+class Strange(FakeSampler):
+    """Its device and process are called what only a terminal or a markup reader would act on."""
+
+    def sample(self, *, processes: bool) -> Sample:
+        """Return what the fake returns, under such names."""
+        (device,) = super().sample(processes=processes).devices
+        held = (ProcessSnapshot(41, "[/usr/bin/x] [red]模型\x1b[2J", device["memory_used"]),)
+        return Sample(devices=(replace(device, name="卡[/] \x9b1m", processes=held),))
+
+
+def test_names_of_strangers_are_shown_to_the_letter(tmp_path: Path) -> None:
+    """Brackets in names are no markup and end nothing; controls are shown as escapes; wide letters fit."""
+
+    async def steps(app: TopApp, pilot: Pilot[None]) -> None:
+        await pilot.pause(0.2)
+        (process,) = cells(app, "processes-rows")
+        assert "[/usr/bin/x] [red]模型\\x1b[2J" in process
+        assert "卡[/] \\xc2\\x9b1m" in cells(app, "devices")[0]
+        await pilot.press("3")
+        assert "\x9b" not in text(app, "detail-text")
+        await pilot.resize_terminal(50, 20)
+        await pilot.pause(0.2)
+        assert cells(app, "processes-rows")
+
+    drive(steps, tmp_path, (160, 40), Strange())
+
+
+def test_an_export_that_fails_is_said(tmp_path: Path) -> None:
+    """A folder that cannot be written to ends nothing, whatever its name holds."""
+    folder = tmp_path / "[/gone]"
+
+    async def steps(app: TopApp, pilot: Pilot[None]) -> None:
+        await pilot.press("e")
+        await pilot.pause(0.2)
+        assert any("[/gone]" in each.message for each in app._notifications)
+
+    drive(steps, folder)

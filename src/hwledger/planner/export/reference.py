@@ -18,7 +18,6 @@ _ESCAPED: Final = re.compile(r"\\x(?:[01][0-9a-f]|7f|[89a-f][0-9a-f])")
 """A control, or a byte that is no text, as ``library.paths.shown`` writes it: no file is called so."""
 ADAPTER: Final = "adapter"
 """What requests call the adapter, and the setting that holds it."""
-PACKED_ALREADY: Final = frozenset({"gguf", "mlx"})
 
 
 @dataclass(frozen=True, slots=True)

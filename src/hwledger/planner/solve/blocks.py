@@ -83,23 +83,41 @@ def blocks(
     """Yield the blocks of every combination; what the engine refuses is left out."""
     maker = _Maker(question, weights, kv_caches)
     for members in _classes(question, sets).values():
+        alike = _Alike(question, tuple(members))
         for layout in layouts_of(question.profile, question.request.spec, len(members[0])):
             request = question.vary(question.request, devices=members[0], options=layout)
             made = maker.made(request, layout)
             if made is not None:
-                yield _block(
-                    question, request, tuple(members), layout, made, maker.contexts(request, made.first)
-                )
+                yield _block(question, request, alike, layout, made, maker.contexts(request, made.first))
 
 
 def _classes(question: Question, sets: Sequence[Devices]) -> dict[Hashable, list[Devices]]:
     """Sets that get the same answer: equal in number, and alike device by device."""
     found: dict[Hashable, list[Devices]] = {}
+    firsts = {id(devices[0]): devices[0] for devices in sets}
+    classes = {key: device_class(question.profile, one) for key, one in firsts.items()}
     for devices in sets:
         alike = all(device is devices[0] for device in devices)
-        key = device_class(question.profile, devices[0]) if alike else devices
+        key = classes[id(devices[0])] if alike else devices
         found.setdefault((len(devices), key), []).append(devices)
     return found
+
+
+class _Alike:
+    """Sets of devices of one class: their bytes as arrays, and what they run, seen once for all layouts."""
+
+    def __init__(self, question: Question, sets: tuple[Devices, ...]) -> None:
+        self.sets, self.engine = sets, question.profile.name
+        self.contexts = np.array([[d.context_bytes for d in devices] for devices in sets], dtype=np.int64)
+        usable = np.array([[d.usable_bytes for d in devices] for devices in sets], dtype=np.int64)
+        self.free = np.maximum(0, usable - question.limits.reserve_bytes)
+        self._able: dict[tuple[str, tuple[str | None, ...]], NDArray[np.bool_]] = {}
+
+    def able(self, kind: str, names: tuple[str | None, ...]) -> NDArray[np.bool_]:
+        """Return whether the devices of each set run each type, shape (sets, names)."""
+        if (kind, names) not in self._able:
+            self._able[kind, names] = _able(self.engine, kind, self.sets, names)
+        return self._able[kind, names]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +146,7 @@ class _Maker:
 
     def made(self, request: Request, layout: Layout) -> _Made | None:
         """Return the plans of every pair of types, without contexts; ``None`` where the engine refuses."""
-        bare = replace(request, devices=tuple(replace(d, context_bytes=0) for d in request.devices))
+        bare = replace(request, devices=_with_context(request.devices, 0))
         key = (len(request.devices), *layout.items())
         known = self._layouts.get(key)
         if known is not None and (again := self._again(bare, known, request.devices)):
@@ -195,10 +213,17 @@ class _Maker:
         key = (len(request.devices), device_class(self.question.profile, request.devices[0]))
         places = len(_placed(bare))
         if key not in self._contexts or len(self._contexts[key]) != places - 1:
-            probe = replace(request, devices=tuple(replace(d, context_bytes=MIB) for d in request.devices))
+            probe = replace(request, devices=_with_context(request.devices, MIB))
             added = _placed(self.question.profile.memory(probe)) - _placed(bare)
             self._contexts[key] = added[1:] // MIB
         return self._contexts[key]
+
+
+def _with_context(devices: Devices, size_bytes: int) -> Devices:
+    """The devices with so large a context; one that is there several times stays one."""
+    each = {id(one): one for one in devices}
+    changed = {key: replace(one, context_bytes=size_bytes) for key, one in each.items()}
+    return tuple(changed[id(one)] for one in devices)
 
 
 def _scratch(memory: EngineMemory) -> tuple[tuple[str, int, int], ...]:
@@ -219,47 +244,42 @@ def _placed(memory: EngineMemory) -> Bytes:
 def _block(  # noqa: PLR0913, PLR0917 - one place builds the block
     question: Question,
     request: Request,
-    sets: tuple[Devices, ...],
+    alike: _Alike,
     layout: Layout,
     made: _Made,
     contexts: Bytes,
 ) -> Block:
-    context, usable = _room(question, request, made.first, sets)
+    context, usable = _room(question, request, made.first, alike)
     context = context * contexts
     places = made.places[None] + context[:, None, None, :]
-    shape = (len(sets), *made.host.shape)
+    shape = (len(alike.sets), *made.host.shape)
     lacking = places - usable[:, None, None, :]
     fullest = lacking.argmax(axis=-1)[..., None]
     spread = np.broadcast_to(usable[:, None, None, :], places.shape)
     host = np.broadcast_to(made.host, shape)
     return Block(
-        request=request, memory=made.first, kv_types=made.kv_types, sets=sets, layout=layout,
+        request=request, memory=made.first, kv_types=made.kv_types, sets=alike.sets, layout=layout,
         weights=made.weights, kv_caches=made.kv_caches,
         missing=np.take_along_axis(lacking, fullest, -1)[..., 0],
         usable=np.take_along_axis(spread, fullest, -1)[..., 0],
         total=places.sum(axis=-1) + host, host=host,
-        runs=_able(question, WEIGHTS, sets, made.weights)[:, :, None]
-        & _able(question, KV_CACHE, sets, made.kv_caches)[:, None, :],
+        runs=alike.able(WEIGHTS, made.weights)[:, :, None] & alike.able(KV_CACHE, made.kv_caches)[:, None, :],
     )  # fmt: skip
 
 
-def _room(
-    question: Question, request: Request, memory: EngineMemory, sets: tuple[Devices, ...]
-) -> tuple[Bytes, Bytes]:
+def _room(question: Question, request: Request, memory: EngineMemory, alike: _Alike) -> tuple[Bytes, Bytes]:
     """Bytes of a context, and bytes that the engine lets itself use, on each place of each set."""
     places = len(_placed(memory)) - 1
-    own = np.array([[d.context_bytes for d in devices[:places]] for devices in sets], dtype=np.int64)
-    free = np.array([[d.usable_bytes for d in devices[:places]] for devices in sets], dtype=np.int64)
-    free = np.maximum(0, free - question.limits.reserve_bytes)
+    own, free = alike.contexts[:, :places], alike.free[:, :places]
     lets: Any = getattr(question.profile, "usable_bytes", None)
     return own, lets(request, free, own) if lets else np.rint(free * memory.usable_share).astype(np.int64)
 
 
 def _able(
-    question: Question, kind: str, sets: tuple[Devices, ...], names: tuple[str | None, ...]
+    engine: str, kind: str, sets: tuple[Devices, ...], names: tuple[str | None, ...]
 ) -> NDArray[np.bool_]:
     """Whether the devices of each set run each type, shape (sets, names)."""
-    known = {choice.name: choice for choice in type_choices(question.profile.name, kind)}
+    known = {choice.name: choice for choice in type_choices(engine, kind)}
     listed = [known.get(name or "") for name in names]
 
     seen: dict[tuple[tuple[str, str], ...], list[bool]] = {}

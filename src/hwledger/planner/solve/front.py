@@ -29,7 +29,7 @@ def front_of(table: Table, rows: Rows) -> Rows:
 
 def _by_quality(table: Table, points: Array, rows: Rows) -> Rows:
     """The front of rows: within each pair of types, then between those that compare."""
-    kinds = [rows[table.quality[rows] == kind] for kind in np.unique(table.quality[rows])]
+    kinds = [rows[table.quality[rows] == kind] for kind in _present(table.quality[rows])]
     kept = [group[undominated(points[group])] for group in kinds if len(group)]
     if not kept:
         return np.array([], dtype=np.int64)
@@ -40,14 +40,22 @@ def _by_quality(table: Table, points: Array, rows: Rows) -> Rows:
 def _beaten(table: Table, points: Array, rows: Rows, by: Rows, *, same: bool = False) -> NDArray[np.bool_]:
     """Which rows are beaten by one of another pair of types, or the ``same``, known not to lose more."""
     lost = np.zeros(len(rows), dtype=bool)
-    for kind in np.unique(table.quality[rows]):
+    groups = {int(other): by[table.quality[by] == other] for other in _present(table.quality[by])}
+    for kind in _present(table.quality[rows]):
         mine = np.flatnonzero(table.quality[rows] == kind)
-        for other in np.unique(table.quality[by]):
-            if (other == kind and not same) or not known_no_worse(table.types[other], table.types[kind]):
-                continue
-            rivals = points[by[table.quality[by] == other]]
-            lost[mine] |= _dominated(points[rows[mine]], rivals)
+        rivals = [
+            group
+            for other, group in groups.items()
+            if (same or other != kind) and known_no_worse(table.types[other], table.types[kind])
+        ]
+        if rivals:
+            lost[mine] = _dominated(points[rows[mine]], points[np.concatenate(rivals)])
     return lost
+
+
+def _present(numbers: Rows) -> Rows:
+    """The numbers that are there, each once, in order; without numpy's masked arrays, which take loading."""
+    return np.flatnonzero(np.bincount(numbers))
 
 
 def known_no_worse(first: Sequence[str | None], second: Sequence[str | None]) -> bool:

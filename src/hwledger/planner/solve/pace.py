@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hwledger.device.spec import DeviceSpec
 from hwledger.planner.plan import Plan
-from hwledger.planner.solve.blocks import Block
+from hwledger.planner.solve.blocks import Block, Devices
 from hwledger.planner.solve.pace_serving import Servers
 from hwledger.planner.solve.pace_single import Singles
 from hwledger.planner.solve.question import Question
@@ -43,6 +43,7 @@ class Paces:
         self._singles = Singles()
         self._servers = Servers()
         self._known: dict[tuple[object, ...], bool] = {}
+        self._of_sets: dict[tuple[object, ...], tuple[tuple[Devices, ...], NDArray[np.bool_]]] = {}
 
     def of(self, block: Block) -> Pace:
         """Return the speeds of a block's candidates under the question's traffic."""
@@ -57,10 +58,17 @@ class Paces:
             self._servers.fill(block, plans, traffic, ttft, tpot)
         else:
             self._one_by_one(block, ttft, tpot)
-        for place, members in enumerate(block.sets):
-            if self._refused(plans[0], members):
-                ttft[place] = tpot[place] = np.nan
+        refused = self._refusals(plans[0], block.sets)
+        ttft[refused] = tpot[refused] = np.nan
         return Pace(ttft=ttft, tpot=tpot)
+
+    def _refusals(self, plan: Plan, sets: tuple[Devices, ...]) -> NDArray[np.bool_]:
+        """Whether the engine does not run on each set at all; the layouts of a class share its sets."""
+        key = (id(sets), plan.memory.options.get("tensor_parallel_size"))
+        if key not in self._of_sets:
+            refused = np.array([self._refused(plan, members) for members in sets])
+            self._of_sets[key] = sets, refused  # what is told apart by identity has to stay alive
+        return self._of_sets[key][1]
 
     def _refused(self, plan: Plan, members: Sequence[DeviceSpec]) -> bool:
         """Whether the engine does not run on these devices at all, as the estimator has it.

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from operator import attrgetter
 from typing import Any, Final
 
 import numpy as np
@@ -14,7 +15,7 @@ from hwledger.planner.solve.blocks import Block
 from hwledger.planner.solve.power import power_share
 from hwledger.planner.throughput import Traffic, cached_element_bytes
 from hwledger.planner.throughput.serving_case import case_of_plan, linked
-from hwledger.planner.throughput.serving_constants import shipped_constants, tags_of
+from hwledger.planner.throughput.serving_constants import QUANTITIES, shipped_constants, tags_of
 from hwledger.planner.throughput.serving_loads import (
     Loads,
     ServingCase,
@@ -31,6 +32,9 @@ BANDWIDTH_BOUND: Final = ("dense_seconds", "expert_seconds", "cache_seconds", "s
 CLASS_BOUND: Final = ("matrix_seconds", "prefill_matrix_seconds")
 PLAIN_BOUND: Final = ("attention_seconds", "prefill_attention_seconds")
 RATES: Final = dict.fromkeys(("bf16", "fp16", "fp32", "fp8", "fp4", "int8"), UNIT)
+_LOAD_NAMES: Final = tuple(field.name for field in fields(Loads))
+_LOADS: Final = attrgetter(*_LOAD_NAMES)
+_CONSTANTS: Final = attrgetter(*QUANTITIES)
 
 
 class Servers:
@@ -119,11 +123,10 @@ class _Chips:
 
     def _stack(self, cases: Sequence[ServingCase]) -> Any:
         rows = [self._applied(case) for case in cases]
-        arrays: dict[str, Any] = {
-            field.name: np.array([[getattr(one, field.name) for one in row] for row in rows]).T[:, :, None]
-            for field in fields(Multipliers)
-        }
-        return Multipliers(**arrays)
+        values: Any = np.array([list(map(_CONSTANTS, row)) for row in rows], dtype=float)
+        return Multipliers(
+            **{name: values[:, :, place].T[:, :, None] for place, name in enumerate(QUANTITIES)}
+        )
 
     def _applied(self, case: ServingCase) -> tuple[Multipliers, ...]:
         if case.weights not in self._constants:
@@ -159,7 +162,5 @@ def _unit_loads(cases: Sequence[ServingCase], cache: Sequence[float], traffic: T
         [loads_of(replace(case, device=unit, pool=None, cache_bytes=size), traffic) for size in cache]
         for case in cases
     ]
-    return {
-        field.name: np.array([[getattr(one, field.name) for one in row] for row in ones])[None]
-        for field in fields(Loads)
-    }
+    sizes = np.array([[_LOADS(one) for one in row] for row in ones], dtype=float)
+    return {name: sizes[None, :, :, place] for place, name in enumerate(_LOAD_NAMES)}

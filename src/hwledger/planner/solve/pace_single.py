@@ -35,7 +35,8 @@ class _Many:
     power = width = 0.0
     scalar = False
 
-    def __init__(self, kinds: Sequence[Silicon]) -> None:
+    def __init__(self, kinds: tuple[Silicon, ...]) -> None:
+        self.kinds = kinds
         self.bandwidth = np.array([[one.bandwidth] for one in kinds])
         self.lane = np.array([[one.lane] for one in kinds])
         self.multiplying = np.array([[one.multiplying or np.nan] for one in kinds])
@@ -45,7 +46,7 @@ class Singles:
     """Fills the speeds of blocks; what depends on the kind of device and the packing alone is kept."""
 
     def __init__(self) -> None:
-        self._kinds: dict[tuple[int, ...], tuple[tuple[Silicon, ...], NDArray[np.int64]]] = {}
+        self._kinds: dict[tuple[int, ...], tuple[_Many, NDArray[np.int64]]] = {}
         self._multipliers: dict[tuple[object, ...], tuple[Array, ...]] = {}
 
     def fill(self, block: Block, plans: Sequence[Plan], traffic: Traffic, ttft: Array, tpot: Array) -> None:
@@ -53,20 +54,20 @@ class Singles:
         count, device = len(block.sets[0]), block.sets[0][0]
         if count > 1 and plans[0].engine == "mlx":
             return
-        kinds, index = self._known(block)
+        many, index = self._known(block)
         elements = np.array([cached_element_bytes(plan) for plan in plans]).T
         shares = [share for _, share in layout_of(plans[0]).devices]
         for w, name in enumerate(block.weights):
             request = replace(plans[0].request, weights=name or block.request.weights)
             setting = setting_of(replace(plans[0], request=request), device)
-            if not kinds or f"e.on:{device.vendor} {setting.backend}" not in shipped_constants().values:
+            if not many.kinds or f"e.on:{device.vendor} {setting.backend}" not in shipped_constants().values:
                 continue
             work = work_of(request.spec, request.weights)
-            first, each = self._times(work, kinds, setting, traffic, elements, shares)
+            first, each = self._times(work, many, setting, traffic, elements, shares)
             there = index >= 0
             ttft[there, w], tpot[there, w] = first[index[there]], each[index[there]]
 
-    def _known(self, block: Block) -> tuple[tuple[Silicon, ...], NDArray[np.int64]]:
+    def _known(self, block: Block) -> "tuple[_Many, NDArray[np.int64]]":
         """The kinds of silicon of a block, and the kind of each set; -1: its bandwidth is not known."""
         devices = tuple(members[0] for members in block.sets)
         key = tuple(map(id, devices))
@@ -75,13 +76,13 @@ class Singles:
             kinds = tuple(dict.fromkeys(one for one in found if one is not None))
             places = {one: place for place, one in enumerate(kinds)}
             index = np.array([-1 if one is None else places[one] for one in found])
-            self._kinds[key] = kinds, index
+            self._kinds[key] = _Many(kinds), index
         return self._kinds[key]
 
     def _times(  # noqa: PLR0913, PLR0917 - what a step depends on
         self,
         work: Work,
-        kinds: tuple[Silicon, ...],
+        many: Any,
         setting: Setting,
         traffic: Traffic,
         elements: Array,
@@ -97,17 +98,16 @@ class Singles:
             terms = prefill_terms(work, silicon, setting, tokens=users - 1) or ()
             return [term for term in terms if term.name in MATRICES]
 
-        many: Any = _Many(kinds)
-        same = (id(work), id(kinds), setting)
-        seconds = self._sum(("step", *same), kinds, step, step(many, *elements))
+        same = (id(many), setting)  # what scales a term goes by the type of most matrices, not by their bytes
+        seconds = self._sum(("step", *same), many.kinds, step, step(many, *elements))
         if users > 1:
-            seconds = seconds + self._sum(("more", *same), kinds, more, more(many))
+            seconds = seconds + self._sum(("more", *same), many.kinds, more, more(many))
         if count > 1:
             hops = Term("hops", (count - 1) * MICROSECOND, (("h", 1.0),))
             seconds = seconds + shipped_constants().seconds(hops)
         if not traffic.prompt_tokens:
             return np.full_like(seconds, np.nan), seconds
-        asked = self._prompt(work, kinds, setting, traffic, shares)
+        asked = self._prompt(work, many, setting, traffic, shares)
         alone = np.isnan(asked)  # no rate is known: prompts cannot be timed, steps can
         times = Time(seconds, seconds, seconds, {}, ""), Time(asked, asked, asked, {}, "")
         first, each = first_token(*times, traffic).value, between_tokens(*times, traffic).value
@@ -116,13 +116,12 @@ class Singles:
     def _prompt(
         self,
         work: Work,
-        kinds: tuple[Silicon, ...],
+        many: Any,
         setting: Setting,
         traffic: Traffic,
         shares: Sequence[Share],
     ) -> Any:
         """The time of a prompt on devices with these shares, one kind each time; shape (kinds, 1)."""
-        many: Any = _Many(kinds)
 
         def prompt(silicon: Any, share: Share = WHOLE) -> Sequence[Term]:
             found = prefill_terms(
@@ -131,8 +130,10 @@ class Singles:
             )  # fmt: skip
             return found or ()
 
-        key = ("prompt", len(shares), id(work), id(kinds), setting)
-        each = {share: self._sum(key, kinds, prompt, prompt(many, share)) for share in dict.fromkeys(shares)}
+        key = ("prompt", len(shares) > 1, id(many), setting)
+        each = {
+            share: self._sum(key, many.kinds, prompt, prompt(many, share)) for share in dict.fromkeys(shares)
+        }
         whole = sum(each[share] for share in shares)
         if not piped(setting, len(shares)):
             return whole

@@ -70,9 +70,13 @@ def table_of(pairs: Iterable[tuple[Block, Pace | None]], limits: Limits, output_
     """Return the candidates of blocks as columns; answers are ``output_tokens`` long where arrivals count."""
     blocks, columns = [], []
     types: dict[tuple[str | None, str | None], int] = {}
+    costs: dict[int, _Costs] = {}  # by sets, which the layouts of a class share
     for number, (block, pace) in enumerate(pairs):
         blocks.append(block)
-        columns.append(_columns(number, block, pace, limits, types, output_tokens))
+        if id(block.sets) not in costs:
+            costs[id(block.sets)] = _costs(block, limits.price_kind)
+        cost = costs[id(block.sets)]
+        columns.append(_columns(number, block, pace, cost, limits, types, output_tokens))
     names = tuple(types)
     joined = {key: np.concatenate([one[key] for one in columns]) for key in columns[0]} if columns else {}
     ranks = _ranks(names)
@@ -90,6 +94,7 @@ def _columns(  # noqa: PLR0913, PLR0917 - one place builds the columns
     number: int,
     block: Block,
     pace: Pace | None,
+    costs: "_Costs",
     limits: Limits,
     types: dict[tuple[str | None, str | None], int],
     output_tokens: float,
@@ -97,7 +102,7 @@ def _columns(  # noqa: PLR0913, PLR0917 - one place builds the columns
     shape = block.missing.shape
     unknown = np.full(shape, np.nan)
     ttft, tpot = (pace.ttft, pace.tpot) if pace else (unknown, unknown)
-    price, owned, watts = _costs(block, shape, limits.price_kind)
+    price, owned, watts = (np.broadcast_to(each, shape) for each in costs)
     kinds = np.array([
         [types.setdefault((weights, kv), len(types)) for kv in block.kv_caches] for weights in block.weights
     ])  # fmt: skip
@@ -108,12 +113,16 @@ def _columns(  # noqa: PLR0913, PLR0917 - one place builds the columns
     }  # fmt: skip
     served = block.request.workload.concurrency / (ttft + (output_tokens - 1) * tpot)
     speeds = {"ttft_seconds": ttft, "tpot_seconds": tpot, "min_requests_per_second": served}
-    costs = {"max_price_per_hour": price, "max_watts": watts}
-    made |= {f"over {name}": values for name, values in _excesses(block, limits, {**speeds, **costs})}
+    paid = {"max_price_per_hour": price, "max_watts": watts}
+    made |= {f"over {name}": values for name, values in _excesses(block, limits, {**speeds, **paid})}
     return {key: np.asarray(value, dtype=float).ravel() for key, value in made.items()}
 
 
-def _costs(block: Block, shape: tuple[int, ...], kind: str) -> tuple[Array, Array, Array]:
+_Costs = tuple[Array, Array, Array]
+
+
+def _costs(block: Block, kind: str) -> _Costs:
+    """Price, price of the owned, and watts of each set, shape (sets, 1, 1)."""
     costs = (
         [cost_of(devices[:1]) for devices in block.sets]
         if _alike(block)
@@ -123,7 +132,7 @@ def _costs(block: Block, shape: tuple[int, ...], kind: str) -> tuple[Array, Arra
 
     def column(values: Sequence[float | None]) -> Array:
         known = np.array([np.nan if value is None else value * times for value in values])
-        return np.broadcast_to(known[:, None, None], shape)
+        return known[:, None, None]
 
     price, owned = (column([one.of(name) for one in costs]) for name in (kind, OWNED))
     return price, owned, column([one.watts for one in costs])
@@ -135,9 +144,11 @@ def _alike(block: Block) -> bool:
 
 def _excesses(block: Block, limits: Limits, figures: dict[str, Array]) -> Iterable[tuple[str, Array]]:
     held = block.missing + block.usable
-    whole = np.array([[[max(1, min(d.usable_bytes for d in members))]] for members in block.sets])
-    left = block.usable > 0  # where a reserve leaves nothing, it is held together with the part
-    got, wanted = np.where(left, held, held + limits.reserve_bytes), np.where(left, block.usable, whole)
+    got, wanted = held, block.usable
+    left = block.usable > 0
+    if not left.all():  # where a reserve leaves nothing, it is held together with the part
+        whole = np.array([[[max(1, min(d.usable_bytes for d in members))]] for members in block.sets])
+        got, wanted = np.where(left, held, held + limits.reserve_bytes), np.where(left, block.usable, whole)
     yield MEMORY, _over(got.astype(float), np.maximum(1, wanted).astype(float))
     yield ENGINE, np.where(block.runs, 0.0, np.inf)
     with np.errstate(divide="ignore"):

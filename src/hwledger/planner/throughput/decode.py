@@ -107,15 +107,15 @@ def layer_effects(silicon: Silicon, setting: Setting) -> Effects:
 def cache_effects(work: Work, silicon: Silicon, setting: Setting) -> Effects:
     """Return what scales the reading of the cache; heads that share a row keep it from being the limit."""
     plain = 0.0 if setting.flash else 1.0
-    where = on(silicon, setting)
+    where, sharing = on(silicon, setting), work.sharing
     return present(
         ("k", 1.0),
         (f"k.on:{where}", 1.0),
-        ("k.sharing", work.sharing),
-        (f"k.sharing_on:{where}", work.sharing),
+        ("k.sharing", sharing),
+        (f"k.sharing_on:{where}", sharing),
         (f"k.wide_on:{where}", log2(max(1.0, work.head_width / USUAL_WIDTH))),
         (f"k.driver:{setting.driver}", float(bool(setting.driver))),
         ("k.plain", plain),
         (f"k.plain_on:{where}", plain),
-        ("k.plain_sharing", plain * work.sharing),
+        ("k.plain_sharing", plain * sharing),
     )

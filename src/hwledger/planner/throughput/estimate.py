@@ -56,7 +56,8 @@ def estimate(
     answer = _estimated(plan, alone, host, power_share)
     if calibration is not None:
         answer = calibration.corrected(answer, plan)
-    doubts = tuple(_doubts(plan, wanted))
+    told = any(getattr(answer, name) is not None for name in FIGURES)
+    doubts = tuple(_doubts(plan, wanted)) if told else ()
     if throttled := _throttled(plan, power_share):
         answer, doubts = widened(answer, assumed("power_interval").value), (*doubts, throttled)
     if doubts:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from hwledger.model.kept import mixers_of
 from hwledger.model.mixers import LatentAttention
 from hwledger.model.spec import ModelSpec
 from hwledger.planner.plan import Plan
@@ -48,7 +49,7 @@ def parallel_of(plan: Plan) -> Parallel:
 
 def cache_heads(spec: ModelSpec) -> int:
     """Return over how many tensor-parallel ranks the KV cache can be split: 1 where a latent is kept."""
-    mixers = [mixer for layer in spec.layers for mixer in layer.mixers]
+    mixers = mixers_of(spec)
     if any(isinstance(mixer, LatentAttention) for mixer in mixers):
         return 1
     heads = [getattr(mixer, "kv_heads", None) for mixer in mixers]

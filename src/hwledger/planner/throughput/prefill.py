@@ -140,7 +140,7 @@ def attention_effects(work: Work, silicon: Silicon, setting: Setting, depth: flo
     the width of the head, so narrow heads reach less of the peak (FlashAttention-3, arXiv 2407.08608).
     """
     where, beyond = on(silicon, setting), log2(max(1.0, depth / CACHED_DEPTH))
-    width = work.head_width / USUAL_WIDTH if work.head_width else 1.0
+    width = (work.head_width or USUAL_WIDTH) / USUAL_WIDTH
     return present(
         ("a", 1.0),
         (f"a.on:{where}", 1.0),

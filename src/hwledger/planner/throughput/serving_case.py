@@ -5,6 +5,7 @@ from typing import Final
 
 from hwledger.device.node import Node
 from hwledger.device.spec import DeviceSpec
+from hwledger.model.kept import mixers_of
 from hwledger.model.mixers import LatentAttention
 from hwledger.model.spec import ModelSpec
 from hwledger.planner.memory import HOST, Category
@@ -52,7 +53,7 @@ def serving_case(  # noqa: PLR0913 - what the speed of serving depends on
     return ServingCase(
         engine=engine, work=work_of(spec, weights), device=device, parallel=parallel,
         weights=weight_class(spec, weights), cache_bytes=cache_bytes, cache_heads=cache_heads(spec),
-        latent=any(isinstance(m, LatentAttention) for layer in spec.layers for m in layer.mixers),
+        latent=any(isinstance(m, LatentAttention) for m in mixers_of(spec)),
         most_running=most_running, power_share=power_share, drafted=drafted, acceptance=acceptance,
     )  # fmt: skip
 

@@ -44,6 +44,8 @@ class ServingCase:
         batched_tokens: tokens of a prompt that one step takes at most; counts where weights are read over
             PCIe for each.
         eager: no CUDA graphs: every kernel of a decoding step is launched by the host.
+        held_steps: decoding steps that the scheduler lets pass before it takes a prompt that has come: see
+            ``held_steps``; 0 is what the engines do by themselves.
         untimed: settings that change the speed in a way that is not modelled, in words.
         power_share: power limit as a share of the board power; compute is taken to fall with it.
     """
@@ -61,6 +63,7 @@ class ServingCase:
     offloaded_bytes: float = 0.0
     batched_tokens: int | None = None
     eager: bool = False
+    held_steps: float = 0.0
     untimed: tuple[str, ...] = ()
     power_share: float = 1.0
     drafted: int = 0
@@ -96,7 +99,7 @@ class Loads:
         verified: tokens of one request in a step, drafted ones included; yielded: those that are kept.
         copy_seconds: reading the weights in host memory over PCIe in a decoding step;
             prompt_copy_seconds: the same for one prompt, once per part of it.
-        eager: 1 without CUDA graphs, else 0.
+        eager: 1 without CUDA graphs, else 0; held_steps: decoding steps before a prompt is taken.
         draft_share: share of the layers that the drafts of a step add; draft_seconds: reading the output
             matrix for them.
     """
@@ -133,6 +136,19 @@ class Loads:
     copy_seconds: float = 0.0
     prompt_copy_seconds: float = 0.0
     eager: float = 0.0
+    held_steps: float = 0.0
+
+
+def held_steps(polled: int = 1, gathered: int = 0) -> float:
+    """Return the decoding steps that pass on the average before a prompt that has come is taken.
+
+    Args:
+        polled: steps from one look at what has come to the next (SGLang ``--scheduler-recv-interval``, whose
+            ``SchedulerRecvSkipper`` counts decoding steps): a prompt comes anywhere between two.
+        gathered: steps for which a prompt waits for others to be prefilled with (TensorRT-LLM
+            ``batch_wait_timeout_iters``); that enough of them end the wait earlier is not counted.
+    """
+    return (polled - 1) / 2.0 + gathered
 
 
 def rate_of(device: DeviceSpec, weights: str) -> tuple[float | None, bool]:
@@ -230,7 +246,7 @@ def loads_of(case: ServingCase, traffic: Traffic, requests: float | None = None)
         indexer_layers=float(sum(n for one, n in work.attention if one.index_elements)),
         verified=1.0 + case.drafted, yielded=case.tokens_per_step,
         **_copies(case, running * (1.0 + case.drafted), prompt), eager=float(case.eager),
-        draft_share=case.drafted / work.layers,
+        held_steps=case.held_steps, draft_share=case.drafted / work.layers,
         draft_seconds=case.drafted * work.head_bytes / ranks.tensor / bandwidth,
     )  # fmt: skip
 

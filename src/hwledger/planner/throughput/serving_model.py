@@ -182,7 +182,8 @@ def serve(x: Loads, k: Multipliers) -> Served:
     """Return what one of ``x.requests`` users sees who ask again as soon as they are answered.
 
     TPOT is (total - TTFT) / (tokens - 1). While one answer is made, every other running request starts
-    once. Requests that memory does not hold wait for their turn in the running ones' lives.
+    once. Requests that memory does not hold wait for their turn in the running ones' lives. A scheduler that
+    looks for prompts, or starts them, only every so many steps makes each wait for those.
     """
     step = decode_step(x, k, x.running)
     prompt = prefill_prompt(x, k)
@@ -193,6 +194,7 @@ def serve(x: Loads, k: Multipliers) -> Served:
     behind = _excess(x.running / x.replicas, 1.0)
     queued = k.queue * behind * prompt.marginal * (x.output_tokens / 1024.0) ** (-k.queue_decay)
     first = k.answer_seconds + k.prompt_passes * prompt.seconds + k.answer_steps * step.seconds
+    held = x.held_steps * step.seconds
     return Served(
-        ttft=first + queued + waiting, tpot=tpot, step=step, prompt=prompt, life=life, waiting=waiting
+        ttft=first + held + queued + waiting, tpot=tpot, step=step, prompt=prompt, life=life, waiting=waiting
     )

@@ -19,7 +19,7 @@ from hwledger.telemetry.amd.telling import (
     ratio,
     reading_of,
 )
-from hwledger.telemetry.amd.tools import sleeping
+from hwledger.telemetry.amd.tools import DRIVERS
 from hwledger.telemetry.coverage import Coverage
 from hwledger.telemetry.drm.cards import cards
 from hwledger.telemetry.merge import pci_key
@@ -29,6 +29,7 @@ from hwledger.telemetry.reading import NOT_TOLD, Absent, Gauge, Reading, Reason
 from hwledger.telemetry.sampler import Pace
 from hwledger.telemetry.snapshot import Check, DeviceSnapshot, Sample
 from hwledger.telemetry.system import System
+from hwledger.telemetry.tool import sleeping
 
 Found = dict[Quantity, Reading]
 _MEMORY: Final = (
@@ -94,7 +95,7 @@ class AmdsmiSampler:
         if isinstance(module, Absent):
             return self._lacking(module)
         self._module = module
-        waits = None if self._parts is not None else sleeping(self._system, self.name)
+        waits = None if self._parts is not None else sleeping(self._system, DRIVERS, self.name)
         if waits is not None:
             return Check(self.name, works=True, found=waits.detail)
         parts = self._started()
@@ -153,7 +154,8 @@ class AmdsmiSampler:
             if not check.works:
                 return Sample(troubles=(f"{self.name}: {check.found}",), failure=check.reason)
         if self._parts is None:
-            waits = sleeping(self._system, self.name) or Absent(Reason.STALE, "not started yet", self.name)
+            not_yet = Absent(Reason.STALE, "not started yet", self.name)
+            waits = sleeping(self._system, DRIVERS, self.name) or not_yet
             return Sample(troubles=(f"{self.name}: {waits.detail}",), failure=waits)
         asleep = {card.key for card in cards(self._system, "amdgpu") if card.asleep}
         awake = [part for part in self._parts if part.key not in asleep]

@@ -51,16 +51,6 @@ def marks() -> dict[int, bool]:
     return {row["number"]: bool(row.get("not_bytes")) for row in _tables()["mark"]}
 
 
-@cache
-def pcie_generations() -> dict[float, int]:
-    """Return generations of PCIe by gigatransfers per second."""
-    return {
-        rate: generation
-        for row in _tables()["pcie"]
-        for rate, generation in zip(row["gigatransfers"], row["generation"], strict=True)
-    }
-
-
 def throttle_word(name: str) -> str:
     """Return what a throttler is for people; its own name where it is not known. The longest match wins."""
     low = name.strip().lower()

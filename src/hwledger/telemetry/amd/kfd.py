@@ -13,8 +13,8 @@ from hwledger.telemetry.snapshot import ProcessSnapshot
 from hwledger.telemetry.system import System
 
 SOURCE: Final = "kfd"
-_VRAM: Final = re.compile(r"vram_(\d{1,10})")
-_PROPERTY: Final = re.compile(r"^(\w+) (\d{1,20})$", re.MULTILINE)
+_VRAM: Final = re.compile(r"vram_([0-9]{1,10})")
+_PROPERTY: Final = re.compile(r"^(\w+) ([0-9]{1,20})$", re.MULTILINE)
 
 
 def held(system: System) -> Mapping[str, Mapping[int, Reading]]:

@@ -12,15 +12,15 @@ from hwledger.telemetry.reading import NOT_TOLD, Absent, Gauge, Reading, Reason
 from hwledger.telemetry.snapshot import DeviceSnapshot, ProcessSnapshot
 
 SOURCE: Final = "rocm-smi"
-CARD: Final = re.compile(r"(?:card)?(\d{1,4})")
+CARD: Final = re.compile(r"(?:card)?([0-9]{1,4})")
 _REMARK: Final = re.compile(r"\s*\(~[^()]{0,40}\)$")
-_THOUSANDS: Final = re.compile(r"\d{1,3}(?:,\d{3})+")
-_IN_BRACKETS: Final = re.compile(r"(?:\d{1,3}:? *)?\((?P<inside>[\d.]+ *[MG]hz)\)", re.IGNORECASE)
+_THOUSANDS: Final = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+")
+_IN_BRACKETS: Final = re.compile(r"(?:[0-9]{1,3}:? *)?\((?P<inside>[0-9.]+ *[MG]hz)\)", re.IGNORECASE)
 _LINK: Final = re.compile(
-    r"(?:\d{1,3}:? *)?\(?(?P<rate>[\d.]+ *GT/s),? *x(?P<lanes>\d{1,2})\b.*", re.IGNORECASE
+    r"(?:[0-9]{1,3}:? *)?\(?(?P<rate>[0-9.]+ *GT/s),? *x(?P<lanes>[0-9]{1,2})\b.*", re.IGNORECASE
 )
 _UNIQUE: Final = re.compile(r"0x0*[1-9a-f][0-9a-f]{6,15}", re.IGNORECASE)
-_PROCESS: Final = re.compile(r"pid(\d{1,10})")
+_PROCESS: Final = re.compile(r"pid([0-9]{1,10})")
 
 
 def key_of(text: str) -> str:

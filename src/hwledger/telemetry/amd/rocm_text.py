@@ -15,10 +15,12 @@ from hwledger.telemetry.reading import Absent, Gauge, Reading, Reason
 from hwledger.telemetry.snapshot import DeviceSnapshot, Sample
 
 _WARNING: Final = re.compile(r"(?P<what>(?:WARNING|ERROR)\b.*)")
-_LINE: Final = re.compile(r"GPU\[(?P<card>\d{1,4})\]\s*:?\s*(?P<key>[^:]{1,120}?)\s*:(?:\s+(?P<value>.*))?")
+_LINE: Final = re.compile(
+    r"GPU\[(?P<card>[0-9]{1,4})\]\s*:?\s*(?P<key>[^:]{1,120}?)\s*:(?:\s+(?P<value>.*))?"
+)
 _TABLE: Final = re.compile(r"^(?:GPU|Device) .{0,400}", re.MULTILINE)
 _HEADINGS: Final = frozenset({"SCLK", "MCLK", "VRAM%", "GPU%"})
-_BROKEN: Final = re.compile(r'^[ \t]{0,40}\{\s{0,200}"card\d+"\s{0,40}:', re.MULTILINE)
+_BROKEN: Final = re.compile(r'^[ \t]{0,40}\{\s{0,200}"card[0-9]+"\s{0,40}:', re.MULTILINE)
 _HEADING: Final = re.compile(
     r"^device,[^\n]{0,4000}(?:VRAM|GPU|Card|Temperature|clock|Power|PCI|Unique|Device)", re.MULTILINE
 )

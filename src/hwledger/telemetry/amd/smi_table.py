@@ -11,7 +11,7 @@ from hwledger.telemetry.quantity import Quantity
 from hwledger.telemetry.reading import NOT_TOLD, Absent, Gauge, Reading, Reason, Value
 from hwledger.telemetry.snapshot import DeviceSnapshot, ProcessSnapshot, Sample
 
-_NUMBER: Final = r"(?:N/A|[\d.]+)"
+_NUMBER: Final = r"(?:N/A|[0-9.]+)"
 _VERSIONS: Final = re.compile(
     r"\| AMD-SMI (?P<tool>\S+)\s+amdgpu version: (?P<driver>\S+)\s+ROCm version: (?P<rocm>\S+)\s*\|"
 )
@@ -21,13 +21,13 @@ _UPPER: Final = re.compile(
     rf" +(?P<power>{_NUMBER})/(?P<limit>{_NUMBER})(?: W)? *\|"
 )
 _LOWER: Final = re.compile(
-    r"\| *(?P<gpu>\d{1,4}) +(?P<rest>[^|]{0,60}?) *"
+    r"\| *(?P<gpu>[0-9]{1,4}) +(?P<rest>[^|]{0,60}?) *"
     rf"\| *(?P<busy>{_NUMBER})(?: %)? +(?P<fan>{_NUMBER})(?: %)?"
     rf" +(?P<used>{_NUMBER})/(?P<total>{_NUMBER})(?: MB)? *\|"
 )
-_SIZE: Final = r"(?:N/A|[\d.]+ [KMGT]?B)"
+_SIZE: Final = r"(?:N/A|[0-9.]+ [KMGT]?B)"
 _PROCESS: Final = re.compile(
-    r"\| *(?P<gpu>\d{1,4}) +(?P<pid>\d{1,10}) +(?P<name>\S[^|]{0,60}?)"
+    r"\| *(?P<gpu>[0-9]{1,4}) +(?P<pid>[0-9]{1,10}) +(?P<name>\S[^|]{0,60}?)"
     rf" +(?P<gtt>{_SIZE}) +(?P<vram>{_SIZE}) +(?P<memory>{_SIZE}) +[^|]{{0,20}}\|"
 )
 _FIELDS: Final = (

@@ -11,7 +11,7 @@ from hwledger.telemetry.reading import Absent, Gauge, Reason
 from hwledger.telemetry.snapshot import Sample
 
 _WARNING: Final = re.compile(r"(?:^|: )(?P<what>(?:WARNING|ERROR|Error|SyntaxWarning|AmdSmi\w*)\b.*)")
-_HUMAN: Final = re.compile(r"^GPU: *\d{1,4}[ \t]*$", re.MULTILINE)
+_HUMAN: Final = re.compile(r"^GPU: *[0-9]{1,4}[ \t]*$", re.MULTILINE)
 _LINE: Final = re.compile(r"(?P<indent> *)(?P<key>[A-Z][A-Z0-9_/() -]{0,60}):(?: +(?P<value>.*))?")
 _DEEPEST: Final = 12
 _BROKEN: Final = re.compile(r'"(?:gpu_data|mem_usage|process_list|gfx_activity|market_name)"\s*:')

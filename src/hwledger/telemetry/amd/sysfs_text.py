@@ -16,16 +16,16 @@ _MINE: Final = re.compile(
 _HEAD: Final = re.compile(r"==> (?P<path>/sys/\S{1,400}) <==")
 _PROMPT: Final = re.compile(r"\S{0,80}[$#>] (?:sudo )?cat (?P<path>/sys/\S{1,400})")
 _GREP: Final = re.compile(
-    r"(?P<path>/sys/[^\s:]{1,200}(?::[0-9a-f]{2}:[0-9a-f]{2}\.\d[^\s:]{0,200})?):(?P<value>.*)"
+    r"(?P<path>/sys/[^\s:]{1,200}(?::[0-9a-f]{2}:[0-9a-f]{2}\.[0-9][^\s:]{0,200})?):(?P<value>.*)"
 )
 _ERROR: Final = re.compile(
     r"(?:cat|head|grep):.{0,40}?['‘\"]?(?P<path>/sys/[^\s'’\"]{1,400}?)['’\"]?:? (?:for reading: )?"
     r"(?P<what>[A-Z][a-z ]{3,60})"
 )
 _PLACES: Final = (
-    re.compile(r"/sys/class/drm/(?P<card>card(?:\d{1,4}|\*))/device/(?P<file>\S+)"),
-    re.compile(r"/sys/kernel/debug/dri/(?P<card>\d{1,4})/(?P<file>\S+)"),
-    re.compile(r"/sys/(?:bus/pci/devices|devices)/(?:\S*/)?(?P<card>[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.\d)/(?P<file>\S+)"),
+    re.compile(r"/sys/class/drm/(?P<card>card(?:[0-9]{1,4}|\*))/device/(?P<file>\S+)"),
+    re.compile(r"/sys/kernel/debug/dri/(?P<card>[0-9]{1,4})/(?P<file>\S+)"),
+    re.compile(r"/sys/(?:bus/pci/devices|devices)/(?:\S*/)?(?P<card>[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-9])/(?P<file>\S+)"),
 )  # fmt: skip
 _REASONS: Final = {
     "No such file or directory": Reason.UNSUPPORTED, "Permission denied": Reason.NO_PERMISSION,

@@ -1,13 +1,13 @@
 """From what an AMD source says to readings and devices, the same for all of them."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from hwledger.telemetry.amd.facts import SPELLED, Row, marks, pcie_generations, shares_memory
+from hwledger.telemetry.amd.facts import SPELLED, Row, marks, shares_memory
+from hwledger.telemetry.drm.link import generation_of
 from hwledger.telemetry.merge import pci_key
-from hwledger.telemetry.parsing import checked, measured, number_in, said_nothing
+from hwledger.telemetry.parsing import checked, measured, said_nothing
 from hwledger.telemetry.quantity import MEANINGS, Quantity, Unit
 from hwledger.telemetry.reading import (
     NOT_TOLD,
@@ -31,7 +31,6 @@ EQUAL_NOTE: Final = (
 CARVED_NOTE: Final = (
     "it works in the host's memory: its own is a carve-out, beside what it may map of the rest"
 )
-_MEGATRANSFERS_FROM: Final = 1000
 _NAME_OF_NOTHING: Final = frozenset({"", "n/a", "none", "null"})
 
 
@@ -51,10 +50,15 @@ def told(table: tuple[Row, ...], look: Callable[[str], object], gauge: Gauge) ->
     """
     found: dict[Quantity, Reading] = {}
     for row in table:
-        said = [each for each in (look(place) for place in row.at) if each is not MISSING]
-        best = first([reading_of(gauge, row.quantity, each, row.unit) for each in said])
-        if best is not None:
-            found[row.quantity] = best
+        for place in row.at:
+            said = look(place)
+            if said is MISSING:
+                continue
+            reading = reading_of(gauge, row.quantity, said, row.unit)
+            if isinstance(reading, Value):
+                found[row.quantity] = reading
+                break
+            found.setdefault(row.quantity, reading)
     return found
 
 
@@ -63,6 +67,8 @@ def reading_of(gauge: Gauge, quantity: Quantity, node: object, unit: str = "") -
 
     A reason in place of a text is returned as it is, with this source.
     """
+    if isinstance(node, str):
+        return _of_text(gauge, quantity, node, unit)
     if isinstance(node, Absent):
         return replace(node, source=gauge.source)
     if isinstance(node, list):
@@ -70,11 +76,15 @@ def reading_of(gauge: Gauge, quantity: Quantity, node: object, unit: str = "") -
     value, written = leaf(node)
     if value is None:
         return gauge.absent(Reason.UNSUPPORTED, "it says null")
-    if MEANINGS[quantity].unit is Unit.TEXT:
-        return text_of(gauge, quantity, value)
     if not isinstance(value, bool) and isinstance(value, int | float) and _is_mark(quantity, value):
         return gauge.absent(Reason.UNSUPPORTED, f"{value:.0f} is the driver's mark for no value")
-    return awake(gauge, quantity, measured(gauge, quantity, value, written or unit, SPELLED))
+    return _of_text(gauge, quantity, value, written or unit)
+
+
+def _of_text(gauge: Gauge, quantity: Quantity, value: object, unit: str) -> Reading:
+    if MEANINGS[quantity].unit is Unit.TEXT:
+        return text_of(gauge, quantity, value)
+    return awake(gauge, quantity, measured(gauge, quantity, value, unit, SPELLED))
 
 
 def leaf(node: object) -> tuple[object, str]:
@@ -97,7 +107,7 @@ def _of_array(gauge: Gauge, quantity: Quantity, nodes: list[Any], unit: str) -> 
 
 
 def _is_mark(quantity: Quantity, number: float) -> bool:
-    if isinstance(number, float) and not number.is_integer():
+    if (isinstance(number, float) and not number.is_integer()) or MEANINGS[quantity].unit is Unit.TEXT:
         return False
     never_bytes = marks().get(int(number))
     if never_bytes is None:
@@ -125,18 +135,8 @@ def awake(gauge: Gauge, quantity: Quantity, reading: Reading) -> Reading:
 
 
 def generation(gauge: Gauge, quantity: Quantity, node: object) -> Reading:
-    """Return the generation of a PCIe link by its rate (``32 GT/s``, MT/s from 1000 on), derived."""
-    value, _ = leaf(node)
-    said = re.sub(r"\s*GT/s.*", "", str(value).strip()[:80], flags=re.IGNORECASE)
-    nothing = said_nothing(said, gauge.source)
-    if nothing is not None or said.lower() == "unknown":
-        return nothing or gauge.absent(Reason.UNSUPPORTED, "the rate is not known")
-    found = number_in(said)
-    rate = 0.0 if found is None or found[1] else found[0] / (1000 if found[0] >= _MEGATRANSFERS_FROM else 1)
-    known = pcie_generations().get(rate)
-    if known is None:
-        return gauge.absent(Reason.UNPARSED, f"no rate of PCIe: {said[:40]!r}")
-    return replace(gauge(quantity, known), basis=Basis.DERIVED)
+    """Return the generation of a PCIe link by its rate, which may be a field with a unit, derived."""
+    return generation_of(gauge, quantity, str(leaf(node)[0]))
 
 
 def ratio(gauge: Gauge, quantity: Quantity, part: Reading | None, whole: Reading | None) -> Reading | None:

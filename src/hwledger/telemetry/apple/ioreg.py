@@ -8,7 +8,7 @@ from typing import Final
 from hwledger.telemetry.apple.names import KEY, VENDOR, told
 from hwledger.telemetry.parsing import measured
 from hwledger.telemetry.quantity import Quantity
-from hwledger.telemetry.reading import Gauge, Reading, Readings, bytes_of
+from hwledger.telemetry.reading import Basis, Gauge, Reading, Readings, bytes_of
 from hwledger.telemetry.recorded import Format
 from hwledger.telemetry.snapshot import DeviceSnapshot, Sample
 
@@ -16,7 +16,7 @@ Q = Quantity
 SOURCE: Final = "ioreg"
 _NODE: Final = re.compile(r"^\s*[|\s]*\+-o (?P<name>\S+)\s+<class (?P<class>[^,>]+)", re.MULTILINE)
 _STATISTICS: Final = re.compile(r'"PerformanceStatistics"\s*=\s*\{(?P<inside>[^}]*)\}')
-_PAIR: Final = re.compile(r'"(?P<key>[^"]{1,80})"\s*=\s*(?P<value>-?\d{1,20})')
+_PAIR: Final = re.compile(r'"(?P<key>[^"]{1,80})"\s*=\s*(?P<value>-?[0-9]{1,20})(?![0-9.])')
 _MODEL: Final = re.compile(r'"model"\s*=\s*<?"(?P<model>[^"]{1,80})"')
 _IN_USE: Final = "In use system memory"
 MOST: Final = 64
@@ -76,7 +76,7 @@ def _readings(found: Mapping[str, str], gauge: Gauge) -> Readings:
 def _total(readings: dict[Quantity, Reading], gauge: Gauge) -> None:
     used, free = bytes_of(readings[Q.MEMORY_USED]), bytes_of(readings[Q.MEMORY_FREE])
     if used is not None and free is not None:
-        readings[Q.MEMORY_TOTAL] = Gauge(SOURCE, gauge.at, gauge.basis)(Q.MEMORY_TOTAL, used + free)
+        readings[Q.MEMORY_TOTAL] = Gauge(SOURCE, gauge.at, Basis.DERIVED)(Q.MEMORY_TOTAL, used + free)
 
 
 FORMATS: Final = (Format("ioreg -c IOAccelerator", is_ioreg, read_ioreg),)

@@ -12,7 +12,7 @@ from hwledger.telemetry.snapshot import DeviceSnapshot, HostSnapshot, Sample
 SOURCE: Final = "powermetrics"
 _HEAD: Final = "*** Sampled system activity"
 _LINE: Final = re.compile(
-    r"^(?P<name>[A-Z][\w -]{0,60}?): {1,20}(?P<value>-?\d+(?:\.\d+)? ?(?:mW|W|MHz|%))", re.MULTILINE
+    r"^(?P<name>[A-Z][\w -]{0,60}?): {1,20}(?P<value>-?[0-9]+(?:\.[0-9]+)? ?(?:mW|W|MHz|%))", re.MULTILINE
 )
 
 

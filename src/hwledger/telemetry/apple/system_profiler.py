@@ -19,7 +19,7 @@ GIB: Final = {"gb": "gib", "mb": "mib"}  # 8 GB of memory modules are 8 GiB
 _DISPLAYS: Final = "SPDisplaysDataType"
 _MEMORY: Final = "SPMemoryDataType"
 _HARDWARE: Final = "SPHardwareDataType"
-_CODED: Final = re.compile(r"kHW_Apple(?P<chip>M\d+)(?P<kind>Pro|Max|Ultra)?Item")
+_CODED: Final = re.compile(r"kHW_Apple(?P<chip>M[0-9]+)(?P<kind>Pro|Max|Ultra)?Item")
 _FIELD: Final = re.compile(r"^\s+(?P<name>[A-Z][\w ()/.-]{1,40}): (?P<value>.{1,120}?)\s*$", re.MULTILINE)
 MOST: Final = 64
 

@@ -16,6 +16,9 @@ _DEVICES: Final = ("/dev/dri/", "/dev/accel/")
 MOST_FILES: Final = 4096
 """Files of one process that are looked at: a process with more is not held up for."""
 HIDDEN_NOTE: Final = "processes of other users are not listed: this user may not see them"
+APART_NOTE: Final = "processes outside of this container are not listed"
+_HOSTS_OWN: Final = "pid:[4026531836]"
+"""The namespace of processes that the host starts with (Linux, proc_ns.h: PROC_PID_INIT_INO)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +29,19 @@ class Clients:
         clients: each once.
         names: commands of their processes.
         hidden: there are processes that this user may not look into.
+        apart: this is a container with processes of its own.
     """
 
     clients: tuple[Client, ...]
     names: Mapping[int, str]
     hidden: bool
+    apart: bool = False
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is missing in the list."""
+        told = ((self.hidden, HIDDEN_NOTE), (self.apart, APART_NOTE))
+        return tuple(note for holds, note in told if holds)
 
     def on(self, key: str) -> tuple[Client, ...]:
         """Return the clients of the device with that key."""
@@ -60,7 +71,15 @@ def clients(system: System) -> Clients:
         if seen:
             found += seen
             names[pid] = command(system, pid)
-    return Clients(distinct(found), names, hidden)
+    return Clients(distinct(found), names, hidden, _apart(system.procfs))
+
+
+def _apart(procfs: Path) -> bool:
+    """Return whether this is a container; a kernel that does not tell is taken for the host's."""
+    try:
+        return os.readlink(procfs / "self" / "ns" / "pid") != _HOSTS_OWN  # noqa: PTH115 - no path
+    except OSError:
+        return False
 
 
 def _pids(procfs: Path) -> list[int]:

@@ -54,3 +54,19 @@ def place_of(region: str) -> str:
 def engines() -> dict[str, str]:
     """Return what engines do, ``compute`` or ``graphics``, by their name."""
     return {name: row["kind"] for row in _tables()["engine"] for name in row["name"]}
+
+
+@cache
+def pcie_generations() -> dict[float, int]:
+    """Return generations of PCIe by gigatransfers per second."""
+    return {
+        rate: generation
+        for row in _tables()["pcie"]
+        for rate, generation in zip(row["gigatransfers"], row["generation"], strict=True)
+    }
+
+
+@cache
+def pci_vendors() -> dict[str, str]:
+    """Return vendors by their number on PCI as sysfs writes it, ``0x8086``."""
+    return dict(_tables()["pci_vendor"])

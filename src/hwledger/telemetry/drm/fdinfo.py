@@ -20,9 +20,9 @@ SOURCE: Final = "fdinfo"
 MOST_CLIENTS: Final = 20_000
 MOST_LINES: Final = 1_000_000
 _LINE: Final = re.compile(
-    r"(?:/proc/(?P<pid>\d{1,10})/fdinfo/\d+:)?(?P<key>[a-z]+(?:-[\w.-]+)?):\s*(?P<value>.*)"
+    r"(?:/proc/(?P<pid>[0-9]{1,10})/fdinfo/[0-9]+:)?(?P<key>[a-z]+(?:-[\w.-]+)?):\s*(?P<value>.*)"
 )
-_HEADER: Final = re.compile(r"==> (?:/proc/(?P<pid>\d{1,10})/)?\S{0,200} <==")
+_HEADER: Final = re.compile(r"==> (?:/proc/(?P<pid>[0-9]{1,10})/)?\S{0,200} <==")
 _MEMORY: Final = re.compile(r"drm-(?P<stat>resident|memory|total)-(?P<region>(?!cycles-)[a-z][\w-]*)")
 _ENGINE: Final = re.compile(
     r"drm-(?P<what>engine-capacity|engine|cycles|total-cycles)-(?P<engine>[a-z][\w-]*)"

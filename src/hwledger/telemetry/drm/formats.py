@@ -11,7 +11,7 @@ from hwledger.telemetry.reading import Absent, Gauge, Reason
 from hwledger.telemetry.recorded import Format
 from hwledger.telemetry.snapshot import DeviceSnapshot, Sample
 
-_KEY: Final = re.compile(r"^(?:/proc/\d{1,10}/fdinfo/\d+:)?drm-[a-z]+(?:-[\w-]+)?:[ \t]", re.MULTILINE)
+_KEY: Final = re.compile(r"^(?:/proc/[0-9]{1,10}/fdinfo/[0-9]+:)?drm-[a-z]+(?:-[\w-]+)?:[ \t]", re.MULTILINE)
 
 
 def recognises(text: str) -> bool:

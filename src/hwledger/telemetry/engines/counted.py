@@ -132,12 +132,15 @@ def _of(gauge: Gauge, *, derived: bool) -> Gauge:
 
 def per_rank(metric: Metric, series: Sequence[Series], gauge: Gauge) -> dict[str, Reading]:
     """Return what each rank or device says of itself, by a name that its labels make; empty for one."""
-    found: dict[str, float] = defaultdict(float)
+    found: dict[str, list[float]] = defaultdict(list)
     for each in series:
         name = _rank_name(each.labels)
         if name and each.value is not None:
-            found[name] += each.value
-    return {name: checked(gauge, metric.quantity, value * metric.factor) for name, value in found.items()}
+            found[name].append(each.value)
+    return {
+        name: checked(_of(gauge, derived=len(parts) > 1), metric.quantity, sum(parts) * metric.factor)
+        for name, parts in found.items()
+    }
 
 
 _RANKS: Final = (("dp_rank", "dp"), ("engine", "dp"), ("pp_rank", "pp"), ("tp_rank", "tp"))

@@ -26,7 +26,6 @@ _NO_MODELS: Final = "it lists no model"
 _HEALTHY: Final = frozenset({"status", "slots_idle", "slots_processing"})
 Read = Callable[[object, Gauge], EngineSnapshot]
 Is = Callable[[Any], bool]
-Knows = Callable[[str], bool]
 
 
 def page_source(engine: str) -> str:

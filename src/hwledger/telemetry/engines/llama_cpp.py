@@ -12,7 +12,7 @@ from hwledger.telemetry.engines.replies import Found, cards, numbers, texts
 from hwledger.telemetry.engines.sizes import Told, named
 from hwledger.telemetry.parsing import checked
 from hwledger.telemetry.quantity import Quantity
-from hwledger.telemetry.reading import Gauge
+from hwledger.telemetry.reading import Basis, Gauge
 from hwledger.telemetry.snapshot import EngineSnapshot, ModelSnapshot
 
 ENGINE: Final = "llama.cpp"
@@ -56,13 +56,14 @@ def read_props(reply: object, gauge: Gauge) -> EngineSnapshot:
 def read_slots(reply: object, gauge: Gauge) -> EngineSnapshot:
     """Return how many slots there are, how many work, and the context of the largest."""
     slots = slots_of(reply)
-    told: Told = {Quantity.SLOTS: checked(gauge, Quantity.SLOTS, len(slots))}
+    counted = Gauge(gauge.source, gauge.at, Basis.DERIVED)
+    told: Told = {Quantity.SLOTS: checked(counted, Quantity.SLOTS, len(slots))}
     contexts = [size for slot in slots if (size := whole(slot.get("n_ctx")))]
     if contexts:
         told[Quantity.CONTEXT] = checked(gauge, Quantity.CONTEXT, max(contexts))
     states = [is_busy(slot) for slot in slots]
     if None not in states:
-        told[Quantity.REQUESTS_RUNNING] = checked(gauge, Quantity.REQUESTS_RUNNING, states.count(True))
+        told[Quantity.REQUESTS_RUNNING] = checked(counted, Quantity.REQUESTS_RUNNING, states.count(True))
     return EngineSnapshot(ENGINE, readings=MappingProxyType(told))
 
 

@@ -22,27 +22,27 @@ from hwledger.telemetry.snapshot import EngineSnapshot, ModelSnapshot, Sample
 SOURCE: Final = "llama.cpp log"
 _BUFFER: Final = re.compile(
     r"(?P<where>[a-z_]\w{2,60}):\s+(?P<device>[A-Za-z]\S{0,59})\s+(?:(?P<kind>model|KV|RS|compute|output) )?"
-    r"buffer size\s*=\s*(?P<size>\d{1,12}(?:\.\d{1,6})? MiB)"
+    r"buffer size\s*=\s*(?P<size>[0-9]{1,12}(?:\.[0-9]{1,6})? MiB)"
 )
 _LOADING: Final = re.compile(r"load_model: loading (?P<draft>draft )?model '(?P<name>[^'\n]{1,400})'")
 _META: Final = re.compile(
     r"llama_model_loader: loaded meta data with .{1,80} from (?P<name>.{1,400}?) \(version "
 )
 _SLOTS: Final = re.compile(
-    r"initializing(?: slots)?, n_slots = (?P<slots>\d{1,6})(?!\d)"
-    r"(?:, n_ctx_slot = (?P<context>\d{1,12})(?!\d))?"
+    r"initializing(?: slots)?, n_slots = (?P<slots>[0-9]{1,6})(?![0-9])"
+    r"(?:, n_ctx_slot = (?P<context>[0-9]{1,12})(?![0-9]))?"
 )
 _CONTEXT: Final = re.compile(
-    r"(?:llama_context|llama_new_context_with_model|llama_init_from_model): n_ctx\s+= (\d{1,12})\s*$"
+    r"(?:llama_context|llama_new_context_with_model|llama_init_from_model): n_ctx\s+= ([0-9]{1,12})\s*$"
 )
 _TYPES: Final = re.compile(r"\bK \((?P<k>\w{1,12})\):.{0,60}\bV \((?P<v>\w{1,12})\):")
 _FACT: Final = re.compile(
     r"(?:print_info|llm_load_print_meta): (?P<key>file type|model ftype|file size|model size|model params)"
     r"\s*=\s*(?P<value>[^\n]{1,80})"
 )
-_BUILD: Final = re.compile(r"build_info: (?P<a>[\w.-]{1,60})|\bbuild: (?P<b>\d{1,8}) \(")
+_BUILD: Final = re.compile(r"build_info: (?P<a>[\w.-]{1,60})|\bbuild: (?P<b>[0-9]{1,8}) \(")
 _KNOWN: Final = re.compile(
-    r"buffer size\s*=\s*\d|load_model: (?:loading|initializing)|initializing(?: slots)?, n_slots ="
+    r"buffer size\s*=\s*[0-9]|load_model: (?:loading|initializing)|initializing(?: slots)?, n_slots ="
     r"|llama_model_loader: loaded meta data"
 )
 _OTHERS: Final = ("clip", "alloc_compute_meta", "mtmd")
@@ -64,7 +64,7 @@ class _Load:
 
     name: str = ""
     draft: bool = False
-    sizes: dict[Quantity, dict[str, float]] = field(default_factory=dict)
+    sizes: dict[Quantity, dict[str, list[float]]] = field(default_factory=dict)
     facts: dict[str, str] = field(default_factory=dict)
     after: bool = False
     """Something behind the weights was seen: more weights are those of another load."""
@@ -134,8 +134,8 @@ def _enter_buffer(loads: list[_Load], found: re.Match[str], number: int) -> None
     load.last_line = number
     sizes = load.sizes.setdefault(quantity, {})
     size = float(found["size"].removesuffix(" MiB"))
-    before = 0.0 if kind == "compute" else sizes.get(found["device"], 0.0)  # one buffer, reserved again
-    sizes[found["device"]] = before + size
+    before = [] if kind == "compute" else sizes.get(found["device"], [])  # one buffer, reserved again
+    sizes[found["device"]] = [*before, size]
 
 
 def _enter_fact(loads: list[_Load], line: str) -> None:
@@ -186,9 +186,11 @@ def _model(load: _Load, table: tuple[int, Table] | None, gauge: Gauge, notes: li
 
 def _by_device(load: _Load, gauge: Gauge) -> Devices:
     found: Devices = {}
+    derived = Gauge(gauge.source, gauge.at, Basis.DERIVED)
     for quantity, sizes in load.sizes.items():
-        for device, size in sizes.items():
-            found.setdefault(device, {})[quantity] = checked(gauge, quantity, size * (1 << 20))
+        for device, parts in sizes.items():
+            of = gauge if len([part for part in parts if part]) < 2 else derived  # noqa: PLR2004 - a sum
+            found.setdefault(device, {})[quantity] = checked(of, quantity, sum(parts) * (1 << 20))
     return found
 
 

@@ -20,7 +20,8 @@ HEADER: Final = re.compile(
 _ROW: Final = re.compile(
     r"\w:\s*\|?\s*-\s+(?P<device>\S{1,60})(?P<model> \([^|]{1,120}\))?\s*[|:](?P<rest>[^a-zA-Z]{1,200})$"
 )
-_WHOLE: Final = re.compile(r"-?\d+")
+_NUMBER: Final = re.compile(r"-?[0-9.]+")
+_WHOLE: Final = re.compile(r"-?[0-9]{1,20}")
 _OF_DEVICE: Final = 7
 _OF_HOST: Final = 4
 _MIB: Final = 1 << 20
@@ -65,12 +66,18 @@ def last_table(lines: Sequence[str], gauge: Gauge) -> tuple[int, Table] | None:
 
 
 def _table(rows: Sequence[re.Match[str]], gauge: Gauge, *, fitting: bool) -> Table:
-    numbers = {row["device"]: [int(text) for text in _WHOLE.findall(row["rest"])] for row in rows}
+    numbers = {row["device"]: _numbers(row["rest"]) for row in rows}
     beside = {name: each[-1] for name, each in numbers.items() if len(each) == _OF_DEVICE}
     dry = fitting or any(not 0 <= value < _UNDERFLOW for value in beside.values())
     said = [f"{name} {value:,} MiB" for name, value in beside.items()]
     notes = (f"held beside it, by drivers and others: {', '.join(said)}",) if said and not dry else ()
     return Table({name: _row(each, gauge, dry=dry) for name, each in numbers.items()}, dry, notes)
+
+
+def _numbers(text: str) -> list[int]:
+    """Return the numbers of a row; none where one is not whole: which is which is not clear."""
+    found = _NUMBER.findall(text)
+    return [int(each) for each in found] if all(map(_WHOLE.fullmatch, found)) else []
 
 
 def _row(numbers: Sequence[int], gauge: Gauge, *, dry: bool) -> Told:

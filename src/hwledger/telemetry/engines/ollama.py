@@ -21,7 +21,7 @@ _RUNNING: Final = {
     Quantity.MODEL_BYTES: "size", Quantity.MODEL_DEVICE_BYTES: "size_vram",
     Quantity.CONTEXT: "context_length",
 }  # fmt: skip
-_CONTEXT: Final = re.compile(r"^\s*(?:PARAMETER\s+)?num_ctx\s+(\d{1,12})\s*$", re.MULTILINE)
+_CONTEXT: Final = re.compile(r"^\s*(?:PARAMETER\s+)?num_ctx\s+([0-9]{1,12})\s*$", re.MULTILINE)
 _IN_ALL: Final = "model_bytes holds weights, cache and compute buffers in one figure"
 _NO_DEVICE: Final = "Ollama leaves size_vram out where it is zero"
 

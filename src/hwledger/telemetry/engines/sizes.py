@@ -15,7 +15,7 @@ Told = dict[Quantity, Reading]
 Devices = dict[str, Told]
 LONGEST_NAME: Final = 400
 _COUNT: Final = re.compile(
-    r"(\d{1,6}(?:\.\d{1,4})?) ?([KMBT])(?:-A\d{1,6}(?:\.\d{1,4})?[MB])?", re.IGNORECASE
+    r"([0-9]{1,6}(?:\.[0-9]{1,4})?) ?([KMBT])(?:-A[0-9]{1,6}(?:\.[0-9]{1,4})?[MB])?", re.IGNORECASE
 )
 _LETTERS: Final = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
 

@@ -19,17 +19,19 @@ from hwledger.telemetry.snapshot import EngineSnapshot, ModelSnapshot, Sample
 SOURCE: Final = "vLLM log"
 _GIB: Final = {"gb": "gib"}
 _START: Final = re.compile(
-    r"Initializing an? (?:V\d )?LLM engine \(v?(?P<version>[^)\s]{1,60})\)(?P<config>.*)"
+    r"Initializing an? (?:V[0-9] )?LLM engine \(v?(?P<version>[^)\s]{1,60})\)(?P<config>.*)"
 )
 _CONFIG: Final = re.compile(
     r"\b(model|dtype|max_seq_len|quantization|kv_cache_dtype)=(?:'([^']{1,400})'|([\w.:/-]{1,100}))"
 )
-_BLOCKS: Final = re.compile(r"# (?:GPU|cuda|CUDA|xpu|hpu|neuron) blocks: (\d{1,12})(?!\d)")
-_CONCURRENCY: Final = re.compile(r"Maximum concurrency for ([\d,]{1,15}) tokens per request: ([\d.]{1,12})x")
-_OTHER: Final = re.compile(r"non_torch_memory takes ([\d.]{1,12}) ?Gi?B")
+_BLOCKS: Final = re.compile(r"# (?:GPU|cuda|CUDA|xpu|hpu|neuron) blocks: ([0-9]{1,12})(?![0-9.])")
+_CONCURRENCY: Final = re.compile(
+    r"Maximum concurrency for ([0-9,]{1,15}) tokens per request: ([0-9.]{1,12})x"
+)
+_OTHER: Final = re.compile(r"non_torch_memory takes ([0-9.]{1,12}) ?Gi?B")
 _RANK: Final = re.compile(r"\((?P<who>[A-Za-z_]*(?:Worker|Core)\w*)(?P<more>[^)]{0,60})\)")
-_NUMBERED: Final = (("dp", re.compile(r"DP(\d{1,5})")), ("pp", re.compile(r"PP(\d{1,5})")),
-                    ("tp", re.compile(r"TP(\d{1,5})|rank=(\d{1,5})")))  # fmt: skip
+_NUMBERED: Final = (("dp", re.compile(r"DP([0-9]{1,5})")), ("pp", re.compile(r"PP([0-9]{1,5})")),
+                    ("tp", re.compile(r"TP([0-9]{1,5})|rank=([0-9]{1,5})")))  # fmt: skip
 _BLOCK_SIZES: Final = (1, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)
 _LONGEST_LINE: Final = 20_000
 _OF_DEVICE: Final = frozenset({

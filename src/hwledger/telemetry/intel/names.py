@@ -12,6 +12,7 @@ from hwledger.telemetry.quantity import Quantity
 from hwledger.telemetry.reading import Absent, Gauge, Reading, Readings, Reason
 
 VENDOR: Final = "Intel"
+DRIVERS: Final = frozenset({"i915", "xe"})
 SOURCE: Final = "xpu-smi"
 NOT_THERE: Final = Absent(Reason.UNSUPPORTED, "xpu-smi has the field and leaves it blank", SOURCE)
 
@@ -19,6 +20,11 @@ NOT_THERE: Final = Absent(Reason.UNSUPPORTED, "xpu-smi has the field and leaves 
 @cache
 def _tables() -> Mapping[str, list[dict[str, Any]]]:
     return tomllib.loads(shipped_text("hwledger.telemetry", "data/intel.toml"))
+
+
+def rows(name: str) -> list[dict[str, Any]]:
+    """Return the rows of one table."""
+    return _tables()[name]
 
 
 @cache
@@ -56,3 +62,12 @@ def _reading(quantity: Quantity, value: object, unit: str, gauge: Gauge, *, text
     said = str(value).strip()
     nothing = said_nothing(said, gauge.source)
     return nothing if nothing is not None else gauge(quantity, said[:80])
+
+
+def complaint(text: str) -> Absent | None:
+    """Return why xpu-smi printed something in place of an answer; ``None``: no complaint that is known."""
+    low = text.lower()
+    for row in rows("complaint"):
+        if any(words in low for words in row["within"]):
+            return Absent(Reason(row["reason"]), row["says"], SOURCE)
+    return None

@@ -12,7 +12,7 @@ from hwledger.telemetry.snapshot import DeviceSnapshot, Sample
 
 Q = Quantity
 SOURCE: Final = "xe debugfs"
-_LINE: Final = re.compile(r"^\s*(?P<name>size|usage): (?P<value>\d{1,20})\s*$", re.MULTILINE)
+_LINE: Final = re.compile(r"^\s*(?P<name>size|usage): (?P<value>[0-9]{1,20})\s*$", re.MULTILINE)
 
 
 def is_vram(text: str) -> bool:
@@ -20,10 +20,10 @@ def is_vram(text: str) -> bool:
     return "use_type:" in text and "visible_size:" in text
 
 
-def read_vram(text: str) -> Sample:
+def read_vram(text: str, gauge: Gauge | None = None) -> Sample:
     """Return the memory of the tile."""
     found = {line["name"]: line["value"] for line in _LINE.finditer(text)}
-    gauge = Gauge(SOURCE)
+    gauge = gauge or Gauge(SOURCE)
     readings: dict[Quantity, Reading] = {
         quantity: measured(gauge, quantity, found[name], "B")
         for quantity, name in ((Q.MEMORY_TOTAL, "size"), (Q.MEMORY_USED, "usage"))

@@ -19,7 +19,7 @@ MOST: Final = 4096
 _ROW: Final = re.compile(r"^\|\s(?P<label>[^|]*?)\s*\|\s(?P<value>[^|]*?)\s*\|\s*$")
 _FIELD: Final = re.compile(r"(?P<name>[A-Z][\w /#-]{1,50}): (?P<value>.{0,120})")
 _PROCESS: Final = re.compile(
-    r"^(?P<pid>\d{1,10})\s+(?P<name>\S.*?)\s+(?P<device>\d{1,4})\s+(?P<shared>\d+)\s+(?P<memory>\d+)\s*$"
+    r"^(?P<pid>[0-9]{1,10})\s+(?P<name>\S.*?)\s+(?P<device>[0-9]{1,4})\s+(?P<shared>[0-9]+)\s+(?P<memory>[0-9]+)\s*$"
 )
 _TYPE: Final = "metrics_type"
 TWO_UNITS: Final = Absent(
@@ -132,7 +132,7 @@ def is_dump(text: str) -> bool:
 
 def read_dump(text: str, at: float = 0.0) -> Sample:
     """Return the newest row of each device; a blank cell is a field that the device does not have."""
-    lines = text.strip().splitlines()[: MOST + 1]
+    lines = text.strip().splitlines()[: MOST + 1] or [""]
     head = [cell.strip() for cell in lines[0].split(",")]
     newest: dict[str, dict[str, str]] = {}
     for line in lines[1:]:

@@ -17,7 +17,7 @@ LEAST_CALLS: Final = 2
 Ask = Callable[[str], str | None]
 """Returns what stands under a name; ``None`` where the name is not there."""
 _LONGEST_TEXT: Final = 120
-_LANES: Final = re.compile(r"\s*(\d{1,3})\s*x?\s*", re.IGNORECASE)
+_LANES: Final = re.compile(r"\s*([0-9]{1,3})\s*x?\s*", re.IGNORECASE)
 _REMARK: Final = re.compile(r"\s*\[Deprecated;[^\]]*\]\s*$")
 """Drivers from 610 on write beside old names what to ask instead."""
 TOLERANCE: Final = 2 << 20
@@ -134,11 +134,6 @@ def throttle(told: Iterable[tuple[str, str]], gauge: Gauge) -> Reading | None:
     if not seen:
         return unknown
     return gauge(Quantity.THROTTLE, tuple(dict.fromkeys(words)))
-
-
-def is_event(name: str) -> bool:
-    """Whether a name ends like one of the event reasons."""
-    return name in _events()
 
 
 def memory_notes(found: Mapping[Quantity, Reading]) -> tuple[str, ...]:

@@ -25,9 +25,9 @@ _TELLING: Final = frozenset({
 })  # fmt: skip
 _PROCESS: Final = frozenset({"pid", "process_name", "used_gpu_memory", "used_memory"})
 _UNIT: Final = re.compile(r"\s*\[[^\]]*\]\s*$")
-_NAMED: Final = re.compile(r"\b(?:NVIDIA|GeForce|Tesla|Quadro|TITAN|GRID)\b|\b(?:A|H|L|T|V|P)\d{1,3}S?\b")
+_NAMED: Final = re.compile(r"\b(?:NVIDIA|GeForce|Tesla|Quadro|TITAN|GRID)\b|\b(?:A|H|L|T|V|P)[0-9]{1,3}S?\b")
 _EVENT: Final = re.compile(r"clocks_(?:event|throttle)_reasons\.(?P<name>[a-z_]+)")
-_NAMELESS_APP: Final = re.compile(r"\s*\d{1,10}\s*,\s*(?:\[[^\]]*\]|\d+\s*MiB)\s*")
+_NAMELESS_APP: Final = re.compile(r"\s*[0-9]{1,10}\s*,\s*(?:\[[^\]]*\]|[0-9]+\s*MiB)\s*")
 NO_NAMES: Final = "its columns have no names: print them with --format=csv, without noheader"
 TAKEN: Final = "the text names neither device nor columns: they are taken for process and memory"
 Row = Mapping[str, str]
@@ -114,7 +114,7 @@ def key_of(address: str, uuid: str, index: int | None, number: int) -> str:
 def uuid_of(text: str) -> str:
     """Return a UUID; empty where the text is none."""
     short = text.strip()
-    return short if re.fullmatch(r"(?:MIG-)?(?:GPU-)?[0-9a-fA-F-]{36}(?:/\d+/\d+)?", short) else ""
+    return short if re.fullmatch(r"(?:MIG-)?(?:GPU-)?[0-9a-fA-F-]{36}(?:/[0-9]+/[0-9]+)?", short) else ""
 
 
 def name_of(text: str) -> str:
@@ -157,7 +157,9 @@ def _fitted(cells: Sequence[str], names: Sequence[str]) -> list[str]:
 def _process(row: Row) -> ProcessSnapshot:
     text = row.get("used_gpu_memory", row.get("used_memory", ""))
     memory = measured(Gauge(SOURCE), Quantity.MEMORY_USED, text, "MiB")
-    return ProcessSnapshot(whole_number(row["pid"]), name_of(row.get("process_name", "")), memory, "compute")
+    return ProcessSnapshot(
+        whole_number(row.get("pid", "")), name_of(row.get("process_name", "")), memory, "compute"
+    )
 
 
 def _holder(key: str, row: Row, held: Sequence[ProcessSnapshot]) -> DeviceSnapshot:
@@ -172,7 +174,7 @@ def read_nameless(text: str) -> Sample:
     """
     lines = [line for line in text.splitlines() if line.strip()][:MOST_ROWS]
     if all(_NAMELESS_APP.fullmatch(line) for line in lines):
-        named = [dict(zip(("pid", "used_gpu_memory"), _cells(line), strict=True)) for line in lines]
+        named = [dict(zip(("pid", "used_gpu_memory"), _cells(line), strict=False)) for line in lines]
         held = tuple(_process(row) for row in named)
         return Sample(devices=(DeviceSnapshot(f"{VENDOR}-0", "", VENDOR, processes=held, notes=(TAKEN,)),))
     why = Absent(Reason.UNPARSED, NO_NAMES, SOURCE)

@@ -22,27 +22,26 @@ _HEAD: Final = re.compile(
 )
 """Drivers from 610 on tell the kernel's part (KMD) from the library's (UMD)."""
 _FIRST: Final = re.compile(
-    r"\|\s*(?P<index>\d+)\s+(?P<name>\S.*?)\s+(?P<mode>On|Off|N/A|WDDM|TCC|MCDM)\s*"
+    r"\|\s*(?P<index>[0-9]{1,4})\s+(?P<name>\S.*?)\s+(?P<mode>On|Off|N/A|WDDM|TCC|MCDM)\s*"
     r"\|\s*(?P<address>[0-9A-Fa-f:.]+)\s+(?P<display>On|Off|N/A)\s*\|\s*(?P<errors>\S+)\s*\|"
 )
 _SECOND: Final = re.compile(
     r"\|\s*(?P<fan>\S+)\s+(?P<temperature>\S+)\s+(?P<state>\S+)\s+(?P<power>\S+)\s*/\s*(?P<limit>\S+)\s*"
     r"\|\s*(?P<memory>[^|]*?)\s*\|\s*(?P<busy>\S+)\s+(?P<compute>\S.*?)\s*\|"
 )
-_MEMORY: Final = re.compile(r"(?P<used>\d+\s*\w+)\s*/\s*(?P<total>\d+\s*\w+)")
+_MEMORY: Final = re.compile(r"(?P<used>[0-9]+\s*\w+)\s*/\s*(?P<total>[0-9]+\s*\w+)")
 _SLICE: Final = re.compile(
-    r"\|\s*(?P<gpu>\d+)\s+(?P<gi>\d+)\s+(?P<ci>\d+)\s+(?P<device>\d+)\s*\|\s*(?P<used>\d+\s*MiB)\s*/\s*(?P<total>\d+\s*MiB)"
+    r"\|\s*(?P<gpu>[0-9]{1,4})\s+(?P<gi>[0-9]+)\s+(?P<ci>[0-9]+)\s+(?P<device>[0-9]{1,4})\s*\|\s*(?P<used>[0-9]+\s*MiB)\s*/\s*(?P<total>[0-9]+\s*MiB)"
 )
 _PROCESS: Final = re.compile(
-    r"\|\s*(?P<gpu>\d+)\s+(?:(?P<gi>N/A|\d+)\s+(?P<ci>N/A|\d+)\s+)?(?P<pid>\d+)\s+(?P<kind>[CGM+]+)\s+"
-    r"(?P<name>\S.*?)\s+(?P<memory>\d+\s*MiB|N/A|Insufficient Permissions)\s*\|"
+    r"\|\s*(?P<gpu>[0-9]{1,4})\s+(?:(?P<gi>N/A|[0-9]+)\s+(?P<ci>N/A|[0-9]+)\s+)?(?P<pid>[0-9]+)\s+(?P<kind>[CGM+]+)\s+"
+    r"(?P<name>\S.*?)\s+(?P<memory>[0-9]+\s*MiB|N/A|Insufficient Permissions)\s*\|"
 )
-_LIST: Final = re.compile(r"^GPU (?P<index>\d+): (?P<name>.*?) \(UUID: (?P<uuid>[^)]*)\)\s*$")
+_LIST: Final = re.compile(r"^GPU (?P<index>[0-9]{1,4}): (?P<name>.*?) \(UUID: (?P<uuid>[^)]*)\)\s*$")
 _LIST_SLICE: Final = re.compile(
-    r"^\s+MIG (?P<name>\S+)\s+Device\s+(?P<index>\d+): \(UUID: (?P<uuid>[^)]*)\)\s*$"
+    r"^\s+MIG (?P<name>\S+)\s+Device\s+(?P<index>[0-9]{1,4}): \(UUID: (?P<uuid>[^)]*)\)\s*$"
 )
 CUT: Final = "its name is cut to the width of the table"
-Slice = tuple[str, str, str]
 
 
 def is_table(text: str) -> bool:
@@ -69,7 +68,7 @@ Held = dict[tuple[str, str, str], list[ProcessSnapshot]]
 def _devices(
     lines: list[str], head: "re.Match[str] | None", held: "Held | Absent"
 ) -> Iterator[DeviceSnapshot]:
-    for line, below in zip(lines, [*lines[1:], ""], strict=True):
+    for line, below in zip(lines, [*lines[1:], ""], strict=False):
         first = _FIRST.match(line)
         if first is None:
             continue

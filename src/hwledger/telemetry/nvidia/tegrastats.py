@@ -13,13 +13,14 @@ from hwledger.telemetry.snapshot import DeviceSnapshot, HostSnapshot, Sample
 Q = Quantity
 SOURCE: Final = "tegrastats"
 MIB: Final = {"mb": "mib"}  # 7620MB is what a board of 8 GiB leaves: tegrastats divides by 1024 twice
-_RAM: Final = re.compile(r"\bRAM (?P<used>\d+)/(?P<total>\d+)(?P<unit>[A-Za-z]+)")
-_SWAP: Final = re.compile(r"\bSWAP (?P<used>\d+)/(?P<total>\d+)(?P<unit>[A-Za-z]+)")
-_GPU: Final = re.compile(r"\bGR3D(?:_FREQ)? (?P<busy>\d+%)(?:@\[?(?P<clock>\d+))?")
-_EMC: Final = re.compile(r"\bEMC(?:_FREQ)? (?P<busy>\d+%)(?:@\[?(?P<clock>\d+))?")
-_HEAT: Final = re.compile(r"(?<![\w.])(?P<where>[A-Za-z][\w-]*)@(?P<value>-?\d+(?:\.\d+)?)C\b")
+_RAM: Final = re.compile(r"\bRAM (?P<used>[0-9]+)/(?P<total>[0-9]+)(?P<unit>[A-Za-z]+)")
+_SWAP: Final = re.compile(r"\bSWAP (?P<used>[0-9]+)/(?P<total>[0-9]+)(?P<unit>[A-Za-z]+)")
+_GPU: Final = re.compile(r"\bGR3D(?:_FREQ)? (?P<busy>[0-9]+%)(?:@\[?(?P<clock>[0-9]+)(?![0-9.]))?")
+_EMC: Final = re.compile(r"\bEMC(?:_FREQ)? (?P<busy>[0-9]+%)(?:@\[?(?P<clock>[0-9]+)(?![0-9.]))?")
+_HEAT: Final = re.compile(r"(?<![\w.])(?P<where>[A-Za-z][\w-]*)@(?P<value>-?[0-9]+(?:\.[0-9]+)?)C\b")
 _RAIL: Final = re.compile(
-    r"(?<![\w.])(?P<name>(?:VDD|VIN|POM)_\w+|GPU|CPU|SOC) (?P<now>\d+)(?:mW)?(?:/\d+(?:mW)?)?(?![\w/%@])"
+    r"(?<![\w.])(?P<name>(?:VDD|VIN|POM)_\w+|GPU|CPU|SOC) (?P<now>[0-9]+)(?:mW)?(?:/[0-9]+(?:mW)?)?"
+    r"(?![\w/%@.])"
 )
 ALONE: Final = ("VDD_GPU", "VDD_SYS_GPU", "POM_5V_GPU", "GPU")
 """Rails of the GPU alone; others feed more than it, and stand for no device."""

@@ -1,5 +1,6 @@
 """Serving follows the plan: its pool, its options, its fit; and pipeline stages gain one user nothing."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from hwledger.planner.throughput import FIGURES, Throughput, Traffic, estimate
 from hwledger.planner.throughput.parallel import Parallel
 from hwledger.planner.throughput.serving_case import case_of_plan, serving_case
 from hwledger.planner.throughput.serving_constants import shipped_constants, tags_of
-from hwledger.planner.throughput.serving_loads import loads_of, running_limit
+from hwledger.planner.throughput.serving_loads import held_steps, loads_of, running_limit
 from hwledger.planner.throughput.serving_model import Served, serve
 
 MODEL = "Qwen/Qwen3-8B"
@@ -152,3 +153,30 @@ def test_arrivals_at_a_rate_are_said_not_to_be_modelled(device: str, engine: str
     )
     assert any("arrivals at a rate are not modelled" in each for each in speed.warnings)
     assert bases(speed) == {Basis.ASSUMED}
+
+
+@pytest.mark.requirement("FR-SPEED-SERVING")
+@given(polled=st.integers(1, 100), gathered=st.integers(0, 100), requests=st.sampled_from([1, 8, 64]))
+def test_a_scheduler_that_holds_prompts_back_delays_the_first_token_alone(
+    polled: int, gathered: int, requests: int
+) -> None:
+    """TTFT grows by the steps held, each as long as a step of that many requests; TPOT stays."""
+    case = serving_case(
+        shipped_model(MODEL), find_device("H200 SXM"), engine="sglang", parallel=Parallel(tensor=2)
+    )
+    traffic = Traffic(prompt_tokens=1024, output_tokens=256, concurrency=requests)
+    constants, held = shipped_constants().apply(tags_of(case)), held_steps(polled, gathered)
+    plain, late = (
+        serve(loads_of(each, traffic), constants) for each in (case, replace(case, held_steps=held))
+    )
+    assert late.tpot == plain.tpot
+    assert late.ttft - plain.ttft == pytest.approx(held * plain.step.seconds, abs=1e-12)
+
+
+@pytest.mark.requirement("FR-SPEED-SERVING")
+def test_engines_hold_nothing_back_by_themselves() -> None:
+    """Looking at every step and gathering none is no wait; every 31st step is 15 on the average."""
+    assert held_steps() == 0
+    assert held_steps(polled=31) == 15
+    assert held_steps(gathered=20) == 20
+    assert case_of_plan(made()).held_steps == 0

@@ -116,3 +116,12 @@ def test_a_device_of_no_vendor_is_asked_for_one() -> None:
     ]
     assert "give its vendor" in answers[0].unknown[0]
     assert answers[1].decode_tokens_per_second is not None
+
+
+@pytest.mark.requirement("FR-SPEED-FIGURES")
+def test_where_no_speed_is_known_none_is_doubted() -> None:
+    """Of a plan that does not fit on a device of unknown bandwidth only the reason is told."""
+    told = speed(LLAMA, "4GiB", "vllm")
+    assert told.unknown
+    assert not any("as if it did" in line for line in told.warnings)
+    assert any("as if it did" in line for line in speed(LLAMA, "GTX 1650 4GB", "llama.cpp").warnings)

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from importlib.resources import files
@@ -24,25 +25,9 @@ from hwledger.telemetry.samplers import installed_samplers
 from hwledger.telemetry.snapshot import DeviceSnapshot, Sample
 from hwledger.telemetry.system import System
 from support.kernel import CLIENT, card, machine, process, written
+from support.kernel import RADEON as FULL
 
 pytestmark = pytest.mark.requirement("FR-TEL-AMD")
-
-FULL = {
-    "mem_info_vram_total": "25753026560\n", "mem_info_vram_used": "1048576000\n",
-    "mem_info_gtt_total": "33533788160\n", "mem_info_gtt_used": "88080384\n",
-    "gpu_busy_percent": "97\n", "mem_busy_percent": "41\n",
-    "pp_dpm_sclk": "0: 500Mhz \n1: 2304Mhz *\n2: 2482Mhz \n", "pp_dpm_mclk": "0: 96Mhz \n1: 1249Mhz *\n",
-    "current_link_speed": "16.0 GT/s PCIe\n", "current_link_width": "16\n",
-    "max_link_speed": "32.0 GT/s PCIe\n", "max_link_width": "16\n",
-    "power_dpm_force_performance_level": "auto\n", "unique_id": "2f048617326b1ea\n",
-    "product_name": "Radeon RX 7900 XTX\n", "ras/umc_err_count": "ue: 2\nce: 7\n",
-    "hwmon/hwmon5/temp1_input": "51000\n", "hwmon/hwmon5/temp1_label": "edge\n",
-    "hwmon/hwmon5/temp2_input": "68000\n", "hwmon/hwmon5/temp2_label": "junction\n",
-    "hwmon/hwmon5/temp3_input": "74000\n", "hwmon/hwmon5/temp3_label": "mem\n",
-    "hwmon/hwmon5/power1_average": "291000000\n", "hwmon/hwmon5/power1_cap": "303000000\n",
-    "hwmon/hwmon5/fan1_input": "1320\n", "hwmon/hwmon5/fan1_max": "3300\n",
-    "hwmon/hwmon5/freq1_input": "2371000000\n", "hwmon/hwmon5/freq1_label": "sclk\n",
-}  # fmt: skip
 
 
 def only(system: System, ids: Path = Path("/no/such/list"), *, processes: bool = False) -> DeviceSnapshot:
@@ -368,7 +353,11 @@ def test_a_card_that_falls_off_its_bus_is_lost(tmp_path: Path, monkeypatch: pyte
             raise OSError(errno.ENODEV, "No such device")
         return content(path)
 
+    def no_device(*_: object) -> bytes:
+        raise OSError(errno.ENODEV, "No such device")
+
     monkeypatch.setattr(kernel, "_content", gone)
+    monkeypatch.setattr(os, "pread", no_device)
     (device,) = sampler.sample(processes=False).devices
     for name in ("memory_used", "utilization", "power", "temperature"):
         reading = device[name]

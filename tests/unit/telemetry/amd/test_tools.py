@@ -1,9 +1,7 @@
 """amd-smi and rocm-smi, spawned: programs in ``PATH`` that answer as they are told."""
 
-import json
 import os
-import stat
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +10,8 @@ from hwledger.telemetry.amd.tools import AmdSmiSampler, RocmSmiSampler, amd_smi,
 from hwledger.telemetry.reading import Absent, Reason, Value
 from hwledger.telemetry.sampler import Sampler
 from hwledger.telemetry.snapshot import Sample
-from hwledger.telemetry.system import System
-from support.kernel import card, machine
+from support.kernel import card
+from support.tools import Tools
 
 pytestmark = pytest.mark.requirement("FR-TEL-AMD")
 
@@ -48,48 +46,6 @@ VLLM = {"name": "vllm", "pid": 311, "memory_usage": {"vram_mem": {"value": 5 << 
 PROCESS = {"gpu_data": [{"gpu": 0, "process_list": [{"process_info": VLLM}]}]}
 ROCM = {"card0": {"GPU use (%)": "12", "PCI Bus": "0000:0C:00.0", "VRAM Total Memory (B)": "206141652992"},
         "system": {"Driver version": "6.14.14"}}  # fmt: skip
-
-
-@dataclass
-class Clock:
-    """A clock that goes when it is told to."""
-
-    now: float = 1000.0
-
-    def __call__(self) -> float:
-        """Return the time."""
-        return self.now
-
-
-@dataclass
-class Tools:
-    """A folder of programs, and what each was called with."""
-
-    root: Path
-    clock: Clock = field(default_factory=Clock)
-
-    def add(self, name: str, script: str) -> None:
-        """Write a program; its arguments are kept."""
-        folder = self.root / "bin"
-        folder.mkdir(exist_ok=True)
-        path = folder / name
-        path.write_text(f'#!/bin/sh\necho "{name} $*" >> "{self.root}/calls"\n{script}\n', "utf-8")
-        path.chmod(path.stat().st_mode | stat.S_IXUSR)
-
-    def say(self, name: str, **said: object) -> None:
-        """Write a program that answers JSON by its first argument."""
-        for word, document in said.items():
-            (self.root / f"{name}.{word}.json").write_text(json.dumps(document), "utf-8")
-        self.add(name, f'cat "{self.root}/{name}.$1.json"')
-
-    def calls(self) -> list[str]:
-        """Return what was called so far."""
-        path = self.root / "calls"
-        return path.read_text("utf-8").splitlines() if path.exists() else []
-
-    def system(self) -> System:
-        """Return a machine with that clock."""
-        return replace(machine(self.root), clock=self.clock)
 
 
 @pytest.fixture

@@ -138,8 +138,3 @@ def _positions(draft: Draft, traits: Traits, names: Names) -> None:
     rows = draft.config.integer("max_position_embeddings", "n_positions", "max_seq_len", least=1)
     shape = (rows + int(before or 0), draft.hidden)
     draft.add(f"{names.positions}.weight", shape, Part.EMBEDDING)
-
-
-def traits_with(model_type: str, **changes: str) -> Traits:
-    """Return the traits of ``model_type`` with some replaced, for families that build on this one."""
-    return replace(traits_of(model_type), **changes)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 from weakref import finalize
 
+from hwledger.model.kept import kept
 from hwledger.model.number_types import number_type
 from hwledger.model.spec import ModelSpec
 from hwledger.model.tensors import Part, Tensor
@@ -68,10 +69,10 @@ def _scales(spec: ModelSpec, override: str | None) -> dict[int | None, float] | 
     """Re-packed bytes over stored bytes of each layer, and of what is outside; ``None``: as stored."""
     if override is None and spec.exact_tensors:
         return None
-    table, plain = weigh(spec, override), number_type(spec.number_type)
+    table = weigh(spec, override)
     stored: dict[int | None, int] = {}
-    for one in spec.tensors:
-        stored[one.layer] = stored.get(one.layer, 0) + _bytes(one, plain.name)
+    for one, size in zip(spec.tensors, _stored(spec), strict=False):
+        stored[one.layer] = stored.get(one.layer, 0) + size
     scales: dict[int | None, float] = {
         index: size / max(1, stored.get(index, 0)) for index, size in enumerate(table.by_layer)
     }
@@ -83,8 +84,8 @@ def _sorted(spec: ModelSpec, scales: dict[int | None, float] | None) -> Loads:
     count = len(spec.layers) + len(spec.mtp_layers)
     layers, experts = [Size()] * count, [Size()] * count
     read, output, embedding = Size(), Size(), Size()
-    for one in (*spec.tensors, *spec.mtp_tensors):
-        size = _size(one, spec.number_type, scales)
+    for one, stored in zip((*spec.tensors, *spec.mtp_tensors), _stored(spec), strict=True):
+        size = _size(one, stored, scales)
         if one.layer is not None and one.layer < count:
             where = experts if one.part is Part.EXPERTS else layers
             where[one.layer] += size
@@ -102,14 +103,19 @@ def _sorted(spec: ModelSpec, scales: dict[int | None, float] | None) -> Loads:
     )
 
 
+def _stored(spec: ModelSpec) -> tuple[int, ...]:
+    """Bytes of each tensor as stored, those of MTP layers last; summed up anew for each packing."""
+    tensors = (*spec.tensors, *spec.mtp_tensors)
+    return kept(spec, "llama.cpp stored", lambda: tuple(_bytes(one, spec.number_type) for one in tensors))
+
+
 def _bytes(one: Tensor, plain: str) -> int:
     if one.stored_bytes is not None:
         return one.stored_bytes
     return number_type(one.stored_type or plain).nbytes(one.parameters)
 
 
-def _size(one: Tensor, plain: str, scales: dict[int | None, float] | None) -> Size:
-    stored = _bytes(one, plain)
+def _size(one: Tensor, stored: int, scales: dict[int | None, float] | None) -> Size:
     if scales is not None:
         stored = round(stored * scales.get(one.layer, 1.0))
         return Size(stored, stored, stored)

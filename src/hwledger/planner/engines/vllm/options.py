@@ -6,6 +6,7 @@ from typing import Final
 
 from hwledger.device.spec import DeviceSpec
 from hwledger.errors import UsageError
+from hwledger.model.kept import mixers_of
 from hwledger.model.mixers import ChunkedAttention
 from hwledger.planner.engines.vllm.versions import Rules, rules_of
 from hwledger.planner.options import Option, choice, flag, fraction, positive, size, word
@@ -105,7 +106,7 @@ def resolve(request: Request) -> Settings:
         raise UsageError(f"decode_context_parallel_size={dcp} does not divide tensor_parallel_size={tp}")
     asynchronous = given.get("async_scheduling") is not False
     item = _item_bytes(request)
-    chunked = any(isinstance(m, ChunkedAttention) for layer in request.spec.layers for m in layer.mixers)
+    chunked = any(isinstance(m, ChunkedAttention) for m in mixers_of(request.spec))
     tokens, seqs = _batch_defaults(request)
     return Settings(
         rules=rules,

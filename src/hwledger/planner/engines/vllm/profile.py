@@ -1,13 +1,14 @@
 """The profile of vLLM: from a request to components, layers and the capacity of the pool."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from math import ceil
+from operator import attrgetter
 from typing import Any, Final
 from weakref import finalize
 
 from hwledger.device.spec import DeviceSpec
-from hwledger.model.kept import kept
+from hwledger.model.kept import kept, mixers_of
 from hwledger.model.mixers import Rwkv
 from hwledger.model.spec import ModelSpec
 from hwledger.planner.engines.versions import check_dotted
@@ -18,6 +19,7 @@ from hwledger.planner.engines.vllm.capacity import (
     capacity_of,
     lay_out,
 )
+from hwledger.planner.engines.vllm.grouping import Group
 from hwledger.planner.engines.vllm.layouts import parallel_layouts
 from hwledger.planner.engines.vllm.options import OPTIONS, Settings, batch_class, resolve
 from hwledger.planner.engines.vllm.overhead import CONTEXT_BYTES, activation_bytes, graph_bytes
@@ -29,6 +31,10 @@ from hwledger.planner.request import OptionValue, Request
 from hwledger.units import GIB
 
 SOURCE: Final = "vLLM 0.33.0"
+
+_OF_LOAD: Final = frozenset({"tokens", "users", "batched_tokens", "seqs", "utilisation", "kv_type"})
+_SHAPE: Final = attrgetter(*(field.name for field in fields(Settings) if field.name not in _OF_LOAD))
+"""The settings that weights go by, and with the type of the cache its layout."""
 
 _layouts: dict[int, dict[object, Layout]] = {}
 _loads: dict[int, dict[object, Loaded]] = {}
@@ -121,8 +127,7 @@ def _cached(store: dict[int, dict[object, Any]], model: ModelSpec) -> dict[objec
 
 
 def _layout(model: ModelSpec, settings: Settings) -> Layout:
-    key = replace(settings, tokens=0, users=0, batched_tokens=0, seqs=0, utilisation=0.0)
-    found = _cached(_layouts, model)
+    found, key = _cached(_layouts, model), (settings.kv_type, *_SHAPE(settings))
     if key not in found:
         found[key] = lay_out(model, settings)
     layout: Layout = found[key]
@@ -130,8 +135,7 @@ def _layout(model: ModelSpec, settings: Settings) -> Layout:
 
 
 def _load(model: ModelSpec, settings: Settings, packed: str | None) -> Loaded:
-    same = replace(settings, tokens=0, users=0, batched_tokens=0, seqs=0, utilisation=0.0, kv_type="auto")
-    found, key = _cached(_loads, model), (same, packed)
+    found, key = _cached(_loads, model), (packed, *_SHAPE(settings))
     if key not in found:
         found[key] = load(model, settings, packed)
     loaded: Loaded = found[key]
@@ -148,7 +152,13 @@ class _Planner:
         self.loaded = _load(self.spec, self.settings, str(packed) if packed else None)
         self.blocks = blocks_by_group(self.layout, self.settings.tokens, self.settings)
         self.activations = activation_bytes(self.spec, self.settings)
+        self.graph = graph_bytes(self.spec, self.settings)
+        self.state_blocks = sum(blocks for group, blocks in self._grouped() if group.spec.kind is Kind.STATE)
         self.offload = round(float(str(request.options.get("cpu_offload_gb") or 0)) * GIB)
+
+    def _grouped(self) -> Iterable[tuple[Group, int]]:
+        """The groups, each with the blocks that one request takes of it."""
+        return zip(self.layout.groups, self.blocks, strict=True)
 
     def answer(self) -> EngineMemory:
         """Return everything."""
@@ -201,7 +211,7 @@ class _Planner:
     def _made_layers(self) -> tuple[LayerMemory, ...]:
         s, count = self.settings, len(self.spec.layers)
         kv, state = [0] * count, [0] * count
-        for group, blocks in zip(self.layout.groups, self.blocks, strict=True):
+        for group, blocks in self._grouped():
             for cache in group.caches:
                 if cache.layer < count:
                     target = state if cache.spec.kind is Kind.STATE else kv
@@ -217,7 +227,7 @@ class _Planner:
             *self._caches(place, rank),
             _part("compute", Category.COMPUTE, self.activations, Basis.ASSUMED,
                   f"estimate of {SOURCE} v1/worker/gpu_model_runner.py profile_run", place, 0.5),
-            _part("graph", Category.GRAPH, graph_bytes(self.spec, self.settings), Basis.ASSUMED,
+            _part("graph", Category.GRAPH, self.graph, Basis.ASSUMED,
                   "0.3 to 2.3 GiB in public start-up logs", place, 0.7),
             self._runtime(place),
         ]  # fmt: skip
@@ -230,9 +240,8 @@ class _Planner:
 
     def _caches(self, place: int, rank: int) -> list[Component]:
         users, page = self.settings.users_per_replica, self.layout.block_bytes[rank]
-        pairs = list(zip(self.layout.groups, self.blocks, strict=True))
-        state = sum(blocks for group, blocks in pairs if group.spec.kind is Kind.STATE)
-        kv = sum(blocks for _, blocks in pairs) - state
+        state = self.state_blocks
+        kv = sum(self.blocks) - state
         source = f"{SOURCE} v1/core/kv_cache_planning.py"
         return [
             _part("kv_cache", Category.KV_CACHE, kv * users * page, Basis.EXACT, source, place, 0),
@@ -263,7 +272,7 @@ class _Planner:
         if not self.request.devices:
             return []
         peak = self.activations
-        peak += graph_bytes(self.spec, s) if s.rules.graphs_in_budget else 0
+        peak += self.graph if s.rules.graphs_in_budget else 0
         pools = [0] * s.pp
         for device, rank in zip(self.request.devices, _pipeline_ranks(s), strict=False):
             loaded = self.loaded.by_rank[rank]
@@ -274,13 +283,13 @@ class _Planner:
     def _usable_share(self) -> float:
         """The engine's budget, and what it keeps outside it: the context, and graphs in old versions."""
         s, devices = self.settings, self.request.devices
-        outside = 0 if s.rules.graphs_in_budget else graph_bytes(self.spec, s)
+        outside = 0 if s.rules.graphs_in_budget else self.graph
         shares = [(outside + d.context_bytes) / d.usable_bytes for d in devices if d.usable_bytes]
         return min(1.0, s.utilisation + min(shares, default=0.0))
 
     def _warnings(self) -> tuple[str, ...]:
         found = []
-        if any(isinstance(m, Rwkv) for layer in self.spec.layers for m in layer.mixers):
+        if any(isinstance(m, Rwkv) for m in mixers_of(self.spec)):
             found.append("vLLM does not run RWKV; the figures are what its rules would give")
         if uneven := self._uneven_heads():
             found.append(
@@ -296,8 +305,7 @@ class _Planner:
 
         Source: vLLM 0.33.0 ``config/model.py`` ``verify_with_parallel_config``.
         """
-        mixers = (mixer for layer in self.spec.layers for mixer in layer.mixers)
-        heads = (getattr(mixer, "query_heads", 0) for mixer in mixers)
+        heads = (getattr(mixer, "query_heads", 0) for mixer in mixers_of(self.spec))
         return next((count for count in heads if count % self.settings.tp), 0)
 
 

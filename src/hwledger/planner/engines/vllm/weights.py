@@ -35,7 +35,6 @@ def load(model: ModelSpec, settings: Settings, packed: str | None) -> Loaded:
     value heads), ``rotary_embedding/base.py`` (tables), ``mla_attention.py`` (absorbed copies),
     ``fused_moe/oracle/mxfp4.py`` (padding).
     """
-    ranks = rank_of_layers(len(model.layers), settings.pp)
     factor = weigh(model, packed).total / max(1, sum(stored_sizes(model)[: len(model.tensors)]))
     if number_type(model.number_type).name == "f32" and packed is None and model.quantisation is None:
         factor *= settings.item_bytes / 4  # 32-bit checkpoints are loaded in 16 bits
@@ -43,9 +42,9 @@ def load(model: ModelSpec, settings: Settings, packed: str | None) -> Loaded:
     sizes = [size * factor for size in tensors]
     sizes[-1] += heads if settings.speculative else 0.0
     tables = sum(positions * width for positions, width in model.rope_tables) * settings.item_bytes
-    for layer in model.layers:
-        sizes[ranks[layer.index]] += sum(_absorbed(mixer, settings) for mixer in layer.mixers)
-    return Loaded(tuple(round(size) + tables for size in sizes), packed is None)
+    copies = _copies(model, settings)
+    loaded = (round(size + copied) + tables for size, copied in zip(sizes, copies, strict=True))
+    return Loaded(tuple(loaded), packed is None)
 
 
 def _shares(model: ModelSpec, settings: Settings) -> tuple[tuple[float, ...], float]:
@@ -117,6 +116,18 @@ def _kv_heads(model: ModelSpec, tensor: Tensor) -> int:
             if isinstance(mixer, KeyValueGeometry):
                 return mixer.kv_heads
     return 1
+
+
+def _copies(model: ModelSpec, settings: Settings) -> tuple[int, ...]:
+    """Bytes of absorbed copies on each pipeline rank; the same for every packing."""
+
+    def copies() -> tuple[int, ...]:
+        ranks, sizes = rank_of_layers(len(model.layers), settings.pp), [0] * settings.pp
+        for layer in model.layers:
+            sizes[ranks[layer.index]] += sum(_absorbed(mixer, settings) for mixer in layer.mixers)
+        return tuple(sizes)
+
+    return kept(model, ("vllm absorbed", settings.tp, settings.pp, settings.item_bytes), copies)
 
 
 def _absorbed(mixer: object, settings: Settings) -> int:

@@ -11,8 +11,8 @@ from typing import Final
 
 from hwledger.telemetry.engines.tables import data
 
-_INTERPRETER: Final = re.compile(r"(?:python[\d.]*|pypy[\d.]*|uv|sh|bash|node|conda)(?:\.exe)?")
-_PORT: Final = re.compile(r"--?(?:port|p)(?:=(\d{1,5}))?")
+_INTERPRETER: Final = re.compile(r"(?:python[0-9.]*|pypy[0-9.]*|uv|sh|bash|node|conda)(?:\.exe)?")
+_PORT: Final = re.compile(r"--?(?:port|p)(?:=([0-9]{1,5}))?")
 _FIRST_WORDS: Final = 8
 _LONGEST_LINE: Final = 64 << 10
 _MOST_PORT: Final = 65535
