@@ -16,9 +16,10 @@ The tree, with the exit code of the command line::
     │   ├── FullError                 it could not be kept: the disk is full, read-only or broken
     │   └── ConflictError             what was to be added contradicts what is there
     ├── DoesNotFitError           3   what was asked needs a plan that fits, and this one does not
-    └── UnreachableError          5   a server or hub that was asked did not answer, or not usefully
-        ├── OfflineError              the network is needed and is not to be used
-        └── DeniedError               it answers, and a token, a licence or a right is missing
+    ├── UnreachableError          5   a server or hub that was asked did not answer, or not usefully
+    │   ├── OfflineError              the network is needed and is not to be used
+    │   └── DeniedError               it answers, and a token, a licence or a right is missing
+    └── EngineError               6   an engine that hwledger started did not start, failed or ended by itself
 
 Exit code 3 (does not fit) is a verdict where only a plan was asked for; 130 is an interrupt. Each
 message is one sentence: what happened, to what, and what to do next.
@@ -117,3 +118,9 @@ class OfflineError(UnreachableError):
 
 class DeniedError(UnreachableError):
     """The server answers and lets nobody in without a token, an accepted licence or a right."""
+
+
+class EngineError(HwledgerError):
+    """An engine that hwledger started did not start, failed, hung or ended by itself."""
+
+    exit_code: ClassVar[int] = 6

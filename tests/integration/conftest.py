@@ -20,6 +20,6 @@ def llama_server(tmp_path: Path) -> Path:
     needs("xllamacpp")
     program = tmp_path / "bin" / "llama-server"
     program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} {LLAMA_SERVER} "$@"\n')
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -P {LLAMA_SERVER} "$@"\n')
     program.chmod(0o755)
     return program.parent

@@ -15,7 +15,7 @@ from hwledger.library.source import open_model
 from hwledger.planner.export import export
 from hwledger.planner.plan import Plan
 from support import tiny
-from support.engines import LLAMA_SERVER, ask, free_port, needs, running
+from support.engines import ask, free_port, needs, running
 from support.exports import command_of, make
 
 pytestmark = [pytest.mark.enable_socket, pytest.mark.requirement("FR-EXPORT-RUNS")]
@@ -60,15 +60,15 @@ def test_llama_cpp_reads_the_planned_settings(options: dict[str, object], smollm
     made = make(open_model(str(smollm)), "2x RTX 4090", context=700, concurrency=2, options=options)
     words = command_of(export(made, "llama.cpp"))
     code = (
-        "import json, sys; sys.path.insert(0, sys.argv[1]);"
-        " from support.llama_server import parse; p = parse(sys.argv[2:])"
+        "import json, sys, xllamacpp; from hwledger.runner.xllamacpp_server import parse;"
+        " p = parse(xllamacpp, sys.argv[1:])"
     )
     names = ("n_ctx", "n_parallel", "n_batch", "n_ubatch", "n_gpu_layers", "main_gpu", "kv_unified",
              "swa_full", "no_kv_offload", "fit_params", "no_op_offload")  # fmt: skip
     show = (
         f"print(json.dumps({{n: getattr(p, n) for n in {names!r}}} | {{'split': list(p.tensor_split[:2])}}))"
     )
-    ran = subprocess.run([sys.executable, "-c", f"{code}; {show}", str(LLAMA_SERVER.parent.parent), *words],
+    ran = subprocess.run([sys.executable, "-c", f"{code}; {show}", *words],
                          capture_output=True, text=True, check=False)  # fmt: skip
     assert ran.returncode == 0, ran.stdout + ran.stderr
     read, told = json.loads(ran.stdout.splitlines()[-1]), made.memory.options

@@ -16,9 +16,12 @@ from typing import Any
 
 import pytest
 
+from hwledger.runner import xllamacpp_server
+
 REASONS = Path(sys.prefix) / "engines.json"
 """Why ``make engines`` left some out."""
-LLAMA_SERVER = Path(__file__).parent / "llama_server.py"
+LLAMA_SERVER = Path(xllamacpp_server.__file__)
+"""``llama-server`` out of the xllamacpp package, as hwledger runs it."""
 PATIENCE_S = 90
 
 

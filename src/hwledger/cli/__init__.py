@@ -22,6 +22,7 @@ COMMANDS = {
     "catalogue": "keep the catalogue up to date, pinned or as shipped",
     "compare": "compare models, devices and quantisations side by side",
     "devices": "list accelerators and nodes, or show one with the source of each figure",
+    "engines": "list the engines that can run models here, and how to install the others",
     "events": "list the events of a ledger",
     "fit": "list what this machine or other devices can run, and how fast",
     "history": "show what is on record of a model or a host",
@@ -29,6 +30,8 @@ COMMANDS = {
     "models": "list models of the catalogue, of this machine or of the hub",
     "plan": "plan the memory of a model on an engine and devices",
     "probe": "show every accelerator and engine of this machine as it is now",
+    "reconcile": "put what a running engine tells beside the plan of what it runs",
+    "run": "run a model on an engine of this machine, and say whether the plan was right",
     "serve-metrics": "serve the telemetry of this machine to Prometheus",
     "show": "show what a model is and where each fact came from",
     "top": "watch devices, processes and engines of this machine live",
@@ -64,7 +67,7 @@ def hwledger() -> None:
     """Will this model run on this hardware? Exact memory plans, layer by layer.
 
     Exit codes: 0 ok, 1 internal error, 2 usage, 3 does not fit, 4 input unusable, 5 not reachable,
-    130 interrupted.
+    6 an engine failed, 130 interrupted.
     """
 
 

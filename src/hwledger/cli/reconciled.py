@@ -1,0 +1,33 @@
+"""Drawing a reconciliation."""
+
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hwledger.reconcile.term import Reconciliation
+
+
+def draw(found: "Reconciliation", stream: IO[str]) -> None:
+    """Write predicted beside measured to a stream."""
+    from contextlib import redirect_stdout
+
+    from hwledger.cli.output import printable, styled
+    from hwledger.cli.table import line_width, wrapped, write_lines, write_table
+    from hwledger.screens.run import TERM_COLUMNS, reconciliation_screen
+
+    screen = reconciliation_screen(found)
+    with redirect_stdout(stream):
+
+        def say(text: str, *styles: str) -> None:
+            width = line_width()
+            plain = printable(text)
+            lines = [plain] if width is None else wrapped(plain, width)
+            write_lines([styled(line, *styles) for line in lines])
+
+        say(screen.title, "bold")
+        write_table(TERM_COLUMNS, screen.rows)
+        for line in screen.accounts:
+            say(line)
+        for line in screen.unknown:
+            say(f"Not known: {line}", "dim")
+        for line in screen.notes:
+            say(f"Note: {line}", "yellow")

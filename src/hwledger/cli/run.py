@@ -1,0 +1,135 @@
+"""``hwledger run``."""
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hwledger.cli.access import access_options
+from hwledger.cli.values import Size
+
+if TYPE_CHECKING:
+    from hwledger.cli.running import Shown
+    from hwledger.runner.engine import Ask, Running, Timings
+    from hwledger.running import Prepared
+
+LARGEST_PROMPT = 64 << 20
+
+
+@click.command("run", context_settings={"show_default": True})
+@click.argument("ref", metavar="MODEL")
+@click.argument("prompt", required=False)
+@click.option("--engine", default="auto", metavar="NAME", help="llama.cpp, or auto: the one that is here.")
+@click.option("--context", type=Size(), metavar="TOKENS", help="Tokens of prompt and answer: 4096 or 32k.")
+@click.option("--max-tokens", type=click.IntRange(1), metavar="N", help="Tokens of the answer at most.")
+@click.option("--chat", is_flag=True, help="The prompt is a message: the model's chat template is applied.")
+@click.option(
+    "--temperature", type=click.FloatRange(0, 10), default=0.8, help="0: the likeliest token each time."
+)
+@click.option("--seed", type=click.IntRange(0, (1 << 32) - 2), help="Of the sampler.")
+@click.option("--kv-cache", metavar="TYPE", help="Number type of the KV cache: q8_0 …")
+@click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help="An option of the engine.")
+@access_options
+@click.option("--anyway", is_flag=True, help="Run it although the plan does not fit.")
+@click.option("--json", "as_json", is_flag=True, help="Print events, one JSON document a line.")
+def command(  # noqa: PLR0913, PLR0917 - one parameter per option
+    ref: str,
+    prompt: str | None,
+    engine: str,
+    context: int | None,
+    max_tokens: int | None,
+    temperature: float,
+    seed: int | None,
+    kv_cache: str | None,
+    options: tuple[str, ...],
+    revision: str | None,
+    *,
+    chat: bool,
+    offline: bool,
+    refresh: bool,
+    anyway: bool,
+    as_json: bool,
+) -> None:
+    """Run a model on an engine of this machine, and say whether the plan was right.
+
+    It is planned first, on what is free now; what does not fit is refused with the way out (exit
+    code 3). The answer goes to the standard output, everything else to stderr. Without PROMPT it is
+    read from the standard input. Ctrl-C ends the engine (exit code 130).
+    """
+    from hwledger.cli.access import reading
+    from hwledger.cli.running import shown_as
+    from hwledger.runner.engine import Ask
+    from hwledger.running import prepare
+
+    text = _prompt(prompt)
+    shown = shown_as(as_json=as_json)
+    with reading(revision=revision, offline=offline, refresh=refresh) as access:
+        prepared = prepare(
+            ref, engine_name=engine, context=context, kv_cache=kv_cache, options=options, access=access
+        )
+    shown.plan(prepared)
+    _check_fits(prepared, anyway=anyway)
+    ask = Ask(prompt=text, max_tokens=max_tokens, chat=chat, temperature=temperature, seed=seed)
+    _run(prepared, ask, shown)
+
+
+def _prompt(given: str | None) -> str:
+    """Return the prompt, from the standard input where none is given.
+
+    Raises:
+        UsageError: there is none.
+    """
+    from hwledger.errors import UsageError
+
+    if given is not None and given != "-":
+        return given
+    if sys.stdin is None or (given is None and sys.stdin.isatty()):
+        raise UsageError("give a prompt, or pipe one into the standard input")
+    raw = sys.stdin.buffer.read(LARGEST_PROMPT + 1)
+    if len(raw) > LARGEST_PROMPT:
+        raise UsageError(f"the prompt is longer than {LARGEST_PROMPT >> 20} MiB")
+    text = raw.decode("utf-8", "replace")
+    if not text.strip():
+        raise UsageError("the prompt is empty: give one, or pipe one into the standard input")
+    return text
+
+
+def _check_fits(prepared: "Prepared", *, anyway: bool) -> None:
+    """Refuse what does not fit.
+
+    Raises:
+        DoesNotFitError: it does not, with the way out.
+    """
+    from hwledger.errors import DoesNotFitError
+    from hwledger.screens.run import refusal
+
+    why = refusal(prepared)
+    if why and not anyway:
+        raise DoesNotFitError(why)
+
+
+def _run(prepared: "Prepared", ask: "Ask", shown: "Shown") -> None:
+    """Start the engine, show what it says, and end with predicted beside measured."""
+    from hwledger.reconciling import host_now, reconcile_run
+
+    before = host_now()
+    shown.starting(prepared)
+    with prepared.engine.start(prepared.plan) as running:
+        shown.ready(running)
+        timings = _answered(running, ask, shown)
+        found = reconcile_run(prepared.plan, running, timings, before)
+    shown.reconciled(found)
+
+
+def _answered(running: "Running", ask: "Ask", shown: "Shown") -> "Timings | None":
+    """Show an answer as it comes, and return its timings."""
+    from hwledger.runner.engine import Done
+
+    last: Any = None
+    try:
+        for last in running.generate(ask):
+            shown.event(last)
+    except BaseException:
+        shown.broken_off()
+        raise
+    return last.timings if isinstance(last, Done) else None

@@ -1,0 +1,252 @@
+"""llama.cpp behind the port: its server in a child process, with the plan's own flags, over loopback."""
+
+import contextlib
+import http.client
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from hwledger.errors import EngineError
+from hwledger.library.fields import mapping
+from hwledger.library.paths import cache_dir
+from hwledger.planner.export.llama_cpp import build
+from hwledger.planner.export.recipe import Recipe
+from hwledger.planner.plan import Plan
+from hwledger.runner.engine import (
+    Ability,
+    Ask,
+    Done,
+    Ending,
+    Event,
+    Installation,
+    Limits,
+    NotInstalled,
+    Piece,
+    Timings,
+)
+from hwledger.runner.llama_program import ENGINE, INSTALL, Program, environment, find, locate
+from hwledger.runner.llama_stream import LONGEST, question, read_events, refusal
+from hwledger.runner.process import Child
+from hwledger.telemetry.engines.llama_log import read_llama_log
+from hwledger.telemetry.snapshot import EngineSnapshot
+
+HOST: Final = "127.0.0.1"
+VERBOSITY: Final = ("-lv", "4")
+"""What it takes for llama.cpp to print its buffers, since the end of 2025."""
+LARGEST_LOG: Final = 16 << 20
+TRIES: Final = 3
+"""A port that was free a moment ago may be taken by then."""
+KEPT_LOGS: Final = 20
+FETCHING_S: Final = 24 * 3600.0
+"""What a model may take that llama.cpp fetches before it loads it."""
+_ASK_S: Final = 5.0
+_TAKEN: Final = ("couldn't bind", "address already in use")
+
+
+class LlamaCpp:
+    """Satisfies ``Engine``."""
+
+    name = ENGINE
+    title = "llama.cpp"
+    abilities = frozenset(Ability)
+    formats = frozenset({"gguf"})
+    install = INSTALL
+
+    def find(self) -> Installation | NotInstalled:
+        """Return ``llama-server`` of ``PATH``, else that of the xllamacpp package."""
+        return find()
+
+    def start(self, plan: Plan, limits: Limits | None = None) -> "LlamaRunning":
+        """Start the server with the plan's flags and wait until it holds the model.
+
+        Beside the plan's own flags it gets a free port and the verbosity at which it prints its buffers.
+
+        Raises:
+            UsageError: llama.cpp cannot run the plan.
+            EngineError: it is not installed, or does not start.
+        """
+        recipe = build(plan)
+        program = locate()
+        if program is None:
+            raise EngineError(f"llama.cpp is not installed here; install it with: {INSTALL}")
+        for attempt in range(1, TRIES + 1):
+            try:
+                return _start(program, recipe, limits or Limits())
+            except EngineError as error:
+                if attempt == TRIES or not any(words in str(error) for words in _TAKEN):
+                    raise
+        raise AssertionError  # the last attempt returns or raises
+
+
+def _start(program: Program, recipe: Recipe, limits: Limits) -> "LlamaRunning":
+    port = _free_port()
+    env, left_out = environment()
+    log = _log_file()
+    child = Child("llama.cpp", [*program.words, *arguments(recipe, port)], log, env=env)
+    try:
+        child.wait_ready(lambda: _is_ready(port), limits.ready_s if recipe.local else FETCHING_S)
+    except BaseException:
+        child.stop()
+        raise
+    notes = [*recipe.notes]
+    if left_out:
+        notes.append(f"left out of its environment, as the plan does not know them: {', '.join(left_out)}")
+    return LlamaRunning(child, port, limits, tuple(notes))
+
+
+def arguments(recipe: Recipe, port: int) -> list[str]:
+    """Return the words of the plan's flags, in order, with another port, and the verbosity behind them."""
+    settings = [("--port", str(port)) if each.option == "port" else each.words for each in recipe.settings]
+    return [*recipe.program[1:], *(word for words in settings for word in words), *VERBOSITY]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def _log_file() -> Path:
+    """Return the file for the next log; older ones beyond a few are deleted."""
+    folder = cache_dir() / "runs"
+    with contextlib.suppress(OSError):
+        old = sorted(folder.glob("llama.cpp-*.log"), key=lambda path: path.stat().st_mtime)
+        for path in old[: -KEPT_LOGS + 1]:
+            path.unlink()
+    return folder / f"llama.cpp-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}-{time.monotonic_ns()}.log"
+
+
+def _is_ready(port: int) -> bool:
+    connection = http.client.HTTPConnection(HOST, port, timeout=_ASK_S)
+    try:
+        connection.request("GET", "/health")
+        return connection.getresponse().status == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+class LlamaRunning:
+    """A server that holds a model; satisfies ``Running``."""
+
+    def __init__(self, child: Child, port: int, limits: Limits, notes: tuple[str, ...]) -> None:
+        self.pid: int | None = child.pid
+        self.address = f"http://{HOST}:{port}"
+        self.log: Path | None = child.log
+        self.notes = notes
+        self._child = child
+        self._port = port
+        self._limits = limits
+        self._socket: socket.socket | None = None
+        self._cancelled = threading.Event()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def generate(self, ask: Ask) -> Iterator[Event]:
+        """Yield the answer as it comes; see ``Running``."""
+        self._cancelled.clear()
+        begun, first = time.monotonic(), None
+        try:
+            for event in self._streamed(ask):
+                if first is None and isinstance(event, Piece):
+                    first = time.monotonic() - begun
+                yield _timed(event, first)
+        except (OSError, http.client.HTTPException) as error:
+            if not self._cancelled.is_set():
+                raise self._broken(error) from None
+            yield Done(Ending.CANCELLED)
+        except EngineError as error:
+            if self._cancelled.is_set():
+                yield Done(Ending.CANCELLED)
+            elif not self._child.wait(1.0 if "broke off" in str(error) else 0.0):
+                raise
+            else:
+                raise self._child.failure("while it answered") from None
+        finally:
+            self._close()
+
+    def _streamed(self, ask: Ask) -> Iterator[Event]:
+        path, body = question(ask)
+        connection = http.client.HTTPConnection(HOST, self._port, timeout=self._limits.silent_s)
+        connection.connect()
+        self._socket = connection.sock
+        if self._cancelled.is_set():  # while it was made
+            self._close()
+        connection.request("POST", path, json.dumps(body).encode(), {"Content-Type": "application/json"})
+        reply = connection.getresponse()
+        if reply.status != http.client.OK:
+            raise refusal(_error_in(reply.read(LONGEST)))
+        with reply:
+            yield from read_events(iter(lambda: reply.readline(LONGEST), b""))
+
+    def _broken(self, error: Exception) -> EngineError:
+        """Return what to say of a connection that broke: the engine ended, or was silent for too long."""
+        if self._child.wait(1.0):
+            return self._child.failure("while it answered")
+        if isinstance(error, TimeoutError):
+            return EngineError(f"llama.cpp said nothing for {self._limits.silent_s:,.0f} s; {self._where()}")
+        return EngineError(f"the connection to llama.cpp broke ({error}); {self._where()}")
+
+    def _where(self) -> str:
+        return f"its log is {self.log}"
+
+    def cancel(self) -> None:
+        """Cut the connection: the server ends the request when it sees that."""
+        self._cancelled.set()
+        self._close()
+
+    def _close(self) -> None:
+        """Cut the connection where there is one; whoever reads from it wakes."""
+        taken, self._socket = self._socket, None
+        if taken is not None:
+            with contextlib.suppress(OSError):
+                taken.shutdown(socket.SHUT_RDWR)
+            taken.close()
+
+    def memory(self) -> EngineSnapshot:
+        """Return what its log says of build, buffers by device, slots and context."""
+        assert self.log is not None  # noqa: S101 - for the type alone
+        try:
+            with self.log.open("rb") as file:
+                text = file.read(LARGEST_LOG).decode("utf-8", "replace")
+        except OSError as error:
+            raise EngineError(f"{self.log} cannot be read ({error.strerror or error})") from None
+        engine = read_llama_log(text).engines[0]
+        return replace(engine, address=self.address, pid=self.pid)
+
+    def stop(self) -> None:
+        """End the server and whatever it runs."""
+        self.cancel()
+        self._child.stop()
+
+
+def _timed(event: Event, first: float | None) -> Event:
+    """Return the last event with the time to the first piece; others as they are."""
+    if not isinstance(event, Done) or event.timings is None:
+        return event
+    timings: Timings = replace(event.timings, ttft_seconds=first)
+    return replace(event, timings=timings)
+
+
+def _error_in(body: bytes) -> object:
+    try:
+        return mapping(json.loads(body)).get("error")
+    except (ValueError, RecursionError):
+        return {"message": body[:200].decode("utf-8", "replace")}
+
+
+engine = LlamaCpp()

@@ -1,0 +1,164 @@
+"""The use case of running: a plan for an engine that is installed here, on what it computes with."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from hwledger.app import plan
+from hwledger.errors import EngineError, UsageError
+from hwledger.library.access import Access
+from hwledger.library.told import as_texts
+from hwledger.planner.engine import engine_profile
+from hwledger.planner.fit import Verdict, judge
+from hwledger.planner.plan import Plan
+from hwledger.runner.engine import Engine, Installation, NotInstalled, engine, engine_names
+from hwledger.telemetry.local import host_bytes
+from hwledger.telemetry.probing import probe
+
+AUTO: Final = "auto"
+ON_HOST: Final = ("n_gpu_layers=0", "n_batch=512")
+"""A processor takes a prompt in slowly, and llama.cpp sees between two batches alone that nobody wants it."""
+_ALIKE: Final = {"n_batch": "n_ubatch"}
+"""An option that is not set where another one is: a smaller batch would make that smaller, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What was asked, to be planned on one thing or another."""
+
+    ref: str
+    engine: str
+    context: int | None
+    kv_cache: str | None
+    options: tuple[str, ...]
+    access: Access | None
+
+    def planned(self, version: str | None, device: str | None, more: Sequence[str] = ()) -> Plan:
+        """Return the plan on a device; ``more`` are options that the asked ones win over."""
+        names = {text.partition("=")[0].strip().lstrip("-").replace("-", "_") for text in self.options}
+        keys = [text.partition("=")[0] for text in more]
+        free = [not {key, _ALIKE.get(key, key)} & names for key in keys]
+        added = [text for text, is_free in zip(more, free, strict=True) if is_free]
+        return plan(
+            self.ref, engine=self.engine, engine_version=version, context=self.context,
+            kv_cache=self.kv_cache, device=device, options=[*added, *self.options], access=self.access,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A plan for an engine that is installed here.
+
+    Attributes:
+        engine: what will run it.
+        installed: where it is.
+        plan: for its version, on what it computes with.
+        on_host: it computes on the processor, and the plan names no device.
+        verdict: whether it fits; ``None`` where that is not known.
+        host_room_bytes: memory of the host that could be had; ``None``: not known, or of no matter.
+        on_host_device: where it does not fit into the host's memory, the plan on that as one device: its
+            fit says what would.
+    """
+
+    engine: Engine
+    installed: Installation
+    plan: Plan
+    on_host: bool
+    verdict: Verdict | None
+    host_room_bytes: int | None = None
+    on_host_device: Plan | None = None
+
+
+def installed_engines() -> tuple[tuple[Engine, Installation | NotInstalled], ...]:
+    """Return every engine that can be run and whether it is installed here."""
+    return tuple((each, each.find()) for each in map(engine, engine_names()))
+
+
+def prepare(  # noqa: PLR0913 - what can be asked of a run
+    ref: str,
+    *,
+    engine_name: str = AUTO,
+    context: int | None = None,
+    kv_cache: str | None = None,
+    options: Mapping[str, object] | Sequence[str] = (),
+    access: Access | None = None,
+    runner: Engine | None = None,
+) -> Prepared:
+    """Return the plan of a model for an engine that is installed here, on what that engine computes with.
+
+    Args:
+        ref: the model, as ``plan`` takes it.
+        engine_name: ``llama.cpp`` …; ``auto``: the one that is installed and loads the model's format.
+        context: tokens of the request; the plan's own choice where ``None``.
+        kv_cache: number type of the KV cache.
+        options: the engine's own options, as ``plan`` takes them.
+        access: how the model may be read.
+        runner: the engine itself; found by its name where ``None``.
+
+    Raises:
+        UsageError: the engine is not known, or no engine here runs such a model.
+        EngineError: the engine is not installed; the sentence says how to install it.
+        InputError, UnreachableError: the model cannot be read.
+    """
+    chosen, found = _installed(*((runner, runner.find()) if runner else _chosen(engine_name)))
+    asked = Asked(ref, chosen.name, context, kv_cache, tuple(as_texts(options)), access)
+    on_host = not found.devices
+    version = _known(chosen, found)
+    made = asked.planned(version, device=None, more=ON_HOST) if on_host else asked.planned(version, "local")
+    _check_format(chosen, made)
+    made = _noted(made, found.notes)
+    if on_host:
+        return _on_host(chosen, found, made, asked)
+    verdict = made.fit.verdict if made.fit else None
+    return Prepared(engine=chosen, installed=found, plan=made, on_host=False, verdict=verdict)
+
+
+def _chosen(name: str) -> tuple[Engine, Installation | NotInstalled]:
+    """Return the engine of a name, or the first one that is installed, and what is installed of it."""
+    known = [engine(each) for each in (engine_names() if name == AUTO else (name,))]
+    found = [(each, each.find()) for each in known]
+    return next((pair for pair in found if isinstance(pair[1], Installation)), found[0])
+
+
+def _installed(chosen: Engine, found: Installation | NotInstalled) -> tuple[Engine, Installation]:
+    if isinstance(found, NotInstalled):
+        raise EngineError(
+            f"{chosen.title} is not installed here ({found.why}); install it with: {found.install}"
+        )
+    return chosen, found
+
+
+def _check_format(chosen: Engine, made: Plan) -> None:
+    if made.spec.format not in chosen.formats:
+        raise UsageError(
+            f"{chosen.title} loads {' and '.join(sorted(chosen.formats)).upper()}, and {made.spec.id} is"
+            f" {made.spec.format}: name a file or repository of it in that format"
+        )
+
+
+def _known(chosen: Engine, found: Installation) -> str | None:
+    """Return the version where the planner has rules for it; ``None``: its newest ones."""
+    if not found.version:
+        return None
+    try:
+        return engine_profile(chosen.name).check_version(found.version)
+    except UsageError:
+        return None
+
+
+def _noted(made: Plan, notes: Sequence[str]) -> Plan:
+    warnings = tuple(dict.fromkeys((*made.memory.warnings, *notes)))
+    return replace(made, memory=replace(made.memory, warnings=warnings))
+
+
+def _on_host(chosen: Engine, found: Installation, made: Plan, asked: Asked) -> Prepared:
+    """Return a plan on the processor, held against the host's memory that can be had now."""
+    room = host_bytes(probe(only=frozenset({"host"})), idle=False)
+    verdict = None if room is None else judge(made.total_bytes, made.total_interval_bytes[1], room)
+    if not made.spec.weights_known and verdict is not Verdict.DOES_NOT_FIT:
+        verdict = None
+    refused = verdict is Verdict.DOES_NOT_FIT
+    return Prepared(
+        engine=chosen, installed=found, plan=made, on_host=True, verdict=verdict, host_room_bytes=room,
+        on_host_device=asked.planned(made.request.version, "local") if refused else None,
+    )  # fmt: skip
