@@ -10,8 +10,8 @@ def draw(found: "Reconciliation", stream: IO[str]) -> None:
     """Write predicted beside measured to a stream."""
     from contextlib import redirect_stdout
 
-    from hwledger.cli.output import printable, styled
-    from hwledger.cli.table import line_width, wrapped, write_lines, write_table
+    from hwledger.cli.output import line_width, printable, styled
+    from hwledger.cli.table import wrapped, write_lines, write_table
     from hwledger.screens.run import TERM_COLUMNS, reconciliation_screen
 
     screen = reconciliation_screen(found)
