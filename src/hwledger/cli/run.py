@@ -88,7 +88,7 @@ def _prompt(given: str | None) -> str:
     raw = sys.stdin.buffer.read(LARGEST_PROMPT + 1)
     if len(raw) > LARGEST_PROMPT:
         raise UsageError(f"the prompt is longer than {LARGEST_PROMPT >> 20} MiB")
-    text = raw.decode("utf-8", "replace")
+    text = raw.decode("utf-8", "replace").removesuffix("\n")  # that of the line, and none of the prompt
     if not text.strip():
         raise UsageError("the prompt is empty: give one, or pipe one into the standard input")
     return text
