@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: all demo test check format benchmark fuzz accuracy engines docs clean
+.PHONY: all demo test check format benchmark fuzz faults accuracy engines docs clean
 all: check test
 
 $(READY): pyproject.toml
@@ -38,6 +38,11 @@ benchmark: $(READY)
 
 fuzz: $(READY)
 	$(BIN)/python -m pytest fuzz
+
+# A thousand kills and ten thousand alterations of a ledger, half an hour; the tests do fifty and two hundred.
+faults: $(READY)
+	$(BIN)/python tests/faults/kill_writer.py --times 1000
+	$(BIN)/python tests/faults/alter_ledger.py --times 10000
 
 accuracy: $(READY)
 	$(BIN)/hwledger accuracy --page docs/accuracy.md
