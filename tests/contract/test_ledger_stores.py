@@ -6,12 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection, delete
 
 from hwledger.errors import AlteredError, ConflictError, MalformedError, MissingError
 from hwledger.ledger.chain import Head, entries
-from hwledger.ledger.event import body_of
+from hwledger.ledger.event import Event, body_of, event_of
 from hwledger.ledger.memory import MemoryStore
 from hwledger.ledger.merkle import consistency_proof, continues, includes, inclusion_proof, root_at, root_of
+from hwledger.ledger.projections import PRODUCER, last_of_producer
 from hwledger.ledger.sqlite import SqliteStore
 from hwledger.ledger.store import Store
 from support.events import event, events
@@ -158,6 +160,36 @@ class TestStore:
         for number in range(8):
             own = [entry.body for entry in store.read(subject=f"host/{number}")]
             assert own == [body_of(event(number * 1000 + step, f"host/{number}")) for step in range(20)]
+
+    def test_a_decision_sees_all_before_it_and_nothing_comes_between(self, store: Store) -> None:
+        """Sixteen threads draw the next number of one count; each number is drawn once."""
+
+        def next_number(connection: Connection) -> list[Event]:
+            last = last_of_producer(connection, event(1).source, "b") or 0
+            return [replace(event(last), boot="b", boot_seq=last + 1)]
+
+        threads = [threading.Thread(target=store.decide, args=(next_number,)) for _ in range(16)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        drawn = [event_of(entry.body).boot_seq for entry in store.read()]
+        assert drawn == list(range(1, 17))
+        assert store.query(lambda connection: last_of_producer(connection, event(1).source, "b")) == 16
+
+    def test_a_decision_that_refuses_adds_nothing(self, store: Store) -> None:
+        """What it raises comes back, what it wrote is undone, and others in the same commit count."""
+
+        def refuse(connection: Connection) -> list[Event]:
+            connection.execute(delete(PRODUCER))
+            raise KeyError("no")
+
+        store.append([replace(event(1), boot="b", boot_seq=7)])
+        with pytest.raises(KeyError):
+            store.decide(refuse)
+        assert store.decide(lambda _: []) == ()
+        assert store.head().seq == 1
+        assert store.query(lambda connection: last_of_producer(connection, event(1).source, "b")) == 7
 
     def test_closing_twice(self, store: Store) -> None:
         """The second time does nothing."""

@@ -1,26 +1,46 @@
 """A store in memory: the fake of the port, for tests and for trying things out."""
 
-from collections.abc import Sequence
-from threading import Lock
+import sqlite3
+from collections.abc import Callable, Sequence
+from threading import RLock
+
+from sqlalchemy import Connection, create_engine
+from sqlalchemy import event as on
+from sqlalchemy.pool import StaticPool
 
 from hwledger.errors import AlteredError, MissingError
 from hwledger.ledger.chain import Entry, Head, follow
 from hwledger.ledger.event import Event, event_of
 from hwledger.ledger.merkle import Frontier
-from hwledger.ledger.store import PAGE, Receipt, place, with_bodies
+from hwledger.ledger.projections import Producers, Projection, catch_up, project
+from hwledger.ledger.schema import METADATA
+from hwledger.ledger.store import PAGE, Answer, Decision, Receipt, decided, place, with_bodies
 
 
 class MemoryStore:
     """Keeps a ledger for as long as the object lives."""
 
-    def __init__(self, origin: str = "hwledger.local/memory") -> None:
+    def __init__(
+        self, origin: str = "hwledger.local/memory", projections: Sequence[Projection] = (Producers(),)
+    ) -> None:
         self._origin = origin
         self._entries: list[Entry] = []
         self._known: dict[str, Receipt] = {}
         self._nodes: dict[tuple[int, int], bytes] = {}
         self._frontier = Frontier()
         self._notes: dict[int, str] = {}
-        self._lock = Lock()
+        self._lock = RLock()
+        self._projections = tuple(projections)
+        self._engine = create_engine(
+            "sqlite://",
+            creator=lambda: sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False),
+            poolclass=StaticPool,
+        )
+        on.listen(self._engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+        with self._engine.begin() as connection:
+            METADATA.create_all(connection)
+            for projection in self._projections:
+                catch_up(connection, projection)
 
     @property
     def origin(self) -> str:
@@ -29,8 +49,20 @@ class MemoryStore:
 
     def append(self, events: Sequence[Event], *, expected_seq: int | None = None) -> tuple[Receipt, ...]:
         """Add events, as the port says."""
-        bodies = with_bodies(events)
+        return self._append(with_bodies(events), expected_seq)
+
+    def decide(self, decision: Decision) -> tuple[Receipt, ...]:
+        """Add what a decision makes, as the port says."""
         with self._lock:
+            return self._append(self.query(lambda connection: decided(connection, decision)), None)
+
+    def query(self, question: Callable[[Connection], Answer]) -> Answer:
+        """Return what a question finds in the projections, as the port says."""
+        with self._lock, self._engine.connect() as connection:
+            return question(connection)
+
+    def _append(self, bodies: Sequence[tuple[Event, bytes]], expected_seq: int | None) -> tuple[Receipt, ...]:
+        with self._lock, self._engine.begin() as connection:
             placed = place(bodies, self._head(), self._known, expected_seq)
             for entry, event in placed.added:
                 self._entries.append(entry)
@@ -38,7 +70,9 @@ class MemoryStore:
                 self._nodes[0, entry.seq - 1] = entry.leaf
                 for level, index, value in self._frontier.add(entry.leaf):
                     self._nodes[level, index] = value
-        return placed.receipts
+            for projection in self._projections:
+                project(connection, projection, [(entry.seq, event) for entry, event in placed.added])
+            return placed.receipts
 
     def _head(self) -> Head:
         return Head(len(self._entries), self._entries[-1].chain) if self._entries else Head()
@@ -80,7 +114,8 @@ class MemoryStore:
         return dict(sorted(self._notes.items()))
 
     def close(self) -> None:
-        """Do nothing: there is nothing to let go of."""
+        """Let go of the projections."""
+        self._engine.dispose()
 
 
 def _is_wanted(entry: Entry, types: Sequence[str], subject: str) -> bool:

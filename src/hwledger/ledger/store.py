@@ -1,14 +1,20 @@
 """The port of stores: where events are kept. Adapters: ``memory`` (a fake) and ``sqlite``."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from hwledger.errors import ConflictError
 from hwledger.ledger.chain import Entry, Head, next_entry
 from hwledger.ledger.event import Event, body_of
 
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
 PAGE: Final = 1000
+Answer = TypeVar("Answer")
+Decision = Callable[["Connection"], Sequence[Event]]
+"""What makes events of the projections as they are; it reads, and raises where it refuses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,20 @@ class Store(Protocol):
             MalformedError: an event has no body.
             FullError: it cannot be made durable; nothing was added.
         """
+
+    def decide(self, decision: Decision) -> tuple[Receipt, ...]:
+        """Add the events that a decision makes; nothing is added between what it reads and what it adds.
+
+        Args:
+            decision: is given a connection on which every projection has all events so far. What it writes
+                there is undone; what it raises is raised here, and nothing is added. No events: no receipts.
+
+        Raises:
+            HwledgerError: as in ``append``.
+        """
+
+    def query(self, question: Callable[["Connection"], Answer]) -> Answer:
+        """Return what a question finds in the projections, which are as of one event."""
 
     def head(self) -> Head:
         """Return the end of the ledger."""
@@ -157,3 +177,13 @@ def with_bodies(events: Sequence[Event]) -> list[tuple[Event, bytes]]:
     if not events:
         raise ConflictError("there is nothing to append; give at least one event")
     return [(event, body_of(event)) for event in events]
+
+
+def decided(connection: "Connection", decision: Decision) -> list[tuple[Event, bytes]]:
+    """Return what a decision makes, with bodies; whatever it did to the connection is undone."""
+    point = connection.begin_nested()
+    try:
+        events = decision(connection)
+    finally:
+        point.rollback()
+    return with_bodies(events) if events else []

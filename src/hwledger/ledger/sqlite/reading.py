@@ -1,6 +1,6 @@
 """Reading a ledger file: no lock, no change, while others write or with no server at all."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from hwledger.ledger.merkle import Nodes
 from hwledger.ledger.schema import CHECKPOINT, EVENT, META
 from hwledger.ledger.sqlite.connecting import explaining, reading_engine
 from hwledger.ledger.sqlite.places import check_header, check_marks, printable_path
-from hwledger.ledger.store import PAGE
+from hwledger.ledger.store import PAGE, Answer
 
 ENTRY: Final = (EVENT.c.seq, EVENT.c.body, EVENT.c.leaf, EVENT.c.chain)
 
@@ -59,6 +59,11 @@ class SqliteReader:
         """
         with explaining(self.path), self._reading.connect() as connection:
             yield connection
+
+    def query(self, question: Callable[[Connection], Answer]) -> Answer:
+        """Return what a question finds in the projections, as the port says."""
+        with self.connected() as connection:
+            return question(connection)
 
     @property
     def origin(self) -> str:

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import filelock
 from sqlalchemy import Connection, insert
@@ -22,9 +22,8 @@ from hwledger.ledger.sqlite import reading
 from hwledger.ledger.sqlite.connecting import explaining, writing_engine
 from hwledger.ledger.sqlite.creating import create
 from hwledger.ledger.sqlite.places import check_local, make_private, printable_path
-from hwledger.ledger.store import Placed, Receipt, place, with_bodies
+from hwledger.ledger.store import Answer, Decision, Placed, Receipt, decided, place, with_bodies
 
-Answer = TypeVar("Answer")
 GROUP: Final = 256
 """Requests in one commit at most: what the measurements were made with."""
 _WAITING: Final = 4096
@@ -38,11 +37,12 @@ _ADD_EVENT, _ADD_NODE = (
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """Events that somebody waits for."""
+    """Events, or a decision that makes them, that somebody waits for."""
 
     events: list[tuple[Event, bytes]]
     expected_seq: int | None
     answer: "Future[tuple[Receipt, ...]]"
+    decision: Decision | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +122,16 @@ class SqliteStore(reading.SqliteReader):
         What is cancelled before its turn is not added.
         """
         request = _Request(with_bodies(events), expected_seq, Future())
+        self._put(request)
+        return request.answer
+
+    def decide(self, decision: Decision) -> tuple[Receipt, ...]:
+        """Add what a decision makes, as the port says; it is made in the thread that writes."""
+        return self.submit_decision(decision).result()
+
+    def submit_decision(self, decision: Decision) -> "Future[tuple[Receipt, ...]]":
+        """Decide without waiting; the answer comes, or raises, when what it adds is durable."""
+        request = _Request([], None, Future(), decision)
         self._put(request)
         return request.answer
 
@@ -228,15 +238,26 @@ class SqliteStore(reading.SqliteReader):
 
     def _write(
         self, connection: Connection, group: list[_Request]
-    ) -> tuple[list[Placed | HwledgerError], Head, Frontier]:
+    ) -> tuple[list[Placed | Exception], Head, Frontier]:
         known = self._known(connection, [event.id for request in group for event, _ in request.events])
-        outcomes: list[Placed | HwledgerError] = []
+        outcomes: list[Placed | Exception] = []
         added: list[tuple[Entry, Event]] = []
         end, frontier = self._end, self._frontier.copy()
         for request in group:
+            events = request.events
             try:
-                placed = place(request.events, end, known, request.expected_seq)
+                if request.decision:
+                    self._insert(connection, added, frontier)
+                    added = []
+                    events = decided(connection, request.decision)
+                    known |= self._known(connection, [event.id for event, _ in events])
+                placed = place(events, end, known, request.expected_seq)
             except HwledgerError as error:
+                outcomes.append(error)
+                continue
+            except Exception as error:
+                if request.decision is None:
+                    raise
                 outcomes.append(error)
                 continue
             outcomes.append(placed)
