@@ -15,6 +15,8 @@ _NUMBER: Final = re.compile(
 )
 _PLAIN: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 _THOUSANDS: Final = re.compile(r"(?<![0-9,])[0-9]{1,3}(?:,[0-9]{3})+(?![0-9,])")
+_LONG: Final = re.compile(r"&#x?[0-9a-fA-F]{20,}")
+"""No character; ``unescape`` raises ``ValueError`` where it has thousands of digits."""
 _ESCAPE: Final = re.compile(r"\\u([0-9a-fA-F]{4})")
 _EXACT: Final = 1e-9
 _UNITS: Final = tuple(sorted({factor for _, factor in FACTORS.values()} | {1e12, 1e-9}))
@@ -59,7 +61,7 @@ def numbers_in(text: str) -> list[float]:
     found = set(_NUMBER.findall(text)) | set(_PLAIN.findall(text))
     found |= {each.replace(",", "") for each in _THOUSANDS.findall(text)}
     if "\\u" in text or "&#" in text:
-        meant = unescape(_ESCAPE.sub(lambda escape: chr(int(escape[1], 16)), text))
+        meant = unescape(_LONG.sub("", _ESCAPE.sub(lambda escape: chr(int(escape[1], 16)), text)))
         found |= set(_NUMBER.findall(meant)) | set(_PLAIN.findall(meant))
     return sorted(float(each) for each in found)
 

@@ -26,7 +26,7 @@ _CONFIG: Final = re.compile(
 )
 _BLOCKS: Final = re.compile(r"# (?:GPU|cuda|CUDA|xpu|hpu|neuron) blocks: ([0-9]{1,12})(?![0-9.])")
 _CONCURRENCY: Final = re.compile(
-    r"Maximum concurrency for ([0-9,]{1,15}) tokens per request: ([0-9.]{1,12})x"
+    r"Maximum concurrency for ([0-9]{1,3}(?:,[0-9]{3}){1,4}|[0-9]{1,15}) tokens per request: ([0-9.]{1,12})x"
 )
 _OTHER: Final = re.compile(r"non_torch_memory takes ([0-9.]{1,12}) ?Gi?B")
 _RANK: Final = re.compile(r"\((?P<who>[A-Za-z_]*(?:Worker|Core)\w*)(?P<more>[^)]{0,60})\)")
@@ -110,7 +110,7 @@ def _enter(start: _Start, line: str, gauge: Gauge) -> None:
     if found := _BLOCKS.search(line):
         start.blocks = int(found[1])
     if found := _CONCURRENCY.search(line):
-        start.concurrency = int(found[1].replace(",", "") or 0), found[2]
+        start.concurrency = int(found[1].replace(",", "")), found[2]
     if found := _OTHER.search(line):
         start.notes = [f"{found[1]} GiB on the device are held beside PyTorch (non_torch_memory)"]
 

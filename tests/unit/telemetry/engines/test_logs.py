@@ -186,6 +186,17 @@ def test_numbers_are_whole_or_none() -> None:
     assert read_vllm_log(f"# GPU blocks: {'9' * 30}, # CPU blocks: 1").failure is not None
 
 
+@pytest.mark.parametrize("damaged", ["8,92", "81,9", "8,,192", ",8192", "8192,", "1,8192"])
+def test_a_comma_stands_between_thousands_alone(damaged: str) -> None:
+    """A damaged number is no number: no part of it is told, and its digits are not put together."""
+    text = (
+        f"Maximum concurrency for {damaged} tokens per request: 11.12x\nGPU KV cache size: {damaged} tokens"
+    )
+    engine = read_vllm_log(f"INFO Loading model weights took 14.96 GB\n{text}").engines[0]
+    assert Quantity.CONTEXT not in engine.readings
+    assert Quantity.KV_CACHE_TOKENS not in engine.readings
+
+
 def test_the_worker_with_the_least_room_decides() -> None:
     """Workers of one engine print their own tokens; the engine takes the least of them."""
     told = [
