@@ -1,0 +1,10 @@
+"""Every projection that the server of a fleet keeps; each follows from the events alone."""
+
+from collections.abc import Sequence
+
+from hwledger.ledger.projections import Producers, Projection
+
+
+def projections() -> Sequence[Projection]:
+    """Return the projections, in the order in which they take in an event."""
+    return (Producers(),)
