@@ -2,21 +2,21 @@
 
 import os
 import time
+from dataclasses import dataclass
 from difflib import get_close_matches
 from getpass import getuser
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from hwledger.errors import MissingError, UsageError
+from hwledger.errors import MissingError
 from hwledger.ledger.event import Event, new_id
-from hwledger.ledger.sqlite import SqliteReader, SqliteStore
+from hwledger.ledger.opening import file_of, open_reader, open_store
 from hwledger.ledger.types import shipped_types
 from hwledger.library.paths import data_dir, typed
 
 if TYPE_CHECKING:
     from hwledger.ledger.chain import Entry
-    from hwledger.ledger.store import Receipt
     from hwledger.planner.plan import Plan
 
 PATIENCE_SECONDS: Final = 10.0
@@ -26,23 +26,42 @@ KINDS: Final = ("model", "host")
 _NEAR: Final = 5
 
 
-def local_ledger() -> Path:
-    """Return where the local ledger lies: ``HWLEDGER_LEDGER``, or ``ledger.db`` in the data folder.
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """Where a plan is on record.
+
+    Attributes:
+        seq: the number of its event.
+        ledger: the ledger, as it can be printed.
+    """
+
+    seq: int
+    ledger: str
+
+
+def local_ledger() -> Path | str:
+    """Return where the local ledger is: ``HWLEDGER_LEDGER``, or ``ledger.db`` in the data folder.
 
     Raises:
-        UsageError: ``HWLEDGER_LEDGER`` is an address and no file.
+        UsageError: ``HWLEDGER_LEDGER`` is an address that no ledger has.
     """
     chosen = os.environ.get("HWLEDGER_LEDGER")
-    if not chosen:
-        return data_dir() / "ledger.db"
-    if "://" in chosen:
-        raise UsageError(
-            f"HWLEDGER_LEDGER is {chosen.partition('://')[0]}://…; only a file can be one so far"
-        )
-    return typed(chosen)
+    return ledger_at(chosen) if chosen else data_dir() / "ledger.db"
 
 
-def record_plan(plan: "Plan", printed: bytes, path: Path | None = None) -> "Receipt":
+def ledger_at(text: str) -> Path | str:
+    """Return the ledger that people mean by a text: a file, or an address of PostgreSQL.
+
+    Raises:
+        UsageError: it is an address that no ledger has.
+    """
+    path = file_of(text)
+    if path is None:
+        return text
+    return path if text.startswith("sqlite:") else typed(text)
+
+
+def record_plan(plan: "Plan", printed: bytes, path: Path | str | None = None) -> "Recorded":
     """Add a plan to a ledger, which is made where there is none.
 
     Args:
@@ -51,7 +70,7 @@ def record_plan(plan: "Plan", printed: bytes, path: Path | None = None) -> "Rece
         path: the ledger; the local one where ``None``.
 
     Returns:
-        Where it is, once it is durable.
+        Which event it is, and of which ledger, once it is durable.
 
     Raises:
         BusyError: another process writes to the ledger for longer than 10 s.
@@ -59,9 +78,9 @@ def record_plan(plan: "Plan", printed: bytes, path: Path | None = None) -> "Rece
     """
     event = plan_event(plan, printed, time.time_ns() // 1000, os.urandom(10), _user())
     shipped_types().check(event)
-    with SqliteStore(path or local_ledger(), patience_seconds=PATIENCE_SECONDS) as store:
+    with open_store(path or local_ledger(), patience_seconds=PATIENCE_SECONDS) as store:
         (receipt,) = store.append([event])
-    return receipt
+        return Recorded(receipt.seq, store.name)
 
 
 def plan_event(plan: "Plan", printed: bytes, moment: int, random_bytes: bytes, user: str) -> Event:
@@ -107,7 +126,7 @@ def _printable(text: str) -> str:
     return "".join(char if char.isprintable() else "?" for char in text)[:1000]
 
 
-def history(name: str, path: Path | None = None, *, after: int = 0, limit: int = 100) -> "list[Entry]":
+def history(name: str, path: Path | str | None = None, *, after: int = 0, limit: int = 100) -> "list[Entry]":
     """Return what is on record of a model or a host, oldest first.
 
     Args:
@@ -121,7 +140,7 @@ def history(name: str, path: Path | None = None, *, after: int = 0, limit: int =
         AlteredError: an event is not what was written.
     """
     subjects = [name, *(f"{kind}/{name}" for kind in KINDS)]
-    with SqliteReader(path or local_ledger()) as reader:
+    with open_reader(path or local_ledger()) as reader:
         pages = [reader.read(after, limit, subject=subject) for subject in subjects]
         found = sorted((entry for page in pages for entry in page), key=lambda entry: entry.seq)
         if not found and not any(reader.read(0, 1, subject=subject) for subject in subjects):

@@ -5,7 +5,7 @@ import click
 
 @click.command("history")
 @click.argument("name", metavar="MODEL|HOST")
-@click.option("--ledger", metavar="FILE", help="The ledger; the local one if not given.")
+@click.option("--ledger", metavar="LEDGER", help="A file or an address; the local one if not given.")
 @click.option("--after", type=click.IntRange(0), default=0, metavar="SEQ", help="Only after this event.")
 @click.option(
     "--limit",
@@ -22,15 +22,14 @@ def command(name: str, ledger: str | None, after: int, limit: int, *, as_json: b
     """
     from hwledger.cli.output import write_json
     from hwledger.cli.table import write_lines, write_table
-    from hwledger.history import history, local_ledger
-    from hwledger.ledger.sqlite import SqliteReader
-    from hwledger.library.paths import typed
+    from hwledger.history import history, ledger_at, local_ledger
+    from hwledger.ledger.opening import open_reader
     from hwledger.screens.ledger import HISTORY_HEADS, event_document, history_rows
 
-    path = typed(ledger) if ledger else local_ledger()
+    path = ledger_at(ledger) if ledger else local_ledger()
     found = history(name, path, after=after, limit=limit)
     if as_json:
-        with SqliteReader(path) as reader:
+        with open_reader(path) as reader:
             write_json(event_document(found, reader.origin))
         return
     write_table(HISTORY_HEADS, history_rows(found))
