@@ -196,7 +196,7 @@ def test_events_are_added_once(fleet: Fleet) -> None:
 
 
 def test_a_count_stands_for_one_event(fleet: Fleet) -> None:
-    """Another event under the same boot and number is refused, alone and in one batch; so is a changed one."""
+    """Another event under the same boot and number is refused, and so is a changed one."""
     first = reported(1)
     other = replace(reported(2), boot_seq=1)
     events(fleet, Member(A), [first])
