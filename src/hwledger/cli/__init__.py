@@ -34,6 +34,7 @@ COMMANDS = {
     "run": "run a model on an engine of this machine, and say whether the plan was right",
     "serve-metrics": "serve the telemetry of this machine to Prometheus",
     "show": "show what a model is and where each fact came from",
+    "up": "start the server of a fleet on this machine",
     "top": "watch devices, processes and engines of this machine live",
 }
 

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 
+from hwledger.fleet.once import Requests
+from hwledger.fleet.users import Users
 from hwledger.ledger.projections import Producers, Projection
 
 
 def projections() -> Sequence[Projection]:
     """Return the projections, in the order in which they take in an event."""
-    return (Producers(),)
+    return (Producers(), Users(), Requests())
