@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 
+from hwledger.fleet.identity_tables import Identities
+from hwledger.fleet.tokens import JoinTokens
 from hwledger.ledger.projections import Producers, Projection
 
 
 def projections() -> Sequence[Projection]:
     """Return the projections, in the order in which they take in an event."""
-    return (Producers(),)
+    return (Producers(), JoinTokens(), Identities())

@@ -110,6 +110,11 @@ class SqliteStore(reading.SqliteReader):
             self._end.seq, lambda level, index: reading.node_of(connection, level, index)
         )
 
+    @property
+    def projections(self) -> Sequence[Projection]:
+        """Return what is kept up to date, as the port says."""
+        return self._projections
+
     def append(self, events: Sequence[Event], *, expected_seq: int | None = None) -> tuple[Receipt, ...]:
         """Add events, as the port says."""
         return self.submit(events, expected_seq=expected_seq).result()
