@@ -18,7 +18,7 @@ from sqlalchemy import BigInteger, Column, Connection, Table, Text, insert, sele
 
 from hwledger.errors import ConflictError
 from hwledger.fleet.context import Fleet
-from hwledger.fleet.users import write_private
+from hwledger.fleet.private import write_private
 from hwledger.ledger.chain import Entry
 from hwledger.ledger.event import Event, event_of
 from hwledger.ledger.schema import METADATA

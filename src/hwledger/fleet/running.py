@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hwledger.errors import MalformedError
-from hwledger.fleet.users import write_private
+from hwledger.fleet.private import write_private
 
 SCHEMA: Final = "hwledger.server/1"
 

@@ -1,7 +1,6 @@
 """Users of the server and their tokens: who may do what. A projection; only hashes of tokens are kept."""
 
 import base64
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from sqlalchemy import Column, Connection, Table, Text, insert, select, update
 
 from hwledger.errors import DeniedError, InputError, MissingError, UsageError
 from hwledger.fleet.context import Fleet
+from hwledger.fleet.private import write_private
 from hwledger.fleet.secret import Secret
 from hwledger.ledger.event import Event, microseconds_of, time_text
 from hwledger.ledger.schema import METADATA
@@ -232,23 +232,3 @@ def read_token(path: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "it is no text"
         raise InputError(f"{path}: the token cannot be read ({why})") from None
-
-
-def write_private(path: Path, raw: bytes) -> None:
-    """Write a file that only its owner reads, whole or not at all.
-
-    Raises:
-        InputError: it cannot be written.
-    """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        part.unlink(missing_ok=True)
-        with os.fdopen(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
-            file.write(raw)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise InputError(f"{path}: cannot be written ({error.strerror}); check its folder") from None

@@ -110,6 +110,11 @@ class SqlStore(SqlReader):
         self._thread = Thread(target=self._run, name="hwledger-writer", daemon=True)
         self._thread.start()
 
+    @property
+    def projections(self) -> Sequence[Projection]:
+        """Return what is kept up to date, as the port says."""
+        return self._projections
+
     def begin_epoch(self, connection: Connection) -> int:
         """Return the number of this opening, by which its events are marked."""
         raise NotImplementedError
@@ -122,7 +127,10 @@ class SqlStore(SqlReader):
         raise NotImplementedError
 
     def add_rows(
-        self, connection: Connection, events: Sequence[tuple[Any, ...]], nodes: Sequence[tuple[int, int, bytes]]
+        self,
+        connection: Connection,
+        events: Sequence[tuple[Any, ...]],
+        nodes: Sequence[tuple[int, int, bytes]],
     ) -> None:
         """Insert events, in the order of the table's columns, and the nodes that they made full."""
         raise NotImplementedError

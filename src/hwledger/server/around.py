@@ -56,7 +56,7 @@ class Around:
         if (length and int(length) > LARGEST_BODY) or (body is not None and len(body) > LARGEST_BODY):
             told = f"a request has at most {LARGEST_BODY} bytes; send less"
             headers = {"Connection": "close"}
-            await problem(Request(scope), 413, told, headers=headers)(scope, receive, reply.send)
+            await problem(413, told, headers, request=Request(scope))(scope, receive, reply.send)
             return
         await self._app(scope, receive if body is None else _replayed(body, receive), reply.send)
 

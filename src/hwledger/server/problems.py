@@ -24,6 +24,7 @@ NAMES: Final[Mapping[int, str]] = {
 }  # fmt: skip
 _STATUS: Final[Sequence[tuple[type[Exception], int]]] = (
     (OtherRequestError, 422),
+    (errors.TooLargeError, 413),
     (errors.ConflictError, 409),
     (errors.AmbiguousError, 409),
     (errors.MissingError, 404),
@@ -86,11 +87,11 @@ def status_of(error: Exception) -> int:
 
 
 def problem(
-    request: "Request | None",
     status: int,
     detail: str,
-    *,
     headers: Mapping[str, str] | None = None,
+    *,
+    request: "Request | None" = None,
     faults: Sequence[Fault] = (),
 ) -> "Response":
     """Return the reply of an error."""
@@ -110,30 +111,37 @@ def problem(
     return Response(raw, status, {**more, **(headers or {})}, MEDIA)
 
 
+def problem_of(error: errors.HwledgerError, request: "Request | None" = None) -> "Response":
+    """Return the reply of an error that was raised on purpose."""
+    status = status_of(error)
+    if status >= 500:  # noqa: PLR2004 - the server's own troubles
+        _LOG.error("a request could not be served", extra={"why": str(error), "status": status})
+    return problem(status, str(error), request=request)
+
+
 def answer_errors(app: "FastAPI") -> None:
     """Let an application answer every error with a problem."""
     from fastapi.exceptions import RequestValidationError  # noqa: PLC0415 - start-up time
     from starlette.exceptions import HTTPException  # noqa: PLC0415 - start-up time
 
     async def by_route(request: "Request", error: ProblemError) -> "Response":
-        return problem(request, error.status, error.detail, headers=error.headers)
+        return problem(error.status, error.detail, error.headers, request=request)
 
     async def by_framework(request: "Request", error: HTTPException) -> "Response":
-        return problem(request, error.status_code, _sentence(request, error), headers=error.headers)
+        return problem(error.status_code, _sentence(request, error), error.headers, request=request)
 
     async def by_form(request: "Request", error: RequestValidationError) -> "Response":
         faults = [_fault(one) for one in error.errors()[:20]]
         told = "; ".join(f"{one.where}: {one.what}" for one in faults[:3])
-        return problem(request, 422, f"what was sent cannot be used: {told}", faults=faults)
+        return problem(422, f"what was sent cannot be used: {told}", request=request, faults=faults)
 
     async def by_use(request: "Request", error: errors.HwledgerError) -> "Response":
-        status = status_of(error)
-        if status >= 500:  # noqa: PLR2004 - the server's own troubles
-            _LOG.error("a request could not be served", extra={"why": str(error), "status": status})
-        return problem(request, status, str(error))
+        return problem_of(error, request)
 
     async def by_nobody(request: "Request", _: Exception) -> "Response":
-        return problem(request, 500, "something went wrong in the server; its log knows this request")
+        return problem(
+            500, "something went wrong in the server; its log knows this request", request=request
+        )
 
     app.add_exception_handler(Exception, by_nobody)
     app.add_exception_handler(ProblemError, by_route)  # type: ignore[arg-type]

@@ -60,7 +60,7 @@ def alive() -> models.Live:
 def ready(request: Request) -> Any:
     """Return whether the ledger can be written."""
     why = side_of(request).readiness.why_not()
-    return problem(request, 503, why) if why else models.Live(status="ready")
+    return problem(503, why, request=request) if why else models.Live(status="ready")
 
 
 def metrics(request: Request) -> Response:

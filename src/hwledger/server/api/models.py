@@ -223,7 +223,7 @@ class JoinTokenIn(Sent):
     """A join token to make."""
 
     uses: int = Field(1, ge=1, le=10_000, description="How many hosts may join with it.")
-    ttl_seconds: int = Field(900, ge=1, le=30 * 86400, description="How long it counts.")
+    ttl_seconds: int = Field(900, ge=1, le=86400, description="How long it counts.")
     labels: dict[Annotated[str, Field(pattern=_LABEL)], Annotated[str, Field(max_length=255)]] = Field(
         default_factory=dict, max_length=32, description="What hosts that join with it are labelled."
     )
