@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from hwledger.errors import MissingError, UsageError
-from hwledger.ledger.event import Event, new_id
+from hwledger.ledger.event import Event, new_id, time_text
 from hwledger.ledger.sqlite import SqliteReader, SqliteStore
 from hwledger.ledger.types import shipped_types
 from hwledger.library.paths import data_dir, typed
 
 if TYPE_CHECKING:
+    from hwledger.fleet.client import Client
     from hwledger.ledger.chain import Entry
     from hwledger.ledger.store import Receipt
     from hwledger.planner.plan import Plan
@@ -72,9 +73,62 @@ def record_plan(plan: "Plan", printed: bytes, path: Path | None = None) -> "Rece
     """
     event = plan_event(plan, printed, time.time_ns() // 1000, os.urandom(10), user_name())
     shipped_types().check(event)
-    with SqliteStore(path or local_ledger(), patience_seconds=PATIENCE_SECONDS) as store:
+    return put_on_record(event, path, PATIENCE_SECONDS)
+
+
+def put_on_record(event: Event, path: Path | None, patience_seconds: float) -> "Receipt":
+    """Add an event to a ledger; where a server has the local one, through the server, in its user's name.
+
+    Args:
+        event: whole, checked against its type.
+        path: the ledger; the local one where ``None``.
+        patience_seconds: how long to wait for another process that writes.
+
+    Raises:
+        HwledgerError: it cannot be added.
+    """
+    if path is None and is_served():
+        return _sent(event)
+    with SqliteStore(path or local_ledger(), patience_seconds=patience_seconds) as store:
         (receipt,) = store.append([event])
     return receipt
+
+
+def is_served() -> bool:
+    """Return whether a server has the ledger that is meant where none is named.
+
+    That is one that ``HWLEDGER_SERVER`` names, or one that runs on this machine, on whatever ledger; another
+    that ``HWLEDGER_LEDGER`` names is read and written as a file.
+    """
+    from hwledger.fleet.client import SERVER  # noqa: PLC0415 - start-up time
+    from hwledger.fleet.running import found_running, is_running  # noqa: PLC0415 - start-up time
+
+    if os.environ.get(SERVER):
+        return True
+    if not is_running(data_dir()):
+        return False
+    running, chosen = found_running(data_dir()), os.environ.get("HWLEDGER_LEDGER")
+    return running is not None and (not chosen or str(typed(chosen).absolute()) == running.ledger)
+
+
+def asked_server() -> "Client":
+    """Return the server that has the ledger, to ask.
+
+    Raises:
+        HwledgerError: there is none, or no token for it.
+    """
+    from hwledger.fleet.client import Client, Entrance  # noqa: PLC0415 - start-up time
+
+    return Client(Entrance.found(data_dir()))
+
+
+def _sent(event: Event) -> "Receipt":
+    from hwledger.ledger.store import Receipt  # noqa: PLC0415 - start-up time
+
+    moment = time_text(event.time_microseconds)
+    told = {"id": event.id, "type": event.type, "subject": event.subject, "time": moment}
+    (made,) = asked_server().post("/v1/events", {**told, "data": dict(event.data)})["events"]
+    return Receipt(made["id"], made["seq"], bytes.fromhex(made["leaf"]), bytes.fromhex(made["chain"]))
 
 
 def plan_event(plan: "Plan", printed: bytes, moment: int, random_bytes: bytes, user: str) -> Event:

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from hwledger.errors import AmbiguousError, HwledgerError, MissingError, UsageError
-from hwledger.history import local_ledger, printable_name, source_name, user_name
+from hwledger.history import local_ledger, printable_name, put_on_record, source_name, user_name
 from hwledger.ledger.event import Event, event_of, new_id
-from hwledger.ledger.sqlite import SqliteReader, SqliteStore
+from hwledger.ledger.sqlite import SqliteReader
 from hwledger.ledger.types import shipped_types
 from hwledger.reconcile.record import THOUSANDTHS, read_record, recorded
 from hwledger.reconcile.term import Reconciliation
@@ -106,8 +106,7 @@ class Recorder:
         try:
             event = _event(kind, identity, {name: value for name, value in told.items() if value is not None})
             shipped_types().check(event)
-            with SqliteStore(self._path or local_ledger(), patience_seconds=PATIENCE_SECONDS) as store:
-                store.append([event])
+            put_on_record(event, self._path, PATIENCE_SECONDS)
             self.kept = True
         except (HwledgerError, OSError) as error:
             self._works = False

@@ -56,17 +56,17 @@ def test_a_second_server_is_refused_with_a_sentence(tmp_path: Path) -> None:
     """The same ledger, and the same port, are each one sentence and an exit code."""
     with running(tmp_path / "data") as server:
         folder = str(server.folder)
-        done = run("up", "--folder", folder, "--ledger", f"{folder}/ledger.db", "--port", "0")
-        assert done.returncode == 4
-        assert (
-            f"a server has this ledger already, process {server.process.pid} at {server.address}"
-            in done.stderr
-        )
-        assert len(done.stderr.splitlines()) == 1
         port = server.address.rpartition(":")[2]
+        for given in ("0", port):
+            done = run("up", "--folder", folder, "--ledger", f"{folder}/ledger.db", "--port", given)
+            assert done.returncode == 4
+            where = f"process {server.process.pid} at {server.address}"
+            assert f"a server has this ledger already, {where}" in done.stderr
+            assert len(done.stderr.splitlines()) == 1
         done = run("up", "--folder", str(tmp_path / "b"), "--ledger", f"{tmp_path}/b/l.db", "--port", port)
         assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
-        assert "cannot be listened on" in done.stderr
+        assert "is in use" in done.stderr
+        assert not (tmp_path / "b").exists()
         with server.client() as client:
             assert client.get("/readyz").status_code == 200
 
@@ -74,7 +74,8 @@ def test_a_second_server_is_refused_with_a_sentence(tmp_path: Path) -> None:
 def test_no_plain_http_beyond_this_machine(tmp_path: Path) -> None:
     """Any address that others reach is refused before anything is made."""
     for host in ("0.0.0.0", "::", "192.0.2.1", "example.org"):  # noqa: S104 - it is refused
-        done = run("up", "--host", host, "--folder", str(tmp_path / "x"), "--ledger", str(tmp_path / "x/l"))
+        more = ("--folder", str(tmp_path / "x"), "--ledger", str(tmp_path / "x/l"))
+        done = run("up", "--local-host", host, *more)
         assert done.returncode == 2
         assert "without TLS" in done.stderr
     assert not (tmp_path / "x").exists()

@@ -1,11 +1,12 @@
 """Where the server of this machine runs: a small file in its folder, for the command line."""
 
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from hwledger.errors import MalformedError
+from hwledger.errors import InputError, MalformedError
 from hwledger.fleet.private import write_private
 
 SCHEMA: Final = "hwledger.server/1"
@@ -65,8 +66,42 @@ def found_running(folder: Path) -> Running | None:
         ) from None
 
 
+def is_running(folder: Path) -> bool:
+    """Return whether a server said that it runs here, and its process is there."""
+    found = found_running(folder)
+    if found is None:
+        return False
+    if os.name == "nt":
+        return True  # a signal there would end it
+    try:
+        os.kill(found.pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
+
+
 def unsay_running(folder: Path, pid: int) -> None:
     """Take the file away, where it is of this process."""
     found = found_running(folder)
     if found is not None and found.pid == pid:
         running_path(folder).unlink(missing_ok=True)
+
+
+def admin_token_path(folder: Path) -> Path:
+    """Return where the token lies by which the command line of the server's machine comes in."""
+    return folder / "admin.token"
+
+
+def read_token(path: Path) -> str:
+    """Return the token in a file.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        return path.read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is no text"
+        raise InputError(f"{path}: the token cannot be read ({why})") from None

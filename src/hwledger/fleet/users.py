@@ -11,9 +11,10 @@ from typing import Final
 
 from sqlalchemy import Column, Connection, Table, Text, insert, select, update
 
-from hwledger.errors import DeniedError, InputError, MissingError, UsageError
+from hwledger.errors import DeniedError, MissingError, UsageError
 from hwledger.fleet.context import Fleet
 from hwledger.fleet.private import write_private
+from hwledger.fleet.running import admin_token_path, read_token
 from hwledger.fleet.secret import Secret
 from hwledger.ledger.event import Event, microseconds_of, time_text
 from hwledger.ledger.schema import METADATA
@@ -198,11 +199,6 @@ def _hash(text: str) -> str:
     return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def admin_token_path(folder: Path) -> Path:
-    """Return where the token lies by which the command line of the server's machine comes in."""
-    return folder / "admin.token"
-
-
 def ensure_admin_token(fleet: Fleet) -> Path:
     """Return the file of a token of the admin, made first where there is none that counts; 0600.
 
@@ -219,16 +215,3 @@ def ensure_admin_token(fleet: Fleet) -> Path:
     made = make_user_token(fleet, user=ADMIN, role=Role.ADMIN, actor="server")
     write_private(path, f"{made.text.reveal()}\n".encode())
     return path
-
-
-def read_token(path: Path) -> str:
-    """Return the token in a file.
-
-    Raises:
-        InputError: it cannot be read.
-    """
-    try:
-        return path.read_text("ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "it is no text"
-        raise InputError(f"{path}: the token cannot be read ({why})") from None

@@ -28,6 +28,7 @@ class HostServices:
         tokens: the join tokens.
         issue: tells a host to do something.
         address: of the public listener, which join tokens name.
+        entrance: the same as a user's HWLEDGER_SERVER, with the authority that vouches for it.
     """
 
     hosts: Callable[[Fleet], Sequence[Any]]
@@ -39,6 +40,7 @@ class HostServices:
     tokens: Callable[[Fleet], Sequence[Any]]
     issue: Callable[..., str]
     address: str
+    entrance: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,16 +14,24 @@ from hwledger.fleet.users import Role, authenticate, make_user_token
 from hwledger.fleet.views import projections
 from hwledger.ledger.memory import MemoryStore
 from hwledger.ledger.sqlite import SqliteStore
-from support.fleet_server import HOST, Served
+from support.fleet_server import Served
 
 pytestmark = [pytest.mark.requirement("FR-FLEET-ONCE"), pytest.mark.enable_socket]
 POSTS = [
     ("/v1/users/tokens", {"user": "anna", "role": "viewer"}),
     ("/v1/tokens", {"uses": 2, "labels": {"rack": "a"}}),
-    (f"/v1/hosts/{HOST}/approve", None),
+    ("/v1/hosts/waits/approve", None),
     ("/v1/hosts/node1/retire", {"reason": "old"}),
-    ("/v1/commands", {"host": "node1", "verb": "probe", "arguments": {"deep": True}}),
+    ("/v1/commands", {"host": "node2", "verb": "probe", "arguments": {"wait_seconds": 1}}),
 ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def hosts(server: Served) -> None:
+    """Let hosts in."""
+    server.host("waits", approve=True)
+    server.host("node1")
+    server.host("node2")
 
 
 @pytest.mark.parametrize(("path", "body"), POSTS)
@@ -72,7 +80,7 @@ def test_the_token_that_is_shown_again_counts_and_is_kept_nowhere(server: Served
     assert made[0] == made[1]
     assert authenticate(server.side.fleet, made[0]).name == "anna"
     folder = server.side.fleet.folder
-    assert all(made[0].encode() not in path.read_bytes() for path in folder.iterdir())
+    assert all(made[0].encode() not in path.read_bytes() for path in folder.rglob("*") if path.is_file())
     assert not list(tmp_path.iterdir())
 
 

@@ -1,7 +1,7 @@
 """The application: every route of the table, described as OpenAPI 3.1."""
 
 import csv
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import version
@@ -11,9 +11,11 @@ from fastapi import FastAPI, Request, Response, Security
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
+from starlette.routing import BaseRoute, Route
 
 from hwledger.server.api import hosts, ledger, models, stream, users
 from hwledger.server.api.guard import ANYONE, BEARER, Guarded, check_table, route_roles
+from hwledger.server.api.joining import ENROL, PROOF
 from hwledger.server.around import Around
 from hwledger.server.metrics import MEDIA as METRICS_MEDIA
 from hwledger.server.problems import MEDIA, NAMES, Problem, answer_errors, problem
@@ -36,7 +38,9 @@ class Served:
         errors: what else it may answer with, beside 500 and, with a token, 401 and 403.
         media: of a success where it is no JSON document.
         headers: of a success.
-        more: other arguments of the route.
+        path: as the router wants it, where it differs from the table.
+        model: of a success, where the handler does not say it.
+        body: the JSON Schema of what is sent, where the handler reads it itself.
     """
 
     handler: Callable[..., Any]
@@ -46,6 +50,7 @@ class Served:
     headers: Mapping[str, str] = field(default_factory=dict)
     path: str = ""
     model: type[BaseModel] | None = None
+    body: Mapping[str, Any] | None = None
 
 
 _WRITES: Final = (409, 413, 422, 503, 507)
@@ -105,6 +110,18 @@ HOSTS: Final[Mapping[tuple[str, str], Served]] = {
     ("POST", "/v1/commands"): Served(hosts.command, 201, (404, *_WRITES), headers=_REPLAYED),
 }
 """There where the server has hosts."""
+_ENROLLING: Final[Mapping[tuple[str, str], Mapping[str, Any]]] = {
+    ("GET", "/ca"): {"media": "application/x-pem-file"},
+    ("POST", "/v1/enrol"): {
+        "status": 201, "errors": (202, 403, 409, 413, 422, 429, 503, 507), "media": "application/json",
+        "body": ENROL,
+    },
+    ("POST", "/v1/renew-with-proof"): {
+        "status": 201, "errors": (200, 403, 404, 409, 413, 422, 429, 503, 507), "media": "application/json",
+        "body": PROOF,
+    },
+}  # fmt: skip
+"""By which machines that are no members yet come in; where the server has authorities."""
 
 
 @cache
@@ -114,8 +131,13 @@ def route_abouts() -> Mapping[tuple[str, str], str]:
     return {(row["method"], row["path"]): row["about"] for row in rows}
 
 
-def api(side: Side) -> Around:
-    """Return the application of a server, with the routes of hosts where it has them."""
+def api(side: Side, enrolling: Sequence[BaseRoute] = ()) -> Around:
+    """Return the application of a server.
+
+    Args:
+        side: what it serves of; with the routes of hosts where it has hosts.
+        enrolling: the routes by which machines come in.
+    """
     app = FastAPI(
         title="hwledger", version=version("hwledger"), description=ABOUT, openapi_url=None, docs_url=None,
         redoc_url=None, redirect_slashes=False,
@@ -123,11 +145,18 @@ def api(side: Side) -> Around:
     side = replace(side, roles=route_roles())
     app.state.side = side
     answer_errors(app)
-    for (method, path), how in ({**SERVED, **(HOSTS if side.services else {})}).items():
+    served = {**SERVED, **(HOSTS if side.services else {}), **_enrolling(enrolling)}
+    for (method, path), how in served.items():
         _add(app, method, path, how, route_roles().get((method, path)))
     check_table(app, route_roles())
     _watch(side)
     return Around(app, side.metrics)
+
+
+def _enrolling(routes: Sequence[BaseRoute]) -> dict[tuple[str, str], Served]:
+    known = [one for one in routes if isinstance(one, Route)]
+    handlers = {(method, one.path): one.endpoint for one in known for method in one.methods or ()}
+    return {where: Served(handlers[where], **how) for where, how in _ENROLLING.items() if where in handlers}
 
 
 def _add(app: FastAPI, method: str, path: str, how: Served, role: str | None) -> None:
@@ -148,7 +177,9 @@ def _add(app: FastAPI, method: str, path: str, how: Served, role: str | None) ->
         methods=[method],
         status_code=how.status,
         summary=route_abouts().get((method, path)),
+        description=how.handler.__doc__ or route_abouts().get((method, path)),
         responses={how.status: success, **{status: _problem(status) for status in sorted(set(errors))}},
+        openapi_extra=_body(how.body),
         response_class=Response if how.media else JSONResponse,
         response_model=None if how.media or how.model else _model(how.handler),
         dependencies=[] if role == ANYONE else [Security(BEARER)],
@@ -158,11 +189,21 @@ def _add(app: FastAPI, method: str, path: str, how: Served, role: str | None) ->
     )
 
 
+def _body(schema: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    content = {"application/json": {"schema": schema}}
+    return None if schema is None else {"requestBody": {"required": True, "content": content}}
+
+
 def _model(handler: Callable[..., Any]) -> Any:
     return handler.__annotations__.get("return")
 
 
 def _problem(status: int) -> dict[str, Any]:
+    if status < 400:  # noqa: PLR2004 - another success
+        return {
+            "description": "also a success",
+            "content": {"application/json": {"schema": {"type": "object"}}},
+        }
     schema = {"$ref": "#/components/schemas/Problem"}
     return {"description": NAMES[status], "content": {MEDIA: {"schema": schema}}}
 

@@ -19,7 +19,7 @@ from hwledger.ledger.chain import Entry
 from hwledger.ledger.event import Event, microseconds_of
 from hwledger.ledger.merkle import Nodes, consistency_proof, inclusion_proof, root_at
 from hwledger.ledger.note import Checkpoint
-from hwledger.ledger.sqlite import SqliteReader
+from hwledger.ledger.reader import SqlReader
 from hwledger.ledger.store import Store
 from hwledger.ledger.types import full_names, shipped_types, split_type
 from hwledger.screens.ledger import proof_document
@@ -48,7 +48,7 @@ def head(request: Request) -> models.HeadOut:
 
 def _nodes(store: Store) -> AbstractContextManager[Nodes]:
     """Give the Merkle tree; over one connection where the store can."""
-    return store.nodes() if isinstance(store, SqliteReader) else nullcontext(store.node)
+    return store.nodes() if isinstance(store, SqlReader) else nullcontext(store.node)
 
 
 def events(
@@ -153,7 +153,7 @@ def checkpoints(request: Request, after: models.After = 0, limit: models.Limit =
 def verify(request: Request) -> models.VerifyOut:
     """Check every event, hash and checkpoint, one check at a time; what is wrong is a 500 that says it."""
     store = side_of(request).fleet.store
-    if not isinstance(store, SqliteReader):
+    if not isinstance(store, SqlReader):
         raise ProblemError(501, "this ledger is not checked over the API; hwledger ledger verify checks it")
     if not _CHECKING.acquire(blocking=False):
         raise ProblemError(503, "another check of this ledger runs; ask again when it is done")
@@ -177,6 +177,6 @@ def history_of(
     limit: models.Limit = 100,
 ) -> models.HistoryOut:
     """Return what is on record of a model or a host."""
-    store = cast("SqliteReader", side_of(request).fleet.store)  # what a server opens tells its subjects
+    store = cast("SqlReader", side_of(request).fleet.store)  # what a server opens tells its subjects
     found = history.history_in(store, subject, after=after, limit=limit)
     return models.HistoryOut(origin=store.origin, events=[models.entry_out(entry) for entry in found])

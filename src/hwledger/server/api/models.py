@@ -36,15 +36,17 @@ HostName = Annotated[
     Path(min_length=1, max_length=255, pattern=r"^[^/\x00-\x1f\x7f]+$", description="Its id or its name."),
 ]
 _LABEL = r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$"
-_PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f\ud800-\udfff]*$"
-Text = Annotated[str, Field(max_length=500, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
+_PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f]*$"
+Text = Annotated[str, Field(max_length=500, pattern=_PRINTABLE)]
 
 
 def _moment(value: object) -> object:
-    return time_text(value) if isinstance(value, int) else value
+    return time_text(value) if isinstance(value, int) else value or None
 
 
 Moment = Annotated[str | None, BeforeValidator(_moment)]
+Told = BeforeValidator(lambda value: value or None)
+"""Empty in the use cases where it is not known; null in documents."""
 
 
 class Document(BaseModel):
@@ -199,6 +201,7 @@ class UserTokenMade(Document):
     user: str
     role: Role
     expires: Moment = None
+    server: str | None = Field(description="The server's address, with the authority that vouches for it.")
     events: list[Receipt]
 
 
@@ -224,9 +227,9 @@ class JoinTokenIn(Sent):
 
     uses: int = Field(1, ge=1, le=10_000, description="How many hosts may join with it.")
     ttl_seconds: int = Field(900, ge=1, le=86400, description="How long it counts.")
-    labels: dict[Annotated[str, Field(pattern=_LABEL)], Annotated[str, Field(max_length=255)]] = Field(
-        default_factory=dict, max_length=32, description="What hosts that join with it are labelled."
-    )
+    labels: dict[
+        Annotated[str, Field(pattern=_LABEL)], Annotated[str, Field(max_length=63, pattern=_PRINTABLE)]
+    ] = Field(default_factory=dict, max_length=32, description="What hosts that join with it are labelled.")
     approve: bool = Field(False, description="Hosts wait until somebody lets them in.")
 
 
@@ -252,6 +255,7 @@ class JoinTokenOut(Document):
     expires: Moment
     labels: dict[str, str]
     approve: bool
+    created_by: str | None = Field(None, description="On whose behalf.")
 
 
 class JoinTokens(Document):
@@ -269,10 +273,15 @@ class HostOut(Document):
     online: bool
     last_seen: Moment = Field(description="When it was last heard of; null: never.")
     labels: dict[str, str]
-    inventory: dict[str, Any] | None = Field(description="Its devices and programs; null: not told yet.")
-    agent_version: str | None
+    inventory: Annotated[dict[str, Any] | None, Told] = Field(
+        description="Its devices and programs; null: not told yet."
+    )
+    agent_version: Annotated[str | None, Told]
     clock_offset_ms: int | None = Field(description="By how much its clock is ahead; null: not known.")
     not_after: Moment = Field(description="Until when its certificate counts; null: it has none.")
+    reason: Annotated[str | None, Told] = Field(description="Why it is retired or banned.")
+    alarm: Annotated[str | None, Told] = Field(description="What it found wrong with the ledger.")
+    spool_bytes: int | None = Field(description="What waits there to be sent; null: not known.")
 
 
 class Hosts(Document):

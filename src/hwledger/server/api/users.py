@@ -31,7 +31,7 @@ def create(
     request: Request, response: Response, sent: models.UserTokenIn, key: models.Key = None
 ) -> models.UserTokenMade:
     """Make a token; a repetition with the same key shows the same token again."""
-    actor = f"user:{user_of(request).name}"
+    actor, services = f"user:{user_of(request).name}", side_of(request).services
 
     def act(fleet: Fleet) -> NewUserToken:
         return make_user_token(
@@ -47,6 +47,7 @@ def create(
         user=sent.user,
         role=sent.role,
         expires=done.made.expires,
+        server=services.entrance or None if services else None,
         events=models.receipts_of(done.entries),
     )
 
