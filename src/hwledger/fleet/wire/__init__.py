@@ -1,1 +1,1 @@
-"""What the server of a fleet and its agents say to each other: shapes alone, without database or server."""
+"""What goes over the wire between a server and its agents: shapes, limits and how they are read."""
