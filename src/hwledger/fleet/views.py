@@ -12,4 +12,4 @@ from hwledger.ledger.projections import Producers, Projection
 
 def projections() -> Sequence[Projection]:
     """Return the projections, in the order in which they take in an event."""
-    return (Producers(), JoinTokens(), Identities(), Reported(), Hosts(), Commands())
+    return (Producers(), Reported(), JoinTokens(), Identities(), Hosts(), Commands())
