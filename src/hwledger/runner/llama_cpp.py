@@ -3,7 +3,6 @@
 import contextlib
 import http.client
 import json
-import os
 import socket
 import threading
 import time
@@ -15,7 +14,6 @@ from typing import Final, Self
 
 from hwledger.errors import EngineError
 from hwledger.library.fields import mapping
-from hwledger.library.paths import cache_dir
 from hwledger.planner.export.llama_cpp import build
 from hwledger.planner.export.recipe import Recipe
 from hwledger.planner.plan import Plan
@@ -33,6 +31,7 @@ from hwledger.runner.engine import (
 )
 from hwledger.runner.llama_program import ENGINE, INSTALL, Program, environment, find, locate
 from hwledger.runner.llama_stream import LONGEST, question, read_events, refusal
+from hwledger.runner.logs import log_file
 from hwledger.runner.process import Child
 from hwledger.telemetry.engines.llama_log import read_llama_log
 from hwledger.telemetry.snapshot import EngineSnapshot
@@ -43,7 +42,6 @@ VERBOSITY: Final = ("-lv", "4")
 LARGEST_LOG: Final = 16 << 20
 TRIES: Final = 3
 """A port that was free a moment ago may be taken by then."""
-KEPT_LOGS: Final = 20
 FETCHING_S: Final = 24 * 3600.0
 """What a model may take that llama.cpp fetches before it loads it."""
 _ASK_S: Final = 5.0
@@ -88,7 +86,7 @@ class LlamaCpp:
 def _start(program: Program, recipe: Recipe, limits: Limits) -> "LlamaRunning":
     port = _free_port()
     env, left_out = environment()
-    log = _log_file()
+    log = log_file(ENGINE)
     child = Child("llama.cpp", [*program.words, *arguments(recipe, port)], log, env=env)
     try:
         child.wait_ready(lambda: _is_ready(port), limits.ready_s if recipe.local else FETCHING_S)
@@ -111,16 +109,6 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
-
-
-def _log_file() -> Path:
-    """Return the file for the next log; older ones beyond a few are deleted."""
-    folder = cache_dir() / "runs"
-    with contextlib.suppress(OSError):
-        old = sorted(folder.glob("llama.cpp-*.log"), key=lambda path: path.stat().st_mtime)
-        for path in old[: -KEPT_LOGS + 1]:
-            path.unlink()
-    return folder / f"llama.cpp-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}-{time.monotonic_ns()}.log"
 
 
 def _is_ready(port: int) -> bool:
