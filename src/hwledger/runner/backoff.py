@@ -37,5 +37,5 @@ class Backoff:
             return 0.0
         if len(recent) >= self.tries:
             return None
-        pause = min(self.most_s, self.first_s * 2 ** (len(recent) - 1))
+        pause = min(self.most_s, self.first_s * 2.0 ** (len(recent) - 1))
         return max(0.0, recent[-1] + pause - now)

@@ -8,9 +8,8 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from hwledger.errors import EngineError
 from hwledger.library.fields import mapping
@@ -35,6 +34,9 @@ from hwledger.runner.logs import log_file
 from hwledger.runner.process import Child
 from hwledger.telemetry.engines.llama_log import read_llama_log
 from hwledger.telemetry.snapshot import EngineSnapshot
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HOST: Final = "127.0.0.1"
 VERBOSITY: Final = ("-lv", "4")

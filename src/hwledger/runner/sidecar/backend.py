@@ -1,4 +1,4 @@
-"""The port behind which a sidecar keeps its engine, and a fake that also does what engines do when they break."""
+"""The port behind which a sidecar keeps its engine, and a fake that also breaks as engines do."""
 
 import os
 import signal
@@ -38,8 +38,9 @@ class Job:
 class Backend(Protocol):
     """An engine within a sidecar.
 
-    ``load``, ``unload``, ``generate`` and ``tokenize`` are called in one thread, one after the other; the others
-    at any time from another one. Each returns what the schema says of its method, and raises ``SidecarError``.
+    ``load``, ``unload``, ``generate`` and ``tokenize`` are called in one thread, one after the other; the
+    others at any time from another one. Each returns what the schema says of its method, and raises
+    ``SidecarError``.
     """
 
     name: str
@@ -73,7 +74,9 @@ class Backend(Protocol):
         ...
 
 
-def ended(ending: str, prompt: int, output: int, seconds: tuple[float, float], cached: int = 0) -> dict[str, Any]:
+def ended(
+    ending: str, prompt: int, output: int, seconds: tuple[float, float], cached: int = 0
+) -> dict[str, Any]:
     """Return the result of ``generate``: why it ended, tokens, and seconds of prefill and of decode."""
     return {
         "ending": ending, "prompt_tokens": prompt, "cached_tokens": cached, "output_tokens": output,
@@ -87,7 +90,7 @@ NOTHING_KEPT: Final[Mapping[str, Any]] = {
 
 
 class FakeBackend:
-    """Answers with the words of the prompt; a prompt that begins with ``!`` makes it break in a certain way."""
+    """Answers with the words of the prompt; one that begins with ``!`` makes it break in a certain way."""
 
     name = "fake"
 

@@ -2,9 +2,9 @@
 
 ``python -P -m hwledger.runner.sidecar MODULE:CLASS``
 
-Before anything else it keeps its standard output for itself and points file 1 at standard error, where the log is:
-engines print, mistral.rs's log too, and none of that may get into the protocol. It ends when its input does. What is
-imported of hwledger is light; the engine is imported when a model is loaded.
+Before anything else it keeps its standard output for itself and points file 1 at standard error, where the
+log is: engines print, mistral.rs's log too, and none of that may get into the protocol. It ends when its
+input does. What is imported of hwledger is light; the engine is imported when a model is loaded.
 """
 
 import os
@@ -68,12 +68,19 @@ class Server:
     def _dispatch(self, message: Mapping[str, Any]) -> None:
         number, method, params = message.get("id"), message.get("method"), message.get("params", {})
         if not isinstance(number, int) or isinstance(number, bool) or not isinstance(params, dict):
-            raise WrongMessageError("a request needs a whole number as its id, and named params", Code.INVALID)
+            raise WrongMessageError(
+                "a request needs a whole number as its id, and named params", Code.INVALID
+            )
         if number in self._cancels:
             raise WrongMessageError(f"request {number} is being answered", Code.INVALID)
         now = {"health": self._health, "cancel": self._cancel, "memory": self._memory,
                "cache_stats": self._cache_stats}  # fmt: skip
-        later = {"load": self._load, "unload": self._unload, "generate": self._generate, "tokenize": self._tokenize}
+        later = {
+            "load": self._load,
+            "unload": self._unload,
+            "generate": self._generate,
+            "tokenize": self._tokenize,
+        }
         if method in now:
             self._answer(number, lambda: now[str(method)](params))
         elif method in later:
@@ -88,7 +95,9 @@ class Server:
         except SidecarError as error:
             line = protocol.failure(number, error.code, str(error))
         except Exception as error:  # noqa: BLE001 - whatever an engine raises is told
-            line = protocol.failure(number, Code.ENGINE, f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
+            line = protocol.failure(
+                number, Code.ENGINE, f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+            )
         self.send(line)
 
     def work(self) -> None:

@@ -128,7 +128,9 @@ class Client:
             for line in protocol.lines(self._from):
                 self._hand_over(protocol.decode(line))
         except (WrongMessageError, OSError, ValueError) as error:
-            self._broken = f"{self.child.name} said what is not understood ({error}); its log is {self.child.log}"
+            self._broken = (
+                f"{self.child.name} said what is not understood ({error}); its log is {self.child.log}"
+            )
         finally:
             _close(self._from)
             for each in list(self._waiting.values()):
@@ -142,7 +144,9 @@ class Client:
 
     def _hand_over(self, message: Mapping[str, Any]) -> None:
         told = message.get("params")
-        number = message.get("id") if "method" not in message else isinstance(told, dict) and told.get("request")
+        number = (
+            message.get("id") if "method" not in message else isinstance(told, dict) and told.get("request")
+        )
         if number is None and "error" in message:  # it did not understand us
             raise WrongMessageError(f"it did not understand a request: {_words(message['error'])}")
         mine = self._waiting.get(number) if isinstance(number, int) else None

@@ -1,7 +1,8 @@
-"""What is said between hwledger and a sidecar: JSON-RPC 2.0, a message a line; ``schemas/sidecar-1.json`` has it all.
+"""What is said between hwledger and a sidecar: JSON-RPC 2.0, a message a line; ``schemas/sidecar-1.json``.
 
-Both sides use this module, so it imports nothing but the standard library. A line that is too long is read to its end
-and thrown away, so that no message costs more memory than the limit; what is no message is an error, never a guess.
+Both sides use this module, so it imports nothing but the standard library. A line that is too long is read
+to its end and thrown away, so that no message costs more memory than the limit; what is no message is an
+error, never a guess.
 """
 
 import json

@@ -68,16 +68,22 @@ def _begun(program: Program, limits: Limits) -> tuple[Client, dict[str, Any]]:
     words = [sys.executable, "-P", "-m", "hwledger.runner.sidecar", program.backend]
     client = Client(Child(program.title, words, log_file(program.engine), env=program.env, talks=True))
     try:
-        told = client.call("health", limit_s=BEGIN_S)
-        if told.get("protocol") != protocol.VERSION:
-            raise EngineError(
-                f"the sidecar of {program.title} speaks version {told.get('protocol')!r} of the protocol, and"
-                f" {protocol.VERSION} is spoken here: install one hwledger alone"
-            )
-        return client, {**client.call("load", program.load, limit_s=limits.ready_s), "version": told.get("version")}
+        version = _version(client, program)
+        return client, {**client.call("load", program.load, limit_s=limits.ready_s), "version": version}
     except BaseException:
         client.stop()
         raise
+
+
+def _version(client: Client, program: Program) -> str:
+    """Return the engine's version, if the sidecar speaks the protocol that is spoken here."""
+    told = client.call("health", limit_s=BEGIN_S)
+    if told.get("protocol") == protocol.VERSION:
+        return str(told.get("version") or "")
+    raise EngineError(
+        f"the sidecar of {program.title} speaks version {told.get('protocol')!r} of the protocol, and"
+        f" {protocol.VERSION} is spoken here: install one hwledger alone"
+    )
 
 
 class SidecarRunning:
@@ -142,7 +148,9 @@ class SidecarRunning:
         ending = Ending.CANCELLED if told.get("ending") == "cancelled" else _ending(told.get("ending"))
         if ending is Ending.CANCELLED:
             return Done(ending)
-        prompt, cached, output = (_whole(told.get(f"{name}_tokens")) for name in ("prompt", "cached", "output"))
+        prompt, cached, output = (
+            _whole(told.get(f"{name}_tokens")) for name in ("prompt", "cached", "output")
+        )
         rates = _rate(prompt, told.get("prefill_seconds")), _rate(output, told.get("decode_seconds"))
         source = f"{self._program.title}, timed in its sidecar"
         return Done(ending, Timings(prompt, cached, output, *rates, source, first))
@@ -164,8 +172,8 @@ class SidecarRunning:
         pause = self._backoff.wait_s(time.monotonic())
         if pause is None:
             raise EngineError(
-                f"{self._program.title} crashed {len(self._backoff.crashes)} times within minutes and is given"
-                f" up; its last log is {self.log}"
+                f"{self._program.title} crashed {len(self._backoff.crashes)} times within minutes and is"
+                f" given up; its last log is {self.log}"
             )
         self._client.stop()
         if self._stopped.wait(pause):
@@ -210,8 +218,8 @@ class SidecarRunning:
         )  # fmt: skip
         context = {Quantity.CONTEXT: gauge(Quantity.CONTEXT, _whole(self._loaded.get("context")))}
         return EngineSnapshot(
-            self._program.engine, version=str(self._loaded.get("version") or ""), pid=self.pid, models=(model,),
-            readings=MappingProxyType(context),
+            self._program.engine, version=str(self._loaded.get("version") or ""), pid=self.pid,
+            models=(model,), readings=MappingProxyType(context),
         )  # fmt: skip
 
     def stop(self) -> None:
