@@ -3,19 +3,16 @@
 import contextlib
 import http.client
 import json
-import os
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from hwledger.errors import EngineError, UsageError
 from hwledger.library.fields import mapping
-from hwledger.library.paths import cache_dir
 from hwledger.planner.export.llama_cpp import build
 from hwledger.planner.export.recipe import Recipe
 from hwledger.planner.plan import Plan
@@ -33,9 +30,13 @@ from hwledger.runner.engine import (
 )
 from hwledger.runner.llama_program import ENGINE, INSTALL, Program, environment, find, locate
 from hwledger.runner.llama_stream import LONGEST, question, read_events, refusal
+from hwledger.runner.logs import log_file
 from hwledger.runner.process import Child
 from hwledger.telemetry.engines.llama_log import read_llama_log
 from hwledger.telemetry.snapshot import EngineSnapshot
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HOST: Final = "127.0.0.1"
 VERBOSITY: Final = ("-lv", "4")
@@ -43,7 +44,6 @@ VERBOSITY: Final = ("-lv", "4")
 LARGEST_LOG: Final = 16 << 20
 TRIES: Final = 3
 """A port that was free a moment ago may be taken by then."""
-KEPT_LOGS: Final = 20
 FETCHING_S: Final = 24 * 3600.0
 """What a model may take that llama.cpp fetches before it loads it."""
 _ASK_S: Final = 5.0
@@ -118,7 +118,7 @@ def _is_free(port: int) -> bool:
 
 def _start(program: Program, recipe: Recipe, limits: Limits, port: int) -> "LlamaRunning":
     env, left_out = environment()
-    log = _log_file()
+    log = log_file(ENGINE)
     child = Child("llama.cpp", [*program.words, *arguments(recipe, port)], log, env=env)
     try:
         child.wait_ready(lambda: _is_ready(port), limits.ready_s if recipe.local else FETCHING_S)
@@ -141,16 +141,6 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
-
-
-def _log_file() -> Path:
-    """Return the file for the next log; older ones beyond a few are deleted."""
-    folder = cache_dir() / "runs"
-    with contextlib.suppress(OSError):
-        old = sorted(folder.glob("llama.cpp-*.log"), key=lambda path: path.stat().st_mtime)
-        for path in old[: -KEPT_LOGS + 1]:
-            path.unlink()
-    return folder / f"llama.cpp-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}-{time.monotonic_ns()}.log"
 
 
 def _is_ready(port: int) -> bool:
