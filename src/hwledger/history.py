@@ -2,12 +2,13 @@
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from getpass import getuser
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from hwledger.errors import MissingError
 from hwledger.ledger.event import Event, new_id
@@ -37,6 +38,18 @@ class Recorded:
 
     seq: int
     ledger: str
+
+
+class Listed(Protocol):
+    """A ledger that can be read and tells its subjects."""
+
+    def read(
+        self, after: int = 0, limit: int = 100, *, types: Sequence[str] = (), subject: str = ""
+    ) -> "list[Entry]":
+        """Return entries, as the port of stores says."""
+
+    def subjects(self, prefix: str) -> list[str]:
+        """Return the different subjects that begin with a text."""
 
 
 def local_ledger() -> Path | str:
@@ -147,13 +160,18 @@ def history(name: str, path: Path | str | None = None, *, after: int = 0, limit:
         MissingError: there is no ledger, or nothing of that name in it; near names are in the sentence.
         AlteredError: an event is not what was written.
     """
-    subjects = [name, *(f"{kind}/{name}" for kind in KINDS)]
     with open_reader(path or local_ledger()) as reader:
-        pages = [reader.read(after, limit, subject=subject) for subject in subjects]
-        found = sorted((entry for page in pages for entry in page), key=lambda entry: entry.seq)
-        if not found and not any(reader.read(0, 1, subject=subject) for subject in subjects):
-            known = [subject for kind in KINDS for subject in reader.subjects(f"{kind}/")]
-            raise MissingError(f"nothing is on record of {name!r}; {_near(name, known)}")
+        return history_in(reader, name, after=after, limit=limit)
+
+
+def history_in(store: "Listed", name: str, *, after: int = 0, limit: int = 100) -> "list[Entry]":
+    """Return what is on record of a model or a host in an open ledger, as ``history``."""
+    subjects = [name, *(f"{kind}/{name}" for kind in KINDS)]
+    pages = [store.read(after, limit, subject=subject) for subject in subjects]
+    found = sorted((entry for page in pages for entry in page), key=lambda entry: entry.seq)
+    if not found and not any(store.read(0, 1, subject=subject) for subject in subjects):
+        known = [subject for kind in KINDS for subject in store.subjects(f"{kind}/")]
+        raise MissingError(f"nothing is on record of {name!r}; {_near(name, known)}")
     return found[:limit]
 
 

@@ -35,6 +35,7 @@ COMMANDS = {
     "serve": "serve a model to programs of this machine as OpenAI's servers do",
     "serve-metrics": "serve the telemetry of this machine to Prometheus",
     "show": "show what a model is and where each fact came from",
+    "up": "start the server of a fleet on this machine",
     "top": "watch devices, processes and engines of this machine live",
 }
 
