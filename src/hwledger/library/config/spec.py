@@ -5,7 +5,7 @@ from typing import Any
 
 from hwledger.errors import UnknownOptionError
 from hwledger.library.config.draft import Draft
-from hwledger.library.config.families import family_of, reader_of
+from hwledger.library.config.families import family_of, reader_of, type_by_class
 from hwledger.library.config.quantisation import read_quantisation
 from hwledger.library.config.reader import Config
 from hwledger.model.number_types import number_type
@@ -35,7 +35,7 @@ def read_config(
     Raises:
         MalformedError: a needed key is missing, absurd or contradicts another.
     """
-    config = Config(raw, where)
+    config = _typed(Config(raw, where))
     reader, kind = reader_of(config)
     if kind and config.nested(*TEXT_CONFIGS) is not None:
         reader, _ = family_of(UNKNOWN_WRAPPER)
@@ -63,6 +63,18 @@ def read_config(
         facts=config.facts,
         unknowns=tuple(draft.unknowns),
     )
+
+
+def _typed(config: Config) -> Config:
+    """Return a config whose type is not listed with the listed type that its class names, if there is one."""
+    if family_of(config.model_type)[1] or config.nested(*TEXT_CONFIGS) is not None:
+        return config
+    named = type_by_class(config.raw)
+    if not named:
+        return config
+    typed = Config({**config.raw, "model_type": named}, config.where)
+    typed.derived("model_type", named, "the class in architectures")
+    return typed
 
 
 def _unlisted(config: Config, kind: str) -> str:

@@ -6,9 +6,11 @@ row is read as the kin whose keys it states, else as Llama would be, and said to
 """
 
 import csv
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module
+from typing import Any
 
 from hwledger.library.config.draft import Draft
 from hwledger.library.config.reader import Config
@@ -33,6 +35,26 @@ def family_of(model_type: str) -> tuple[Family, bool]:
     module, _, function = listed.get(model_type, COMMON).partition(":")
     reader = getattr(import_module(f"hwledger.library.config.families.{module}"), function)
     return reader, model_type in listed or has_traits(model_type)
+
+
+@cache
+def listed_types() -> dict[str, str]:
+    """Return the types that have a row, by their letters and digits alone (``grok1``: ``grok-1``)."""
+    families = shipped_text("hwledger.library.config", "data/families.csv")
+    traits = shipped_text("hwledger.library.config", "data/traits.csv")
+    rows = [*csv.DictReader(families.splitlines()), *csv.DictReader(traits.splitlines())]
+    return {re.sub("[^a-z0-9]", "", row["model_type"].lower()): row["model_type"] for row in rows}
+
+
+def type_by_class(raw: Mapping[str, Any]) -> str:
+    """Return the listed type that the class in ``architectures`` names, empty where it names none.
+
+    ``Grok1ForCausalLM`` is a ``grok-1``, whatever ``model_type`` its file states.
+    """
+    classes = raw.get("architectures")
+    name = str(classes[0]) if isinstance(classes, list) and classes else ""
+    stem = re.sub("(Model)?(For[A-Z]|LMHead|Model$).*", "", name)
+    return listed_types().get(re.sub("[^a-z0-9]", "", stem.lower()), "")
 
 
 def reader_of(config: Config, model_type: str = "") -> tuple[Family, str]:

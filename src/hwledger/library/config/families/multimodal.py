@@ -29,6 +29,7 @@ TEXT_KEYS = ("text_config", "llm_config", "language_config", "thinker_config")
 VISION_TOWERS: Mapping[str, Callable[[Draft, Config], int]] = {
     "siglip_vision_model": siglip.siglip, "siglip2_vision_model": siglip.siglip2,
     "clip_vision_model": siglip.clip, "pixtral": pixtral.pixtral, "internvl_vision": internvl.internvl,
+    "intern_vit_6b": internvl.internvl,
 }  # fmt: skip
 
 
@@ -109,9 +110,8 @@ def vision_tower(draft: Draft, config: Config, default: str) -> int | None:
     return build(draft, vision)
 
 
-def _two_linears(
-    draft: Draft, inputs: int, *, bias: bool = True, name: str = "multi_modal_projector"
-) -> None:
+def two_linears(draft: Draft, inputs: int, *, bias: bool = True, name: str = "multi_modal_projector") -> None:
+    """Add a projector of two linear layers that leads from ``inputs`` to the text model's width."""
     projector = Tower(draft, f"model.{name}.")
     projector.matrix("linear_1", draft.hidden, inputs, bias=bias)
     projector.matrix("linear_2", draft.hidden, draft.hidden, bias=bias)
@@ -241,7 +241,7 @@ def mistral3(config: Config) -> Draft:
         projector = Tower(draft, "model.multi_modal_projector.")
         projector.norm("norm", width, bias=False)
         projector.matrix("patch_merger.merging_layer", width, width * merge**2)
-        _two_linears(draft, width, bias=config.flag("multimodal_projector_bias"))
+        two_linears(draft, width, bias=config.flag("multimodal_projector_bias"))
     return draft
 
 
@@ -253,7 +253,7 @@ def llava(config: Config) -> Draft:
         layers = config.value("vision_feature_layer", default=-2)
         count = len(layers) if isinstance(layers, list) else 1
         bias = config.flag("multimodal_projector_bias", default=True)
-        _two_linears(draft, width * count, bias=bias)
+        two_linears(draft, width * count, bias=bias)
         if config.model_type != "llava":
             Tower(draft, "model.").array("image_newline", draft.hidden)
     return draft
@@ -266,7 +266,7 @@ def internvl_chat(config: Config) -> Draft:
     if width:
         folded = int(width * (1 / config.number("downsample_ratio", default=0.5)) ** 2)
         Tower(draft, "model.multi_modal_projector.").norm("layer_norm", folded)
-        _two_linears(draft, folded)
+        two_linears(draft, folded)
     return draft
 
 
