@@ -1,11 +1,14 @@
 """Fixtures that every test may use."""
 
 import os
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from support.postgres import Server, programs, server
 
 NUMBERS = count()
 settings.register_profile("no test asserts a time", deadline=None)
@@ -27,6 +30,16 @@ def shared_data() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the reference data beside the checkout is absent")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """Give a PostgreSQL server, each test's own database on it; skip, with a word, where none is installed."""
+    found = programs()
+    if found is None:
+        pytest.skip("no PostgreSQL server is installed here (Debian: postgresql)")
+    with server(found) as made:
+        yield made
 
 
 def pytest_configure() -> None:

@@ -10,7 +10,8 @@ The tree, with the exit code of the command line::
     │   ├── MissingError              nothing is at that path or under that name
     │   │   └── UnknownNameError          the place has no model of that name
     │   ├── MalformedError            something is there and it is broken, hostile or contradictory
-    │   │   └── AlteredError              a ledger is not what was written to it
+    │   │   ├── AlteredError              a ledger is not what was written to it
+    │   │   └── TooLargeError             it takes more bytes than it may
     │   ├── NewerError                something is there, written by a newer hwledger
     │   ├── BusyError                 something is there, and another process has it
     │   ├── FullError                 it could not be kept: the disk is full, read-only or broken
@@ -82,6 +83,10 @@ class AlteredError(MalformedError):
     def __init__(self, message: str, seq: int | None = None) -> None:
         super().__init__(message)
         self.seq = seq
+
+
+class TooLargeError(MalformedError):
+    """Something takes more bytes than it may, as it came or as it unpacks."""
 
 
 class NewerError(InputError):

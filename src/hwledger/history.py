@@ -57,7 +57,7 @@ def record_plan(plan: "Plan", printed: bytes, path: Path | None = None) -> "Rece
         BusyError: another process writes to the ledger for longer than 10 s.
         HwledgerError: the ledger cannot be written.
     """
-    event = plan_event(plan, printed, time.time_ns() // 1000, os.urandom(10), _user())
+    event = plan_event(plan, printed, time.time_ns() // 1000, os.urandom(10), user_name())
     shipped_types().check(event)
     with SqliteStore(path or local_ledger(), patience_seconds=PATIENCE_SECONDS) as store:
         (receipt,) = store.append([event])
@@ -90,20 +90,28 @@ def plan_event(plan: "Plan", printed: bytes, moment: int, random_bytes: bytes, u
         "sha256": sha256(printed).hexdigest(),
     }
     data = {name: value for name, value in told.items() if value is not None}
-    name = _printable(plan.spec.id)
-    source = f"spiffe://hwledger.local/user/{_printable(user).replace(' ', '_')}"
+    name = printable_name(plan.spec.id)
     identity = new_id(moment, random_bytes)
-    return Event(identity, source, PLAN_CREATED, f"model/{name}", moment, data, actor=f"user:{user}")
+    return Event(
+        identity, source_name(user), PLAN_CREATED, f"model/{name}", moment, data, actor=f"user:{user}"
+    )
 
 
-def _user() -> str:
+def source_name(user: str) -> str:
+    """Return the source of what a user of this machine records."""
+    return f"spiffe://hwledger.local/user/{printable_name(user).replace(' ', '_')}"
+
+
+def user_name() -> str:
+    """Return who works here."""
     try:
         return getuser()
     except (OSError, KeyError, ImportError):  # no name is known for the number of this user
         return f"uid-{os.getuid()}" if hasattr(os, "getuid") else "unknown"
 
 
-def _printable(text: str) -> str:
+def printable_name(text: str) -> str:
+    """Return a name as subjects and sources take it: at most 1,000 characters, each printable."""
     return "".join(char if char.isprintable() else "?" for char in text)[:1000]
 
 

@@ -1,9 +1,8 @@
-"""What every store of a ledger does, in memory and in a file alike."""
+"""What every store of a ledger does, in memory, in a file and on a server alike."""
 
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, delete
@@ -13,22 +12,27 @@ from hwledger.ledger.chain import Head, entries
 from hwledger.ledger.event import Event, body_of, event_of
 from hwledger.ledger.memory import MemoryStore
 from hwledger.ledger.merkle import consistency_proof, continues, includes, inclusion_proof, root_at, root_of
+from hwledger.ledger.postgresql import PostgresStore
 from hwledger.ledger.projections import PRODUCER, last_of_producer
 from hwledger.ledger.sqlite import SqliteStore
 from hwledger.ledger.store import Store
 from support.events import event, events
 
 pytestmark = pytest.mark.requirement("FR-LEDGER-STORE")
-MAKERS: dict[str, Callable[[Path], Store]] = {
+ORIGIN = "hwledger.local/memory"
+MAKERS: dict[str, Callable[[pytest.FixtureRequest], Store]] = {
     "memory": lambda _: MemoryStore(),
-    "sqlite": lambda folder: SqliteStore(folder / "ledger.db", origin="hwledger.local/memory"),
+    "sqlite": lambda test: SqliteStore(test.getfixturevalue("tmp_path") / "ledger.db", origin=ORIGIN),
+    "postgresql": lambda test: PostgresStore(
+        test.getfixturevalue("postgres").new_database(), origin=ORIGIN
+    ),
 }
 
 
 @pytest.fixture(params=MAKERS)
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+def store(request: pytest.FixtureRequest) -> Iterator[Store]:
     """Return an empty store of each kind."""
-    made = MAKERS[request.param](tmp_path)
+    made = MAKERS[request.param](request)
     yield made
     made.close()
 
@@ -75,6 +79,15 @@ class TestStore:
         assert [entry.seq for entry in store.read(types=kinds[2:])] == [3, 6, 9, 12]
         assert [entry.seq for entry in store.read(4, 2, types=kinds[:2], subject="host/0")] == [5, 7]
         assert store.read(subject="host/9") == []
+
+    def test_long_names(self, store: Store) -> None:
+        """Subjects and types as long as an event may have them are kept, and found among their likes."""
+        long, kind = "\N{GRINNING FACE}" * 1023, f"org.{'x' * 5000}"
+        made = [event(n, f"{long}{n}", f"{kind}{n}.v1") for n in range(3)] + [event(9, long)]
+        store.append(made)
+        assert [entry.seq for entry in store.read(subject=f"{long}1")] == [2]
+        assert [entry.seq for entry in store.read(subject=long)] == [4]
+        assert [entry.seq for entry in store.read(types=[f"{kind}0.v1", f"{kind}2.v1"])] == [1, 3]
 
     def test_the_same_event_again_is_one_event(self, store: Store) -> None:
         """However often it arrives, alone, in a group or twice in one: the first receipt comes back."""

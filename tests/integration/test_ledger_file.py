@@ -23,9 +23,10 @@ from hwledger.errors import (
     MissingError,
     NewerError,
 )
+from hwledger.ledger import writer
 from hwledger.ledger.event import Event
 from hwledger.ledger.projections import PRODUCER, Producers, last_of_producer, parked
-from hwledger.ledger.sqlite import SqliteReader, SqliteStore, places, writing
+from hwledger.ledger.sqlite import SqliteReader, SqliteStore, places
 from hwledger.ledger.sqlite.connecting import explaining
 from support.events import event, events
 
@@ -175,10 +176,10 @@ def test_a_newer_schema_is_left_alone(path: Path) -> None:
     """A file of a newer version is neither read nor written, also where the mark lies in the log still."""
     SqliteStore(path).close()
     other = sqlite3.connect(path)
-    other.execute("PRAGMA user_version=2")
+    other.execute("PRAGMA user_version=3")
     other.commit()
     for opened in (SqliteReader, SqliteStore):
-        with pytest.raises(NewerError, match="schema 2, this one knows 1"):
+        with pytest.raises(NewerError, match="schema 3, this one knows 2"):
             opened(path)
     other.close()
     with pytest.raises(NewerError):
@@ -236,10 +237,10 @@ def test_a_group_is_one_commit_and_each_request_has_its_own_answer(store: Sqlite
         ([event(1), event(3)], None), ([event(4)], 3),
     ]  # fmt: skip
     group = [
-        writing._Request(writing.with_bodies(made), expected, Future[Any]()) for made, expected in requests
+        writer.Request(writer.with_bodies(made), expected, future=Future[Any]()) for made, expected in requests
     ]
     store._answer_group(group)
-    answers = [one.answer.exception() or one.answer.result() for one in group]
+    answers = [one._future.exception() or one._future.result() for one in group]
     assert [type(answer) for answer in answers] == [tuple, ConflictError, ConflictError, tuple, tuple]
     assert [one.seq for one in answers[3]] == [2, 3]
     assert [entry.seq for entry in store.read()] == [1, 2, 3, 4]

@@ -1,14 +1,21 @@
 """``hwledger reconcile``."""
 
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hwledger.cli.access import access_options
 
+if TYPE_CHECKING:
+    from hwledger.library.access import Access
+    from hwledger.reconcile.term import Reconciliation
+    from hwledger.recording import Recalled
+
 
 @click.command("reconcile")
-@click.argument("address", metavar="ADDRESS")
+@click.argument("target", metavar="[ADDRESS|RUN]", required=False)
 @click.option("--device", metavar="DEVICES", help="What it runs on, as for plan; its plan then has a speed.")
 @click.option(
     "--option", "options", multiple=True, metavar="KEY=VALUE",
@@ -19,38 +26,107 @@ from hwledger.cli.access import access_options
     help="Its log, for the buffers that it does not tell over HTTP (llama.cpp: start it with -lv 4).",
 )  # fmt: skip
 @access_options
+@click.option("--no-record", is_flag=True, help="Keep it out of the local ledger.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON (hwledger.reconciliation/1).")
-def command(  # noqa: PLR0913 - one parameter per option
-    address: str,
-    device: str | None,
-    options: tuple[str, ...],
-    log: Path | None,
+def command(
+    target: str | None,
     revision: str | None,
     *,
     offline: bool,
     refresh: bool,
     as_json: bool,
+    **asked: Any,
 ) -> None:
     """Put what a running engine tells beside the plan of what it runs, term by term.
 
     ADDRESS is that of any engine that is known: vLLM, SGLang, TGI, llama.cpp, Ollama, LM Studio or
-    mistral.rs. What it does not tell stays unknown, and what nothing explains is said as that.
+    mistral.rs. What it does not tell stays unknown, and what nothing explains is said as that. RUN is a
+    run or a reconciliation that is on record: its id, or last; what was measured then is shown again.
     """
-    import sys
-
     from hwledger.cli.access import reading
+    from hwledger.errors import UsageError
+    from hwledger.library.serving.address import is_server
+
+    if target is None:
+        raise UsageError("name the address of a running engine, a run that is on record, or last")
+    if not is_server(target):
+        _recall(target, asked, as_json=as_json)
+        return
+    with reading(revision=revision, offline=offline, refresh=refresh) as access:
+        found = _looked(target, asked, access)
+    _record(found, keep=not asked["no_record"])
+    _write(found, as_json=as_json)
+
+
+def _looked(target: str, asked: dict[str, Any], access: "Access") -> "Reconciliation":
+    """Return what a running engine says of its plan."""
     from hwledger.reconciling import reconcile_server
     from hwledger.telemetry.recorded import read_text
 
-    text = "" if log is None else read_text(log)
-    with reading(revision=revision, offline=offline, refresh=refresh) as access:
-        found = reconcile_server(address, device=device, options=options, log=text, access=access)
+    text = "" if asked["log"] is None else read_text(asked["log"])
+    return reconcile_server(target, device=asked["device"], options=asked["options"], log=text, access=access)
+
+
+def _recall(target: str, asked: dict[str, Any], *, as_json: bool) -> None:
+    """Show a reconciliation that is on record.
+
+    Raises:
+        UsageError: options that ask something of an engine that runs.
+    """
+    from hwledger.errors import UsageError
+    from hwledger.recording import recall
+
+    given = next((name for name in ("device", "options", "log") if asked[name]), "")
+    if given:
+        raise UsageError(
+            f"--{given.removesuffix('s')} belongs to an engine that runs; {target!r} is no address like"
+            " http://localhost:8080, and what is on record stays as it was"
+        )
+    found = recall(target)
+    _write(found.found, found, as_json=as_json)
+
+
+def _record(found: "Reconciliation", *, keep: bool) -> None:
+    """Put a reconciliation on record, and say on stderr where it is, or why it is not."""
+    from hwledger.recording import Recorder
+
+    def say(sentence: str) -> None:
+        sys.stderr.write(f"hwledger: {sentence}\n")
+
+    recorder = Recorder(lambda sentence: say(f"note: {sentence}"), keep=keep)
+    recorder.reconciled(found)
+    if recorder.kept:
+        say(f"on record as {recorder.run}; hwledger reconcile last shows it again")
+
+
+def _write(found: "Reconciliation", recalled: "Recalled | None" = None, *, as_json: bool) -> None:
+    from hwledger.cli.reconciled import draw
+
     if as_json:
         from hwledger.cli.output import write_json
         from hwledger.reconcile.document import reconciliation_document
 
-        write_json(reconciliation_document(found))
+        write_json({**reconciliation_document(found), **_place(recalled)})
         return
-    from hwledger.cli.reconciled import draw
+    draw(found, sys.stdout, _when(recalled))
 
-    draw(found, sys.stdout)
+
+def _place(recalled: "Recalled | None") -> dict[str, Any]:
+    """Return where a reconciliation is on record, for JSON."""
+    from hwledger.ledger.event import time_text
+
+    if recalled is None:
+        return {}
+    told = {"run": recalled.run, "seq": recalled.seq, "time": time_text(recalled.time_microseconds)}
+    return {"recorded": told}
+
+
+def _when(recalled: "Recalled | None") -> str:
+    from hwledger.ledger.event import time_text
+
+    if recalled is None:
+        return ""
+    moment = time_text(recalled.time_microseconds)
+    return (
+        f"run {recalled.run} of {moment[:10]} {moment[11:19]} UTC, as it is on record (event {recalled.seq})"
+    )

@@ -6,8 +6,8 @@ if TYPE_CHECKING:
     from hwledger.reconcile.term import Reconciliation
 
 
-def draw(found: "Reconciliation", stream: IO[str]) -> None:
-    """Write predicted beside measured to a stream."""
+def draw(found: "Reconciliation", stream: IO[str], when: str = "") -> None:
+    """Write predicted beside measured to a stream; ``when``: a line on the record that it is from."""
     from contextlib import redirect_stdout
 
     from hwledger.cli.output import line_width, printable, styled
@@ -23,6 +23,8 @@ def draw(found: "Reconciliation", stream: IO[str]) -> None:
             lines = [plain] if width is None else wrapped(plain, width)
             write_lines([styled(line, *styles) for line in lines])
 
+        if when:
+            say(when)
         say(screen.title, "bold")
         write_table(TERM_COLUMNS, screen.rows)
         for line in screen.accounts:

@@ -10,7 +10,7 @@ from hwledger.cli.values import Size
 
 if TYPE_CHECKING:
     from hwledger.cli.running import Shown
-    from hwledger.runner.engine import Ask, Running, Timings
+    from hwledger.runner.engine import Ask, Done, Running
     from hwledger.running import Prepared
 
 LARGEST_PROMPT = 64 << 20
@@ -31,6 +31,7 @@ LARGEST_PROMPT = 64 << 20
 @click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help="An option of the engine.")
 @access_options
 @click.option("--anyway", is_flag=True, help="Run it although the plan does not fit.")
+@click.option("--no-record", is_flag=True, help="Keep the run out of the local ledger.")
 @click.option("--json", "as_json", is_flag=True, help="Print events, one JSON document a line.")
 def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     ref: str,
@@ -48,13 +49,15 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     offline: bool,
     refresh: bool,
     anyway: bool,
+    no_record: bool,
     as_json: bool,
 ) -> None:
     """Run a model on an engine of this machine, and say whether the plan was right.
 
     It is planned first, on what is free now; what does not fit is refused with the way out (exit
     code 3). The answer goes to the standard output, everything else to stderr. Without PROMPT it is
-    read from the standard input. Ctrl-C ends the engine (exit code 130).
+    read from the standard input. Ctrl-C ends the engine (exit code 130). The run is put on record
+    in the local ledger; hwledger reconcile last shows it again.
     """
     from hwledger.cli.access import reading
     from hwledger.cli.running import shown_as
@@ -70,7 +73,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     shown.plan(prepared)
     _check_fits(prepared, anyway=anyway)
     ask = Ask(prompt=text, max_tokens=max_tokens, chat=chat, temperature=temperature, seed=seed)
-    _run(prepared, ask, shown)
+    _run(prepared, ask, shown, record=not no_record)
 
 
 def _prompt(given: str | None) -> str:
@@ -108,21 +111,28 @@ def _check_fits(prepared: "Prepared", *, anyway: bool) -> None:
         raise DoesNotFitError(why)
 
 
-def _run(prepared: "Prepared", ask: "Ask", shown: "Shown") -> None:
+def _run(prepared: "Prepared", ask: "Ask", shown: "Shown", *, record: bool) -> None:
     """Start the engine, show what it says, and end with predicted beside measured."""
     from hwledger.reconciling import host_now, reconcile_run
+    from hwledger.recording import Recorder
 
     before = host_now()
-    shown.starting(prepared)
-    with prepared.engine.start(prepared.plan) as running:
+    recorder = Recorder(shown.trouble, keep=record)
+    recorder.started(prepared, before)
+    shown.starting(prepared, recorder.run if recorder.kept else "")
+    with recorder.ending(), prepared.engine.start(prepared.plan) as running:
         shown.ready(running)
-        timings = _answered(running, ask, shown)
-        found = reconcile_run(prepared.plan, running, timings, before)
+        done = _answered(running, ask, shown)
+        found = reconcile_run(prepared.plan, running, done.timings if done else None, before)
+    recorder.finished(done.ending.value if done else "failed", done.timings if done else None)
+    recorder.reconciled(found)
     shown.reconciled(found)
+    if recorder.kept:
+        shown.recorded(recorder.run)
 
 
-def _answered(running: "Running", ask: "Ask", shown: "Shown") -> "Timings | None":
-    """Show an answer as it comes, and return its timings."""
+def _answered(running: "Running", ask: "Ask", shown: "Shown") -> "Done | None":
+    """Show an answer as it comes, and return its end."""
     from hwledger.runner.engine import Done
 
     last: Any = None
@@ -132,4 +142,4 @@ def _answered(running: "Running", ask: "Ask", shown: "Shown") -> "Timings | None
     except BaseException:
         shown.broken_off()
         raise
-    return last.timings if isinstance(last, Done) else None
+    return last if isinstance(last, Done) else None

@@ -21,8 +21,8 @@ class Shown(Protocol):
         """Show what is going to run."""
         ...
 
-    def starting(self, prepared: "Prepared") -> None:
-        """Show that the engine starts."""
+    def starting(self, prepared: "Prepared", run: str = "") -> None:
+        """Show that the engine starts; ``run``: the id that it is on record under, if it is."""
         ...
 
     def ready(self, running: "Running") -> None:
@@ -39,6 +39,14 @@ class Shown(Protocol):
 
     def reconciled(self, found: "Reconciliation") -> None:
         """Show predicted beside measured."""
+        ...
+
+    def recorded(self, run: str) -> None:
+        """Show that the run is on record."""
+        ...
+
+    def trouble(self, sentence: str) -> None:
+        """Show what went wrong beside the run."""
         ...
 
 
@@ -61,10 +69,11 @@ class Text:
 
         self._say(plan_line(prepared))
 
-    def starting(self, prepared: "Prepared") -> None:
+    def starting(self, prepared: "Prepared", run: str = "") -> None:
         """Write how it fits, and draw that the engine starts where somebody looks."""
         from hwledger.screens.run import room_line
 
+        del run
         self._say(room_line(prepared))
         self._draw(f"{prepared.engine.title} loads the model …")
 
@@ -119,6 +128,14 @@ class Text:
 
         draw(found, sys.stderr)
 
+    def recorded(self, run: str) -> None:
+        """Write how it is shown again."""
+        self._say(f"on record as run {run}; hwledger reconcile last shows it again")
+
+    def trouble(self, sentence: str) -> None:
+        """Write it."""
+        self._say(f"note: {sentence}")
+
     def _say(self, text: str) -> None:
         from hwledger.cli.output import printable
 
@@ -153,9 +170,9 @@ class Lines:
             host_room_bytes=prepared.host_room_bytes,
         )  # fmt: skip
 
-    def starting(self, prepared: "Prepared") -> None:
-        """Write that it starts."""
-        self._write("starting", engine=prepared.engine.name)
+    def starting(self, prepared: "Prepared", run: str = "") -> None:
+        """Write that it starts, and the id of the run; null where it is not on record."""
+        self._write("starting", engine=prepared.engine.name, run=run or None)
 
     def ready(self, running: "Running") -> None:
         """Write where it answers."""
@@ -182,6 +199,13 @@ class Lines:
         from hwledger.reconcile.document import reconciliation_document
 
         self._write("reconciliation", reconciliation=reconciliation_document(found))
+
+    def recorded(self, run: str) -> None:
+        """Write nothing: the id was told when it started."""
+
+    def trouble(self, sentence: str) -> None:
+        """Write it to stderr: it is no part of the run."""
+        sys.stderr.write(f"hwledger: note: {sentence}\n")
 
     def _write(self, name: str, **told: Any) -> None:
         sys.stdout.write(json.dumps({"event": name, **told}) + "\n")

@@ -3,11 +3,12 @@
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from hwledger.errors import UnknownOptionError
+from hwledger.fleet.live import Live
 from hwledger.ledger.event import Event, new_id
 from hwledger.ledger.store import Store
 from hwledger.ledger.types import shipped_types
@@ -30,6 +31,7 @@ class Fleet:
         trust_domain: the name in the SPIFFE URIs of its members.
         clock: microseconds since 1970, of the server; agents' clocks are data.
         random: gives so many unpredictable bytes.
+        live: what is known of hosts since this process began, in memory alone.
     """
 
     store: Store
@@ -37,6 +39,7 @@ class Fleet:
     trust_domain: str = TRUST_DOMAIN
     clock: Callable[[], int] = _now
     random: Callable[[int], bytes] = os.urandom
+    live: Live = field(default_factory=Live, compare=False, repr=False)
 
     def event(  # noqa: PLR0913 - the attributes of an envelope
         self,

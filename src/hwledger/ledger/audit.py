@@ -1,4 +1,4 @@
-"""Checking a whole ledger file, page by page: nothing is trusted that can be computed again."""
+"""Checking a whole ledger, page by page: nothing is trusted that can be computed again."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from hwledger.ledger.chain import Head, chain_hash, follow
 from hwledger.ledger.merkle import Frontier, node_hash
 from hwledger.ledger.note import Checkpoint, VerifierKey, opened, unverified
 from hwledger.ledger.schema import CHECKPOINT, EVENT, NODE
-from hwledger.ledger.sqlite.reading import SqliteReader, entry_of, node_of
+from hwledger.ledger.reader import SqlReader, entry_of
 
 PAGE: Final = 4096
 """Events that are looked at together; a power of two, so that a page is a subtree."""
@@ -54,7 +54,7 @@ class Report:
 
 
 def audit(
-    reader: SqliteReader,
+    reader: SqlReader,
     seen: Sequence[Checkpoint] = (),
     key: VerifierKey | None = None,
     tell: Callable[[int], None] = lambda _: None,
@@ -75,23 +75,16 @@ def audit(
         MalformedError: a kept checkpoint is not signed by the key.
     """
     with reader.connected() as connection, connection.begin():
-        _check_database(connection)
+        reader.check_database(connection)
         kept = [_kept(str(row.note), key) for row in connection.execute(select(CHECKPOINT.c.note))]
         roots = _roots_to_check(reader.origin, [*kept, *seen])
-        head, frontier = Head(), Frontier()
-        while page := _page(connection, head.seq):
-            head = _check_page(connection, page, head, frontier, roots)
+        head, frontier, rows = Head(), Frontier(), _Rows(reader, connection)
+        while page := rows.page(head.seq):
+            head = _check_page(rows, page, head, frontier, roots)
             tell(head.seq)
         _check_end(connection, reader.origin, head, roots)
     largest = max((one.size for one in seen), default=None)
     return Report(reader.origin, head, frontier.root(), len(kept), largest)
-
-
-def _check_database(connection: Connection) -> None:
-    """Ask SQLite whether the file is sound in itself, its indexes too: a search must not miss events."""
-    found = connection.exec_driver_sql("PRAGMA integrity_check(1)").scalar_one()
-    if found != "ok":
-        raise AlteredError(f"the database is damaged ({found}); {_RESTORE}")
 
 
 def _kept(note: str, key: VerifierKey | None) -> Checkpoint:
@@ -113,36 +106,50 @@ def _roots_to_check(origin: str, checkpoints: Iterable[Checkpoint]) -> dict[int,
     return roots
 
 
-def _page(connection: Connection, after: int) -> Sequence[Any]:
-    """Return the rows up to the end of a page of the tree."""
-    end = (after // PAGE + 1) * PAGE
-    rows = _fetched(connection, _ROWS, (after, end))
-    if not rows:
-        beyond = connection.execute(select(func.min(EVENT.c.seq)).where(EVENT.c.seq > after)).scalar()
-        if beyond is not None:
-            raise AlteredError(
-                f"event {after + 1} is missing: after {after} comes {beyond}; {_RESTORE}", after + 1
-            )
-    return rows
+class _Rows:
+    """What a check reads, as the driver gives it: it reads millions of rows, and has no use for more."""
 
+    def __init__(self, reader: SqlReader, connection: Connection) -> None:
+        self._connection, self._reader = connection, reader
+        self._page, self._some = (text.replace("?", reader.placeholder) for text in (_ROWS, _NODES))
 
-def _fetched(connection: Connection, statement: str, values: tuple[int, ...]) -> Sequence[Any]:
-    """Return rows as the driver gives them: a check reads millions, and has no use for more."""
-    cursor = connection.connection.cursor()
-    cursor.execute(statement, values)
-    return cursor.fetchall()
+    def page(self, after: int) -> Sequence[Any]:
+        """Return the events up to the end of a page of the tree."""
+        rows = self._fetched(self._page, (after, (after // PAGE + 1) * PAGE))
+        if not rows:
+            wanted = select(func.min(EVENT.c.seq)).where(EVENT.c.seq > after)
+            beyond = self._connection.execute(wanted).scalar()
+            if beyond is not None:
+                raise AlteredError(
+                    f"event {after + 1} is missing: after {after} comes {beyond}; {_RESTORE}", after + 1
+                )
+        return rows
+
+    def nodes(self, level: int, start: int, count: int) -> list[bytes]:
+        """Return the nodes of a level that are there, of so many from one on."""
+        return [row[0] for row in self._fetched(self._some, (level, start, start + count))]
+
+    def node(self, level: int, index: int) -> bytes:
+        """Return one node, which has to be there."""
+        return self._reader.node_of(self._connection, level, index)
+
+    def _fetched(self, statement: str, values: tuple[int, ...]) -> Sequence[Any]:
+        cursor = self._reader.cursor(self._connection)
+        cursor.execute(statement, values)
+        found: Sequence[Any] = cursor.fetchall()
+        return found
 
 
 def _check_page(
-    connection: Connection, page: Sequence[Any], head: Head, frontier: Frontier, roots: dict[int, bytes]
+    rows: _Rows, page: Sequence[Any], head: Head, frontier: Frontier, roots: dict[int, bytes]
 ) -> Head:
     new = _followed(page, head)
     for row in page:
         _check_columns(row)
-    _check_tree(connection, [row[2] for row in page], head.seq)
+    _check_tree(rows, [row[2] for row in page], head.seq)
     due = [size for size in roots if head.seq < size <= new.seq]
     if not due and len(page) == PAGE:
-        frontier.add(node_of(connection, _LEVEL, head.seq // PAGE), _LEVEL)
+        frontier.add(rows.node(_LEVEL, head.seq // PAGE), _LEVEL)
     else:
         _grow(frontier, [row[2] for row in page], {size: roots[size] for size in due})
     return new
@@ -178,22 +185,21 @@ def _check_columns(row: Any) -> None:
         raise AlteredError(f"event {seq} is listed under another name than its body says; {_RESTORE}", seq)
 
 
-def _check_tree(connection: Connection, leaves: list[bytes], before: int) -> None:
+def _check_tree(rows: _Rows, leaves: list[bytes], before: int) -> None:
     """Compute the full nodes over a page and those that the page completed above it, and compare."""
     level, first, below = 0, before, leaves
     while True:
         if first & 1:  # the left half lies in an earlier page
-            below = [node_of(connection, level, first - 1), *below]
+            below = [rows.node(level, first - 1), *below]
         level, first = level + 1, first >> 1
         below = [node_hash(below[at], below[at + 1]) for at in range(0, len(below) - 1, 2)]
         if not below:
             return
-        _compare(connection, level, first, below)
+        _compare(rows, level, first, below)
 
 
-def _compare(connection: Connection, level: int, start: int, values: list[bytes]) -> None:
-    rows = _fetched(connection, _NODES, (level, start, start + len(values)))
-    found = [row[0] for row in rows]
+def _compare(rows: _Rows, level: int, start: int, values: list[bytes]) -> None:
+    found = rows.nodes(level, start, len(values))
     if found != values:
         pairs = enumerate(zip(found, values, strict=False))
         at = next((at for at, (one, other) in pairs if one != other), len(found))

@@ -9,6 +9,7 @@ from typing import Final
 
 from hwledger.errors import InputError, UsageError
 from hwledger.ledger.audit import Report, audit
+from hwledger.ledger.reader import SqlReader
 from hwledger.ledger.sqlite.connecting import explaining
 from hwledger.ledger.sqlite.places import check_header, check_local, make_private, printable_path
 from hwledger.ledger.sqlite.reading import SqliteReader
@@ -99,7 +100,7 @@ def _put(part: Path, target: Path) -> None:
         raise InputError(f"{printable_path(target)}: cannot be written ({error.strerror})") from None
 
 
-def exported(reader: SqliteReader, after: int = 0) -> Iterator[bytes]:
+def exported(reader: SqlReader, after: int = 0) -> Iterator[bytes]:
     """Yield the bodies, a line each: line *n* is event *n*, byte for byte what was hashed.
 
     Raises:

@@ -1,11 +1,14 @@
 """Stands between hwledger and an engine, so that neither outlives the other: run as a script, by itself.
 
-``python -I -S guard.py GRACE_SECONDS LOG PROGRAM ARGUMENT…``
+``python -I -S guard.py GRACE_SECONDS LOG - PROGRAM ARGUMENT…``
 
 It starts the program in a process group of its own with what it prints in LOG, and ends that group, first
 with SIGTERM and after the grace with SIGKILL, when its standard input ends (whoever holds the other end is
 gone, however it died), when it is asked to by SIGTERM, or when it is orphaned. On Linux the kernel kills the
 program when the guard itself is killed, and what the program leaves behind is adopted and reaped here.
+
+In place of ``-`` stand the numbers of two open pipes, ``IN,OUT``, for a program that is talked to: it gets them
+as its standard input and output, the guard keeps neither, and LOG gets its standard error alone.
 
 It writes lines to its standard output: ``started PID``, then ``ended CODE`` (negative: the signal), or
 ``failed ERRNO`` where the program cannot be run. It imports nothing of hwledger: it has to be there in 20 ms.
@@ -23,6 +26,8 @@ PR_SET_CHILD_SUBREAPER = 36
 LOOK_S = 1.0
 """How often it looks whether it was orphaned, beside waiting for the end of its input."""
 NOT_RUN = 127
+STREAMS = 2
+"""The last of the standard streams."""
 
 
 def prctl(option: int, value: int) -> None:
@@ -41,26 +46,26 @@ def say(line: str) -> None:
         os.write(1, f"{line}\n".encode())
 
 
-def spawn(log: str, command: list[str]) -> int:
+def spawn(log: str, pipes: list[int], command: list[str]) -> int:
     """Start the program in its own group; return its number."""
     guard = os.getpid()
     out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     told, tell = os.pipe()
     pid = os.fork()
     if pid == 0:
-        become(guard, out, tell, command)
+        become(guard, [*(pipes or [0, out]), out], tell, command)
     with contextlib.suppress(OSError):  # the child does the same; whoever is first
         os.setpgid(pid, pid)
-    os.close(out)
-    os.close(tell)
+    for each in (out, tell, *pipes):  # a pipe ends when the program does, and nobody else holds it
+        os.close(each)
     failed = os.read(told, 16)
     os.close(told)
     say(f"failed {failed.decode()}" if failed else f"started {pid}")
     return pid
 
 
-def become(guard: int, out: int, tell: int, command: list[str]) -> None:
-    """Turn this child into the program; never returns."""
+def become(guard: int, streams: list[int], tell: int, command: list[str]) -> None:
+    """Turn this child into the program, with the files of its three streams; never returns."""
     try:
         os.setpgid(0, 0)
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -68,8 +73,10 @@ def become(guard: int, out: int, tell: int, command: list[str]) -> None:
             os._exit(NOT_RUN)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE):
             signal.signal(number, signal.SIG_DFL)
-        os.dup2(out, 1)
-        os.dup2(out, 2)
+        for number, stream in enumerate(streams):
+            os.dup2(stream, number)
+        for stream in {each for each in streams if each > STREAMS}:
+            os.close(stream)
         os.execvp(command[0], command)  # noqa: S606 - running a program is what it is for
     except OSError as error:
         os.write(tell, str(error.errno).encode())
@@ -163,10 +170,11 @@ def end(program: int, woken: int, grace_s: float, code: int | None) -> int:
 def main(words: list[str]) -> int:
     """Run a program and end it when it is time; return 0."""
     parent = os.getppid()
-    grace_s, log, command = float(words[0]), words[1], words[2:]
+    grace_s, log, command = float(words[0]), words[1], words[3:]
+    pipes = [] if words[2] == "-" else [int(number) for number in words[2].split(",")]
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     woken = waking()
-    program = spawn(log, command)
+    program = spawn(log, pipes, command)
     code = watch(program, woken, parent)
     say(f"ended {end(program, woken, grace_s, code)}")
     return 0

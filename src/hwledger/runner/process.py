@@ -40,10 +40,13 @@ class Child:
         log: file that gets what it prints; made anew.
         env: its environment; this one's where ``None``.
         grace_s: seconds between asking it to end and killing it.
+        talks: it is talked to: ``pipes`` are its standard input and output, and the log gets what it writes to
+            its standard error.
 
     Attributes:
         name, log: as given.
         pid: its number.
+        pipes: files to write to and to read from, unbuffered; ``None`` where it is not talked to.
 
     Raises:
         EngineError: it cannot be started.
@@ -52,14 +55,15 @@ class Child:
 
     def __init__(
         self, name: str, command: Sequence[str], log: Path, *, env: Mapping[str, str] | None = None,
-        grace_s: float = GRACE_S,
+        grace_s: float = GRACE_S, talks: bool = False,
     ) -> None:  # fmt: skip
         self.name, self.log = name, log
+        self.pipes: tuple[IO[bytes], IO[bytes]] | None = None
         self._grace_s = grace_s
         self._code: int | None = None
         self._over = threading.Event()
         self._stopping = threading.Lock()
-        self._guard = _guarded(command, log, env, grace_s)
+        self._guard = self._guarded(command, env, talks=talks)
         self.pid = self._begun()
         self._listener = threading.Thread(target=self._listen, name=f"guard of {name}", daemon=True)
         self._listener.start()
@@ -132,7 +136,38 @@ class Child:
                 self._kill()
             self._listener.join()
             self._guard.wait()
+            if self.pipes:  # the other one is closed by whoever reads it to its end
+                self.pipes[0].close()
             return self._code
+
+    def _guarded(
+        self, command: Sequence[str], env: Mapping[str, str] | None, *, talks: bool
+    ) -> "subprocess.Popen[bytes]":
+        """Start the guard, and keep this end of the pipes."""
+        if not hasattr(os, "fork"):
+            raise UsageError("engines are run on Linux and macOS; on Windows run hwledger inside WSL")
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        self.log.unlink(missing_ok=True)  # the guard makes it anew, for this user's eyes alone
+        theirs: tuple[int, ...] = ()
+        if talks:
+            (asked, ask), (told, tell) = os.pipe(), os.pipe()
+            theirs = (asked, tell)
+            self.pipes = os.fdopen(ask, "wb", 0), os.fdopen(told, "rb", 0)
+        words = ",".join(map(str, theirs)) or "-"
+        try:
+            return _spawn([str(self._grace_s), str(self.log), words, *command], env, theirs)
+        except OSError as error:
+            self._let_go()
+            raise EngineError(f"no process can be started ({error.strerror or error})") from None
+        finally:
+            for each in theirs:
+                os.close(each)
+
+    def _let_go(self) -> None:
+        """Close this end of the pipes."""
+        for each in self.pipes or ():
+            with contextlib.suppress(OSError):
+                each.close()
 
     def _kill(self) -> None:
         """Kill what the guard did not end: the group first, so that the guard can still reap it."""
@@ -152,6 +187,7 @@ class Child:
         if word == "started":
             return int(number)
         _close(self._guard)
+        self._let_go()
         raise EngineError(f"{self.name} cannot be started ({_why(word, number)})")
 
     def _listen(self) -> None:
@@ -166,21 +202,13 @@ class Child:
         self._over.set()
 
 
-def _guarded(
-    command: Sequence[str], log: Path, env: Mapping[str, str] | None, grace_s: float
+def _spawn(
+    words: Sequence[str], env: Mapping[str, str] | None, pipes: Sequence[int]
 ) -> "subprocess.Popen[bytes]":
-    if not hasattr(os, "fork"):
-        raise UsageError("engines are run on Linux and macOS; on Windows run hwledger inside WSL")
-    log.parent.mkdir(parents=True, exist_ok=True)
-    log.unlink(missing_ok=True)  # the guard makes it anew, for this user's eyes alone
-    words = [sys.executable, "-I", "-S", str(_GUARD), str(grace_s), str(log), *command]
-    try:
-        return subprocess.Popen(  # noqa: S603 - the caller names the program
-            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=env,
-            start_new_session=True,
-        )  # fmt: skip
-    except OSError as error:
-        raise EngineError(f"no process can be started ({error.strerror or error})") from None
+    return subprocess.Popen(  # noqa: S603 - the caller names the program
+        [sys.executable, "-I", "-S", str(_GUARD), *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL, env=env, start_new_session=True, pass_fds=pipes,
+    )  # fmt: skip
 
 
 def _pipe(stream: IO[bytes] | None) -> IO[bytes]:

@@ -1,15 +1,18 @@
 """The ledger screen: events, what a check found, proofs and checkpoints; lines, rows and documents."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from hwledger.errors import MalformedError
 from hwledger.ledger.audit import Report
 from hwledger.ledger.chain import Entry
 from hwledger.ledger.event import Event, event_of, time_text
 from hwledger.ledger.note import Checkpoint
 from hwledger.ledger.types import PREFIX
+from hwledger.reconcile.record import THOUSANDTHS, read_record
 from hwledger.screens.column import Column
+from hwledger.screens.speed import digits
 from hwledger.units import format_bytes
 
 EVENTS_SCHEMA: Final = "hwledger.events/1"
@@ -32,7 +35,8 @@ def history_rows(entries: Sequence[Entry]) -> list[tuple[str, ...]]:
     for entry in entries:
         event = event_of(entry.body)
         seq, moment, kind, _, by, told = _row(entry.seq, event)
-        rows.append((seq, moment, kind, by, _plan_told(event) if kind.startswith("plan.created") else told))
+        tell = _TOLD.get(kind.partition(".v")[0])
+        rows.append((seq, moment, kind, by, tell(event) if tell else told))
     return rows
 
 
@@ -50,6 +54,51 @@ def _plan_told(event: Event) -> str:
         str(data.get("verdict", "")),
     )
     return " ".join(part for part in (engine, where, *sizes) if part)
+
+
+def _started_told(event: Event) -> str:
+    """Return a run that began in a line."""
+    data = event.data
+    engine = " ".join(str(data[name]) for name in ("engine", "engine_version") if data.get(name))
+    context, planned = data.get("context_tokens"), data.get("planned_bytes")
+    sizes = (
+        f"{context} tokens" if isinstance(context, int) else "",
+        f"planned {format_bytes(planned)}" if isinstance(planned, int) else "",
+    )
+    return " ".join(part for part in (f"run {data.get('run', '')}:", engine, *sizes) if part)
+
+
+def _finished_told(event: Event) -> str:
+    """Return how a run ended in a line, with its speed."""
+    data = event.data
+    words = (("prompt_tokens", "tokens of prompt"), ("output_tokens", "tokens of answer"))
+    counts = (f"{data[name]:,} {word}" for name, word in words if isinstance(data.get(name), int))
+    rates = (
+        f"{name} {digits(data[key] / THOUSANDTHS)} tokens/s"
+        for name in ("prefill", "decode")
+        if isinstance(data.get(key := f"{name}_thousandths_per_second"), int)
+    )
+    why = (str(data["reason"]),) if data.get("reason") else ()
+    return ", ".join((f"run {data.get('run', '')}: {data.get('ending', '')}", *counts, *rates, *why))
+
+
+def _reconciled_told(event: Event) -> str:
+    """Return a reconciliation in a line: how many terms came out as planned."""
+    try:
+        found = read_record(event.data)
+    except MalformedError:
+        return f"run {event.data.get('run') or event.id}: not readable"
+    judged = [term.inside for term in found.terms if term.inside is not None]
+    outside = [term.name.replace("_", " ") for term in found.terms if term.inside is False]
+    said = f"{sum(judged)} of {len(judged)} figures as planned"
+    rest = f"; outside: {', '.join(outside)}" if outside else ""
+    return f"run {event.data.get('run') or event.id}: {said}{rest}"
+
+
+_TOLD: Final[dict[str, Callable[[Event], str]]] = {
+    "plan.created": _plan_told, "run.started": _started_told, "run.finished": _finished_told,
+    "reconciliation.made": _reconciled_told,
+}  # fmt: skip
 
 
 def event_rows(entries: Sequence[Entry]) -> list[tuple[str, ...]]:

@@ -1,45 +1,59 @@
-"""Making a new ledger file: all of it in one transaction, so that no half of one is ever found."""
+"""Making a new ledger file, or one of an older version newer: in one transaction, so that no half is ever found."""
 
 import os
 from pathlib import Path
 from uuid import uuid4
 
-from sqlalchemy import insert
+from sqlalchemy import Connection, insert
 from sqlalchemy.exc import DBAPIError
 
 from hwledger.errors import MalformedError
-from hwledger.ledger.schema import APPLICATION, GUARDS, META, METADATA, VERSION
+from hwledger.ledger.schema import APPLICATION, META, VERSION
 from hwledger.ledger.sqlite.connecting import explaining, writing_engine
-from hwledger.ledger.sqlite.places import check_header, printable_path
+from hwledger.ledger.sqlite.places import check_header, check_marks, printable_path
 
 
 def create(path: Path, origin: str | None) -> None:
-    """Make an empty file a ledger; a ledger stays as it is.
+    """Make an empty file a ledger, and a ledger of an older version one of this; another stays as it is.
 
     Args:
-        path: a file that is there, empty or a ledger.
+        path: a file that is there, empty or a ledger; nobody else writes it.
         origin: its name; a random one if not given.
 
     Raises:
         MalformedError: it is something else, or a ledger of another name.
         NewerError: a newer version wrote it.
     """
-    if not _is_blank(path):
+    blank = _is_blank(path)
+    if not blank:
         check_header(path)
-        return
     engine = writing_engine(path)
     try:
-        with explaining(path), engine.begin() as connection:
-            METADATA.create_all(connection)
-            for guard in GUARDS:
-                connection.exec_driver_sql(guard)
-            name = origin or f"hwledger.local/{uuid4()}"
-            connection.execute(insert(META).values(name="origin", value=name))
-            connection.exec_driver_sql(f"PRAGMA application_id={APPLICATION}")
-            connection.exec_driver_sql(f"PRAGMA user_version={VERSION}")
+        with explaining(path), engine.connect() as connection:
+            marks = [int(connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()) for name in _MARKS]
+            if not blank:
+                check_marks(path, *marks)
+            if blank or marks[0] < VERSION:
+                _upgrade(connection, None if blank else marks[0])
+                if blank:
+                    name = origin or f"hwledger.local/{uuid4()}"
+                    connection.execute(insert(META).values(name="origin", value=name))
+                connection.commit()
     finally:
         engine.dispose()
-    _settle(path.parent)
+    if blank:
+        _settle(path.parent)
+
+
+_MARKS = ("user_version", "application_id")
+
+
+def _upgrade(connection: Connection, known: int | None) -> None:
+    from hwledger.ledger.migrations import upgrade  # noqa: PLC0415 - Alembic is needed once a version
+
+    upgrade(connection, known)
+    connection.exec_driver_sql(f"PRAGMA application_id={APPLICATION}")
+    connection.exec_driver_sql(f"PRAGMA user_version={VERSION}")
 
 
 def _is_blank(path: Path) -> bool:

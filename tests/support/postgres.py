@@ -1,0 +1,150 @@
+"""A PostgreSQL server of the tests' own: real, with fsync, on a socket in a folder and on loopback."""
+
+import _socket
+import getpass
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+PLACES = ("/usr/lib/postgresql", "/usr/local/pgsql", "/opt/homebrew/opt/postgresql")
+SECRET = "a canary that no sentence shows"
+
+
+def programs() -> Path | None:
+    """Return the folder of the newest server's programs; ``None``: there is none here."""
+    found = [path.parent for place in PLACES for path in Path(place).glob("*/bin/initdb")]
+    found += [Path(place) / "bin" for place in PLACES if (Path(place) / "bin/initdb").exists()]
+    on_path = shutil.which("initdb")
+    return max(found, default=Path(on_path).parent if on_path else None)
+
+
+@dataclass
+class Server:
+    """A server that can be stopped, killed and started again."""
+
+    programs: Path
+    folder: Path
+    port: int
+    databases: int = 0
+    options: list[str] = field(default_factory=list)
+    process: "subprocess.Popen[bytes] | None" = None
+
+    @property
+    def user(self) -> str:
+        """Return who owns the server."""
+        return owner() or getpass.getuser()
+
+    def address(self, database: str = "postgres", *, user: str | None = None, secret: str = "") -> str:
+        """Return an address on the server's socket; with a password, on loopback, where it is asked for."""
+        if secret:
+            return f"postgresql://{user}:{secret.replace(' ', '%20')}@127.0.0.1:{self.port}/{database}"
+        return f"postgresql://{user or self.user}@/{database}?host={self.folder}&port={self.port}"
+
+    def new_database(self, options: str = "") -> str:
+        """Return the address of an empty database."""
+        self.databases += 1
+        name = f"d{self.databases}"
+        self.run(f"CREATE DATABASE {name} {options}")
+        return self.address(name)
+
+    def run(self, statement: str, address: str | None = None) -> list[tuple[Any, ...]]:
+        """Return what a statement of a superuser gives."""
+        with psycopg.connect(address or self.address(), autocommit=True) as connection:
+            cursor = connection.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
+    def start(self) -> None:
+        """Start the server, and wait until it answers."""
+        command = [
+            str(self.programs / "postgres"), "-D", str(self.folder / "data"), "-p", str(self.port),
+            "-k", str(self.folder), "-c", "listen_addresses=127.0.0.1", *self.options,
+        ]  # fmt: skip
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(as_owner(command), stdout=log, stderr=log, start_new_session=True)
+        end = time.monotonic() + 60
+        while True:
+            try:
+                self.run("SELECT 1")
+            except psycopg.OperationalError:
+                if time.monotonic() > end or self.process.poll() is not None:
+                    raise RuntimeError((self.folder / "log").read_text()[-2000:]) from None
+                time.sleep(0.05)
+            else:
+                return
+
+    def stop(self, number: int = signal.SIGINT) -> None:
+        """End the server: at once (SIGINT), or by a kill (SIGKILL), and wait for all its processes."""
+        if self.process is None:
+            return
+        os.kill(self.process.pid, number)
+        self.process.wait()
+        self.process = None
+        pid = self.folder / "data/postmaster.pid"
+        if number == signal.SIGKILL:
+            pid.unlink(missing_ok=True)  # as a start after a crash finds it: of no living process
+
+
+def owner() -> str | None:
+    """Return whom the server runs as where the tests are root, which it refuses; ``None``: as they are."""
+    if os.getuid():
+        return None
+    names = {entry.pw_name for entry in pwd.getpwall()}
+    return next(name for name in ("postgres", "nobody") if name in names)
+
+
+def as_owner(command: list[str]) -> list[str]:
+    """Return a command as the server's owner runs it."""
+    name = owner()
+    if name is None:
+        return command
+    entry = pwd.getpwnam(name)
+    return [
+        "setpriv", f"--reuid={entry.pw_uid}", f"--regid={entry.pw_gid}", "--clear-groups", *command
+    ]  # fmt: skip
+
+
+@contextmanager
+def server(found: Path, options: tuple[str, ...] = (), folder: Path | None = None) -> Iterator[Server]:
+    """Give a new server, in a folder of its own with a short name (a socket's path has 107 bytes)."""
+    place = folder or Path(tempfile.mkdtemp(prefix="hwpg-"))
+    name = owner()
+    if name:
+        shutil.chown(place, name)
+    place.chmod(0o755)
+    try:
+        initdb = [
+            str(found / "initdb"), "-D", str(place / "data"), "--auth-local=trust", "--auth-host=scram-sha-256",
+            "--encoding=UTF8", "--locale=C.UTF-8", "--no-instructions",
+        ]  # fmt: skip
+        subprocess.run(as_owner(initdb), check=True, capture_output=True, cwd=place)
+        made = Server(found, place, free_port(), options=list(options))
+        made.start()
+        made.run(f"CREATE ROLE guest LOGIN PASSWORD '{SECRET}'")
+        try:
+            yield made
+        finally:
+            made.stop()
+    finally:
+        if folder is None:
+            shutil.rmtree(place, ignore_errors=True)
+
+
+def free_port() -> int:
+    """Return a port of loopback that nobody listens at."""
+    one = _socket.socket()  # tests have no other
+    try:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+    finally:
+        one.close()
