@@ -122,7 +122,10 @@ class SqlStore(SqlReader):
         raise NotImplementedError
 
     def add_rows(
-        self, connection: Connection, events: Sequence[tuple[Any, ...]], nodes: Sequence[tuple[int, int, bytes]]
+        self,
+        connection: Connection,
+        events: Sequence[tuple[Any, ...]],
+        nodes: Sequence[tuple[int, int, bytes]],
     ) -> None:
         """Insert events, in the order of the table's columns, and the nodes that they made full."""
         raise NotImplementedError

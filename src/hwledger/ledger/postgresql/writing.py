@@ -110,7 +110,10 @@ class PostgresStore(SqlStore, PostgresReader):
         return found
 
     def add_rows(
-        self, connection: Connection, events: Sequence[tuple[Any, ...]], nodes: Sequence[tuple[int, int, bytes]]
+        self,
+        connection: Connection,
+        events: Sequence[tuple[Any, ...]],
+        nodes: Sequence[tuple[int, int, bytes]],
     ) -> None:
         """Insert events, and the nodes that they made full, each in one statement."""
         cursor = self.cursor(connection)
