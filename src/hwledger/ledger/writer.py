@@ -149,11 +149,6 @@ class SqlStore(SqlReader):
             self._end.seq, lambda level, index: self.node_of(connection, level, index)
         )
 
-    @property
-    def projections(self) -> Sequence[Projection]:
-        """Return what is kept up to date, as the port says."""
-        return self._projections
-
     def append(self, events: Sequence[Event], *, expected_seq: int | None = None) -> tuple[Receipt, ...]:
         """Add events, as the port says."""
         request = Request(with_bodies(events), expected_seq)

@@ -139,9 +139,7 @@ def answer_errors(app: "FastAPI") -> None:
         return problem_of(error, request)
 
     async def by_nobody(request: "Request", _: Exception) -> "Response":
-        return problem(
-            500, "something went wrong in the server; its log knows this request", request=request
-        )
+        return problem(500, "something went wrong in the server; its log knows this request", request=request)
 
     app.add_exception_handler(Exception, by_nobody)
     app.add_exception_handler(ProblemError, by_route)  # type: ignore[arg-type]
