@@ -34,7 +34,7 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Server]:
-    """Give a PostgreSQL server, each test's own database on it; skip, with a word, where none is installed."""
+    """Give a PostgreSQL server for databases of a test's own; skip, with a word, where none is."""
     found = programs()
     if found is None:
         pytest.skip("no PostgreSQL server is installed here (Debian: postgresql)")

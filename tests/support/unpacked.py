@@ -1,9 +1,9 @@
-"""A packed Llama in a GGUF file, unpacked: the same numbers in float32 as safetensors with a tokenizer, and as GGUF.
+"""A packed Llama in a GGUF file, unpacked: the same numbers in float32 as safetensors and as GGUF.
 
-Engines that compute in float32 on one set of weights answer with the same likeliest tokens, and packed ones do not: so
-they are held against each other on what is written here. The layout of a file: ggml ``docs/gguf.md`` version 3; of its
-blocks: ggml ``src/ggml-common.h`` and ``ggml-quants.c``; the order of rows of queries and keys: llama.cpp
-``conversion/llama.py`` ``permute``.
+Engines that compute in float32 on one set of weights answer with the same likeliest tokens, and packed ones
+do not: so they are held against each other on what is written here. The layout of a file: ggml
+``docs/gguf.md`` version 3; of its blocks: ggml ``src/ggml-common.h`` and ``ggml-quants.c``; the order of
+rows of queries and keys: llama.cpp ``conversion/llama.py`` ``permute``.
 """
 
 import json

@@ -34,6 +34,7 @@ COMMANDS = {
     "probe": "show every accelerator and engine of this machine as it is now",
     "reconcile": "put what a running engine tells beside the plan of what it runs",
     "run": "run a model on an engine of this machine, and say whether the plan was right",
+    "serve": "serve a model to programs of this machine as OpenAI's servers do",
     "serve-metrics": "serve the telemetry of this machine to Prometheus",
     "show": "show what a model is and where each fact came from",
     "token": "make and list the tokens with which machines join the fleet",

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 @click.command("history")
 @click.argument("name", metavar="MODEL|HOST")
-@click.option("--ledger", metavar="FILE", help="The ledger; the local one if not given.")
+@click.option("--ledger", metavar="LEDGER", help="A file or an address; the local one if not given.")
 @click.option("--after", type=click.IntRange(0), default=0, metavar="SEQ", help="Only after this event.")
 @click.option(
     "--limit",
@@ -42,14 +42,13 @@ def command(name: str, ledger: str | None, after: int, limit: int, *, as_json: b
 
 def _found(name: str, ledger: str | None, after: int, limit: int) -> "tuple[list[Entry], str]":
     """Return what is on record, and the name of the ledger; a server's where one has the local ledger."""
-    from hwledger.history import asked_server, history, is_served, local_ledger
-    from hwledger.ledger.sqlite import SqliteReader
-    from hwledger.library.paths import typed
+    from hwledger.history import asked_server, history, is_served, ledger_at, local_ledger
+    from hwledger.ledger.opening import open_reader
 
     if ledger is None and is_served():
         client = asked_server()
         return client.history(name, after=after, limit=limit), client.origin()
-    path = typed(ledger) if ledger else local_ledger()
+    path = ledger_at(ledger) if ledger else local_ledger()
     found = history(name, path, after=after, limit=limit)
-    with SqliteReader(path) as reader:
+    with open_reader(path) as reader:
         return found, reader.origin

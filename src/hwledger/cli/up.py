@@ -83,20 +83,13 @@ def _after(port: int, steps: int, given: int | None) -> int:
 
 
 def _ledger(given: str | None) -> "str | Path":
-    """Return the address of the ledger; a file as a whole path."""
-    import os
+    """Return the ledger: a file as a whole path, or an address."""
+    from pathlib import Path
 
-    from hwledger.history import local_ledger
-    from hwledger.ledger.opening import file_of
-    from hwledger.library.paths import typed
+    from hwledger.history import ledger_at, local_ledger
 
-    chosen = given or os.environ.get("HWLEDGER_LEDGER")
-    if not chosen:
-        return local_ledger().absolute()
-    file = file_of(chosen)
-    if file is None:
-        return chosen
-    return (file if "://" in chosen or chosen.startswith("sqlite:") else typed(chosen)).absolute()
+    found = ledger_at(given) if given else local_ledger()
+    return found.absolute() if isinstance(found, Path) else found
 
 
 def _said(running: "Running", folder: "Path", places: "Places") -> None:

@@ -125,6 +125,11 @@ class Client:
         self._entrance, self._seconds = entrance, seconds
         self._context: ssl.SSLContext | None = None
 
+    @property
+    def address(self) -> str:
+        """Return where the server is."""
+        return self._entrance.address
+
     def get(self, path: str, query: Mapping[str, Any] | None = None) -> Any:
         """Return a document.
 

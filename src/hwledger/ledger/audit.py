@@ -13,8 +13,8 @@ from hwledger.errors import AlteredError
 from hwledger.ledger.chain import Head, chain_hash, follow
 from hwledger.ledger.merkle import Frontier, node_hash
 from hwledger.ledger.note import Checkpoint, VerifierKey, opened, unverified
-from hwledger.ledger.schema import CHECKPOINT, EVENT, NODE
 from hwledger.ledger.reader import SqlReader, entry_of
+from hwledger.ledger.schema import CHECKPOINT, EVENT, NODE
 
 PAGE: Final = 4096
 """Events that are looked at together; a power of two, so that a page is a subtree."""

@@ -22,6 +22,7 @@ from hwledger.fleet.running import Running, found_running, is_running, say_runni
 from hwledger.fleet.segments import Segments
 from hwledger.fleet.users import ensure_admin_token
 from hwledger.fleet.views import projections
+from hwledger.history import ledger_name
 from hwledger.ledger.opening import file_of, open_store
 from hwledger.server import reporting
 from hwledger.server.agents import agents_app
@@ -72,6 +73,11 @@ class Settings:
         """Return the file of the ledger; ``None``: it is on a database server."""
         return file_of(self.ledger)
 
+    @property
+    def name(self) -> str:
+        """Return which ledger it is, as it can be printed."""
+        return ledger_name(self.file or str(self.ledger))
+
 
 def up(settings: Settings, say: Callable[[Running], None] = lambda _: None) -> None:
     """Serve until a signal ends it.
@@ -117,10 +123,10 @@ def _refuse_second(settings: Settings) -> None:
     Raises:
         BusyError: it is.
     """
-    other, file = found_running(settings.folder), settings.file
-    if other is not None and file is not None and other.ledger == str(file):
+    other = found_running(settings.folder)
+    if other is not None and other.ledger == settings.name:
         raise BusyError(
-            f"{file}: a server has this ledger already, process {other.pid} at {other.address};"
+            f"{settings.name}: a server has this ledger already, process {other.pid} at {other.address};"
             " stop it first, or give another --ledger"
         )
 
@@ -188,9 +194,8 @@ def _served(
 ) -> HwledgerError | None:
     """Serve until a signal, or until the ledger is lost; return why it is, or ``None``."""
     with _site(settings, store, listening) as site:
-        file = settings.file
         running = Running(
-            listening.local_address, os.getpid(), str(file) if file else store.name, version("hwledger"),
+            listening.local_address, os.getpid(), settings.name, version("hwledger"),
             listening.public_address, listening.agents_address,
         )  # fmt: skip
         try:
