@@ -86,6 +86,10 @@ class FakeRunning:
         """End the answer with its next piece."""
         self._cancelled.set()
 
+    def tokenize(self, text: str) -> list[int]:
+        """Return a number for each word."""
+        return list(range(len(text.split())))
+
     def memory(self) -> EngineSnapshot:
         """Return just what was planned."""
         gauge = Gauge("fake")
@@ -125,6 +129,15 @@ class FakeEngine:
         if self.installed:
             return Installation(self.name, "", "memory")
         return NotInstalled(self.name, "it was told to be absent", self.install)
+
+    def planned_as(self, model_format: str) -> str:
+        """Return that it is planned as what it is called."""
+        del model_format
+        return self.name
+
+    def settings(self, *, on_host: bool) -> tuple[str, ...]:
+        """Return those of llama.cpp."""
+        return ("n_gpu_layers=0", "n_batch=512") if on_host else ()
 
     def start(self, plan: Plan, limits: Limits | None = None) -> FakeRunning:
         """Return it running."""
