@@ -6,10 +6,10 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from hwledger.errors import EngineError, UsageError
 from hwledger.library.fields import mapping
@@ -46,6 +46,7 @@ TRIES: Final = 3
 """A port that was free a moment ago may be taken by then."""
 FETCHING_S: Final = 24 * 3600.0
 """What a model may take that llama.cpp fetches before it loads it."""
+ON_HOST: Final = ("n_gpu_layers=0", "n_batch=512")
 _ASK_S: Final = 5.0
 _TAKEN: Final = ("couldn't bind", "address already in use")
 
@@ -62,6 +63,15 @@ class LlamaCpp:
     def find(self) -> Installation | NotInstalled:
         """Return ``llama-server`` of ``PATH``, else that of the xllamacpp package."""
         return find()
+
+    def planned_as(self, model_format: str) -> str:
+        """Return the profile that plans it."""
+        del model_format
+        return ENGINE
+
+    def settings(self, *, on_host: bool) -> tuple[str, ...]:
+        """Return what is planned on a processor: it sees between two batches alone that it is to stop."""
+        return ON_HOST if on_host else ()
 
     def start(self, plan: Plan, limits: Limits | None = None) -> "LlamaRunning":
         """Start the server with the plan's flags and wait until it holds the model.
@@ -248,6 +258,30 @@ class LlamaRunning:
     def failure(self) -> EngineError:
         """Return how it ended by itself, with its last lines."""
         return self._child.failure("while it served")
+
+    def tokenize(self, text: str) -> list[int]:
+        """Return the tokens of a text, with the mark of a beginning where the model has one."""
+        told = self._asked("/tokenize", {"content": text, "add_special": True}).get("tokens")
+        return [each for each in told if isinstance(each, int)] if isinstance(told, list) else []
+
+    def _asked(self, path: str, body: Mapping[str, object]) -> dict[str, Any]:
+        """Return the answer to a short question.
+
+        Raises:
+            EngineError: the server is gone, or refuses.
+        """
+        connection = http.client.HTTPConnection(HOST, self._port, timeout=self._limits.silent_s)
+        try:
+            connection.request("POST", path, json.dumps(body).encode(), {"Content-Type": "application/json"})
+            reply = connection.getresponse()
+            told = reply.read(LONGEST)
+        except (OSError, http.client.HTTPException) as error:
+            raise self._broken(error) from None
+        finally:
+            connection.close()
+        if reply.status != http.client.OK:
+            raise refusal(_error_in(told))
+        return dict(mapping(json.loads(told)))
 
     def memory(self) -> EngineSnapshot:
         """Return what its log says of build, buffers by device, slots and context."""

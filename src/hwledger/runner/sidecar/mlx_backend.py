@@ -33,6 +33,7 @@ class MlxBackend:
         self._weights_bytes = 0
         self._context = 0
         self._most_step = STEP
+        self._taken_step = 0
         self._prompts = Prompts()
 
     def version(self) -> str:
@@ -155,13 +156,14 @@ class MlxBackend:
         while done < len(tokens) - 1:
             if job.cancelled.is_set():
                 return False
-            size = pace.step(done, len(tokens) - 1, STEP)
+            size = pace.step(len(tokens) - 1 - done)
             begun = time.perf_counter()
             with mx.stream(generation_stream):
                 self._model(mx.array(tokens[done : done + size])[None], cache=self._caches)
                 mx.eval([each.state for each in self._caches])
             mx.clear_cache()
             pace.took(size, time.perf_counter() - begun)
+            self._taken_step = max(self._taken_step, size)
             done += size
             self._held = list(tokens[:done])
             job.progress(done, len(tokens))
@@ -220,10 +222,14 @@ class MlxBackend:
             raise SidecarError(NO_MODEL, Code.NOT_LOADED)
         kv = sum(_bytes_of(each) for each in self._caches)
         gpu = mx.default_device().type == mx.DeviceType.gpu
+        whole = self._taken_step >= min(self._most_step, self._context - 1)
+        whys = {} if self._plain else {"kv_cache_bytes": "the model's caches do not all tell their size"}
+        if not whole:
+            whys["compute_bytes"] = "no prompt was taken in by steps as large as planned yet"
         return {
             "weights_bytes": self._weights_bytes, "kv_cache_bytes": kv if self._plain else None,
-            "compute_bytes": max(0, mx.get_peak_memory() - self._weights_bytes - kv),
-            "active_bytes": mx.get_active_memory(), "peak_bytes": mx.get_peak_memory(),
+            "compute_bytes": max(0, mx.get_peak_memory() - self._weights_bytes - kv) if whole else None,
+            "whys": whys, "active_bytes": mx.get_active_memory(), "peak_bytes": mx.get_peak_memory(),
             "cache_bytes": mx.get_cache_memory(), "kv_tokens": len(self._held),
             "device": "gpu" if gpu else "cpu",
         }  # fmt: skip

@@ -42,6 +42,7 @@ class Program:
         model: the model's name.
         env: its environment; this one's where ``None``.
         notes: what it could not be told of the plan.
+        fetches_s: seconds that loading may take beside the limit, where it fetches the model.
     """
 
     engine: str
@@ -51,6 +52,7 @@ class Program:
     model: str
     env: Mapping[str, str] | None = None
     notes: tuple[str, ...] = field(default=())
+    fetches_s: float = 0.0
 
 
 def start(program: Program, limits: Limits) -> "SidecarRunning":
@@ -69,10 +71,11 @@ def _begun(program: Program, limits: Limits) -> tuple[Client, dict[str, Any]]:
     client = Client(Child(program.title, words, log_file(program.engine), env=program.env, talks=True))
     try:
         version = _version(client, program)
-        return client, {**client.call("load", program.load, limit_s=limits.ready_s), "version": version}
+        loaded = client.call("load", program.load, limit_s=limits.ready_s + program.fetches_s)
     except BaseException:
         client.stop()
         raise
+    return client, {**loaded, "version": version}
 
 
 def _version(client: Client, program: Program) -> str:
@@ -204,10 +207,11 @@ class SidecarRunning:
         """Return what the engine tells of its memory; what it does not tell is absent, with the reason."""
         told = self._client.call("memory", limit_s=ASK_S)
         gauge = Gauge(self._program.title)
-        why = str(told.get("why") or "it does not tell it")
+        whys = told.get("whys")
         readings: dict[Quantity, Reading] = {
-            quantity: gauge.absent(Reason.UNSUPPORTED, why) for quantity in TOLD.values() if "why" in told
-        }
+            TOLD[name]: gauge.absent(Reason.UNSUPPORTED, str(why))
+            for name, why in (whys if isinstance(whys, dict) else {}).items() if name in TOLD
+        }  # fmt: skip
         known = {quantity: told[name] for name, quantity in TOLD.items() if _is_size(told.get(name))}
         readings |= {quantity: gauge(quantity, size) for quantity, size in known.items()}
         place = {"cpu": "CPU", "gpu": "GPU"}.get(str(told.get("device")), "CPU")
