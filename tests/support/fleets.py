@@ -185,9 +185,17 @@ class Connection:
 
     def ask(self, page: str, method: str = "GET", body: Any = None) -> tuple[int, Any]:
         """Return status and content of one answer; EOF raises."""
+        self.send(page, method, body)
+        return self.answer()
+
+    def send(self, page: str, method: str = "GET", body: Any = None) -> None:
+        """Send a request."""
         raw = b"" if body is None else orjson.dumps(body)
         head = f"{method} {page} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(raw)}\r\n\r\n"
         self.socket.sendall(head.encode() + raw)
+
+    def answer(self) -> tuple[int, Any]:
+        """Return status and content of the next answer; EOF raises."""
         status = self._file.readline()
         if not status:
             raise EOFError("the connection was closed")
