@@ -1,6 +1,7 @@
 """A fleet to try things on: its clock is moved by the test, its server runs on loopback in a thread."""
 
 import asyncio
+import os
 import socket
 import ssl
 import threading
@@ -75,9 +76,9 @@ class Site:
         return EnrolRequest(token.secret, make_request(key), **{**said, **more})
 
     def host(self) -> "Host":
-        """Return a host that was let in."""
-        key = new_key()
-        answer = enrol(self.fleet, self.authorities, self.request(self.token(), key))
+        """Return a host that was let in, on a machine of its own."""
+        key, machine = new_key(), os.urandom(32).hex()
+        answer = enrol(self.fleet, self.authorities, self.request(self.token(), key, machine=machine))
         return Host(answer.host, key, answer.certificate)
 
     def told(self, kind: str = "") -> list[dict[str, Any]]:
