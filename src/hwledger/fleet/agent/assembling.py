@@ -1,5 +1,6 @@
 """Puts an agent together from its folder."""
 
+import contextlib
 import os
 import threading
 import time
@@ -8,6 +9,7 @@ from dataclasses import dataclass, field
 from random import Random, SystemRandom
 from typing import Final
 
+from hwledger.errors import InputError
 from hwledger.fleet.agent.client import Client
 from hwledger.fleet.agent.doing import own_doers
 from hwledger.fleet.agent.inventory import Inventory
@@ -62,8 +64,7 @@ def assembled(home: Home, around: Surroundings) -> Agent:
         FullError: its spool cannot be written.
     """
     enrolment = home.enrolment()
-    if home.trouble():
-        home.keep_trouble("")
+    _saying(home)("")
     boot = new_id(around.clock(), around.random(10))
     spool = Spool(home.folder)
     producer = Producer(spool, enrolment.source, boot, around.clock, around.random)
@@ -76,11 +77,19 @@ def assembled(home: Home, around: Surroundings) -> Agent:
         witness=Witness(home.folder, enrolment.checkpoint_key), orders=Orders(home, doers),
         inventory=Inventory(around.look, enrolment.name, around.version),
         credentials=Credentials(home, read_address(enrolment.server)[0], around.chance),
-        clock=around.clock, now=around.now, chance=around.chance, said=home.keep_trouble,
+        clock=around.clock, now=around.now, chance=around.chance, said=_saying(home),
     )  # fmt: skip
     doers |= own_doers(agent)
     producer.add("agent.started", f"host/{agent.host}", {"host": agent.host, "version": around.version})
     return agent
+
+
+def _saying(home: Home) -> Callable[[str], None]:
+    def said(text: str) -> None:
+        with contextlib.suppress(InputError):  # a full disk; the log has it as well
+            home.keep_trouble(text)
+
+    return said
 
 
 def _kept(spool: Spool, boot: str) -> Callable[[int, bytes], object]:

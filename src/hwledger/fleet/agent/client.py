@@ -6,7 +6,7 @@ import socket
 import ssl
 import time
 from collections.abc import Mapping
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection, RemoteDisconnected
 from typing import Any, Final
 
 import orjson
@@ -45,8 +45,11 @@ class RefusedError(UnreachableError):
         self.after_seconds = after_seconds
 
 
-class ExpiredError(UnreachableError):
-    """The server takes the certificate of this host no more, since it ran out."""
+class TurnedAwayError(UnreachableError):
+    """The server ends a new connection before it answers: the certificate may have run out, by its clock.
+
+    It cannot say so: by TLS 1.3 a host is done with its handshake before the server sees the certificate.
+    """
 
 
 class Client:
@@ -67,6 +70,7 @@ class Client:
         seconds: float = _SECONDS,
     ) -> None:
         self._address, self._seconds, self._headers = address, seconds, dict(headers or {})
+        self._is_new = False
         host, port = read_address(address)
         self._connection = (
             HTTPConnection(host, port) if context is None else HTTPSConnection(host, port, context=context)
@@ -113,6 +117,7 @@ class Client:
             self._send(method, path, body, packed=packed)
             answer = self._connection.getresponse()
             raw = answer.read(LARGEST_ANSWER + 1)
+            self._is_new = False
         except (OSError, HTTPException) as error:
             self.close()
             raise self._unanswered(error) from None
@@ -130,6 +135,7 @@ class Client:
         made: socket.socket | None = self._connection.sock
         if isinstance(made, ssl.SSLSocket):
             _check_time(made.getpeercert(), self._address)
+            self._is_new = True
 
     def _send(self, method: str, path: str, body: bytes, *, packed: bool) -> None:
         self._connection.putrequest(method, path, skip_accept_encoding=True)
@@ -143,9 +149,12 @@ class Client:
         self._connection.endheaders(body or None)
 
     def _unanswered(self, error: Exception) -> UnreachableError:
+        is_new, self._is_new = self._is_new, False
+        if is_new and isinstance(error, RemoteDisconnected | ssl.SSLError | ConnectionResetError):
+            return TurnedAwayError(
+                f"{self._address} ends the connection before it answers; it is tried again"
+            )
         what = str(error) or type(error).__name__
-        if isinstance(error, ssl.SSLError) and "CERTIFICATE_EXPIRED" in (error.reason or ""):
-            return ExpiredError(f"{self._address} says that the certificate of this host ran out")
         return UnreachableError(f"{self._address} does not answer ({what}); it is tried again")
 
     def _understood(self, answer: HTTPResponse, raw: bytes) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from hwledger.errors import ConflictError, FullError, HwledgerError, MalformedError, UnreachableError
-from hwledger.fleet.agent.client import BackOff, Client, ExpiredError, RefusedError
+from hwledger.fleet.agent.client import BackOff, Client, RefusedError, TurnedAwayError
 from hwledger.fleet.agent.producing import Producer
 from hwledger.fleet.agent.renewal import Credentials
 from hwledger.fleet.agent.sampling import Sampling
@@ -130,8 +130,8 @@ class Agent:
         return max(0.0, self._due - self.now())
 
     def _failed(self, error: HwledgerError) -> None:
-        if isinstance(error, ExpiredError) and self.credentials is not None:
-            self.credentials.refused()
+        if isinstance(error, TurnedAwayError) and self.credentials is not None:
+            self.credentials.turned_away()
         if not self.ending.is_set():
             self._say(str(error))
         if not isinstance(error, RefusedError):
@@ -145,13 +145,20 @@ class Agent:
         if self.witness.alarm is not None:
             self._say(f"refuses the server: {self.witness.alarm['reason']}")
             return
-        self.producer.flush()
-        self.producer.tell_dropped(self.host)
-        self._sender.send(SENDS_AT_ONCE)
+        self._send()
         self._answer()
         self._renew_if_due()
         if not self.ending.is_set():
             self._poll(max(0.0, min(poll_seconds, self._due - self.now())))
+
+    def _send(self) -> None:
+        """Send what waits; a full disk, which cannot forget what was sent, stops nothing else."""
+        try:
+            self.producer.flush()
+            self.producer.tell_dropped(self.host)
+            self._sender.send(SENDS_AT_ONCE)
+        except FullError as error:
+            log.warning("%s", error)
 
     def _say(self, problem: str) -> None:
         if problem != self.problem:
@@ -167,8 +174,8 @@ class Agent:
         self._due = self.now() + self.interval
         self._take_time(answer.get("time"))
         self.want_inventory = answer.get("want_inventory") is True
-        if answer.get("renew") is True and self.credentials is not None:
-            self.credentials.want()
+        if self.credentials is not None:
+            self.credentials.taken(renew=answer.get("renew") is True)
         note = answer.get("checkpoint")
         whole = self.witness.look(note if isinstance(note, str) else None, _hashes(answer.get("consistency")))
         if whole:
@@ -180,7 +187,8 @@ class Agent:
     def _forget_what_arrived(self, answer: Mapping[str, Any]) -> None:
         for kind, name in ((EVENT, "events_seq"), (TELEMETRY, "telemetry_seq")):
             seq = answer.get(name)
-            self.spool.remove_up_to(kind, self.boot, seq if type(seq) is int else 0)
+            with contextlib.suppress(FullError):
+                self.spool.remove_up_to(kind, self.boot, seq if type(seq) is int else 0)
 
     def hello(self, inventory: Mapping[str, Any]) -> dict[str, Any]:
         """Return the next heartbeat."""

@@ -15,6 +15,7 @@ from hwledger.fleet.wire.enrolment import EnrolAnswer
 
 _MICROSECONDS: Final = 1_000_000
 _JITTER: Final = 0.1
+_TWICE: Final = 2
 _USED: Final = 409
 """The key that was sent is not new."""
 
@@ -82,24 +83,30 @@ class Credentials:
 
     def __init__(self, home: Home, server: str, chance: random.Random) -> None:
         self._home, self._server, self._chance = home, server, chance
-        self._wanted = self._refused = self._holds = False
+        self._wanted = self._holds = False
+        self._turned_away = 0
         self.term = term_of(home.certificate(), chance)
 
     def want(self) -> None:
         """Renew as soon as that can be, whatever the time."""
         self._wanted = True
 
-    def refused(self) -> None:
-        """Take note that the server says that the certificate ran out."""
-        self._refused = True
+    def turned_away(self) -> None:
+        """Take note that the server ended a connection as it does where the certificate ran out."""
+        self._turned_away += 1
+
+    def taken(self, *, renew: bool) -> None:
+        """Take note that the server answers, and whether it wants the certificate to be renewed."""
+        self._turned_away = 0
+        self._wanted = self._wanted or renew
 
     def is_due(self, now: int) -> bool:
         """Return whether to renew, by the server's clock in microseconds."""
         return self._wanted or now >= self.term.renews
 
     def has_ended(self, now: int) -> bool:
-        """Return whether the certificate ran out, as the server says or by its clock."""
-        return self._refused or (now >= self.term.ends and not self._holds)
+        """Return whether the certificate seems to have run out: by the clock, or by what the server did twice."""
+        return self._turned_away >= _TWICE or (now >= self.term.ends and not self._holds)
 
     def renew(self, client: Client) -> None:
         """Renew and switch; the errors are those of ``renew``."""
@@ -111,7 +118,7 @@ class Credentials:
 
         Where the server says that it holds still it is the clock of this host that is wrong.
         """
-        self._refused = False
+        self._turned_away = 0
         try:
             come_back(self._home)
         except ConflictError:
@@ -120,7 +127,8 @@ class Credentials:
         self._switched()
 
     def _switched(self) -> None:
-        self._wanted = self._refused = self._holds = False
+        self._wanted = self._holds = False
+        self._turned_away = 0
         self.term = term_of(self._home.certificate(), self._chance)
 
 

@@ -5,15 +5,18 @@ nothing is sent to it but heartbeats that say so, and everything else stays in t
 """
 
 import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hwledger.errors import AlteredError, MalformedError
+from hwledger.errors import AlteredError, InputError, MalformedError
 from hwledger.fleet.agent.state import WITNESSED
 from hwledger.fleet.private import read_private, write_private
 from hwledger.ledger.note import Checkpoint, VerifierKey, opened
 from hwledger.ledger.witness import witness
+
+log = logging.getLogger("hwledger.agent")
 
 
 class Witness:
@@ -47,15 +50,12 @@ class Witness:
     def look(self, note: str | None, proof: Sequence[bytes]) -> bool:
         """Hold what a server shows against what was seen; return whether it goes on from it.
 
-        What goes on is kept on the disk before this returns, and an alarm that was raised is over. What does
+        What goes on is on the disk when this returns, and an alarm that was raised is over. What does
         not is kept beside it, as the evidence: the first time, until the alarm is over.
 
         Args:
             note: the signed checkpoint; ``None``: it shows none, which only a new server may.
             proof: that it continues what was seen.
-
-        Raises:
-            InputError: it cannot be kept.
         """
         try:
             shown = self._shown(note)
@@ -64,10 +64,18 @@ class Witness:
             self._raise(error, note or "")
             return False
         if kept is not None and kept != self._seen:
-            write_private(self._note_path, (note or "").encode())
             self._note, self._seen = note or "", kept
+            self._write(self._note_path, self._note)
         self._settle()
         return True
+
+    @staticmethod
+    def _write(path: Path, text: str) -> None:
+        """Write a file; on a full disk the one before stays, which is held against a server just as well."""
+        try:
+            write_private(path, text.encode())
+        except InputError as error:
+            log.warning("%s", error)
 
     def _shown(self, note: str | None) -> Checkpoint | None:
         if note is not None:
@@ -88,7 +96,7 @@ class Witness:
         if seq is not None:
             alarm["seq"] = seq
         self._alarm = alarm
-        write_private(self._alarm_path, json.dumps(alarm).encode())
+        self._write(self._alarm_path, json.dumps(alarm))
 
     def _settle(self) -> None:
         if self._alarm is not None:
