@@ -105,7 +105,7 @@ class Credentials:
         return self._wanted or now >= self.term.renews
 
     def has_ended(self, now: int) -> bool:
-        """Return whether the certificate seems to have run out: by the clock, or by what the server did twice."""
+        """Return whether the certificate seems to have run out: by the clock, or by what the server did."""
         return self._turned_away >= _TWICE or (now >= self.term.ends and not self._holds)
 
     def renew(self, client: Client) -> None:
