@@ -71,7 +71,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
             ref, engine_name=engine, context=context, kv_cache=kv_cache, options=options, access=access
         )
     shown.plan(prepared)
-    _check_fits(prepared, anyway=anyway)
+    check_fits(prepared, anyway=anyway)
     ask = Ask(prompt=text, max_tokens=max_tokens, chat=chat, temperature=temperature, seed=seed)
     _run(prepared, ask, shown, record=not no_record)
 
@@ -97,7 +97,7 @@ def _prompt(given: str | None) -> str:
     return text
 
 
-def _check_fits(prepared: "Prepared", *, anyway: bool) -> None:
+def check_fits(prepared: "Prepared", *, anyway: bool) -> None:
     """Refuse what does not fit.
 
     Raises:

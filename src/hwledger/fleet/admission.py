@@ -171,9 +171,9 @@ def answer(authorities: Authorities, kept: Certificate, now: int) -> EnrolAnswer
     """Return the answer that hands over a certificate once more.
 
     Raises:
-        RefusedError: it ran out, or another took its place.
+        RefusedError: it ran out or is not valid yet, or another took its place.
     """
-    if kept.der is None or kept.not_after <= now:
+    if kept.der is None or not kept.is_valid(now):
         raise RefusedError("expired", "the certificate for this key ran out; renew it with proof")
     return answer_of(authorities, kept.host, Issued(kept.serial, kept.der, kept.not_after))
 

@@ -24,7 +24,7 @@ from sqlalchemy import (
 
 from hwledger.errors import DeniedError
 from hwledger.fleet.origins import is_of_server
-from hwledger.fleet.presented import serial_text
+from hwledger.fleet.presented import presented, serial_text
 from hwledger.ledger.event import Event, microseconds_of
 from hwledger.ledger.schema import METADATA
 from hwledger.ledger.store import Store
@@ -106,6 +106,10 @@ class Certificate:
     def sha256(self) -> bytes:
         """Return the hash of all of it; empty where it is no longer kept."""
         return sha256(self.der).digest() if self.der else b""
+
+    def is_valid(self, now: int) -> bool:
+        """Return whether a moment is within its life; never of one whose place another took."""
+        return self.der is not None and presented(self.der).not_before <= now < self.not_after
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from hwledger.fleet.signing import is_signed, key_hash, requested_key
 from hwledger.fleet.wire.enrolment import EnrolAnswer, ProofRequest, proof_text
 from hwledger.ledger.event import Event
 
+_UNPROVED: Final = "the proof is not signed with the key of a host of this fleet; join with a token"
 _MINUTE: Final = 60_000_000
 _EARLIER: Final = 8
 """Certificates of a host whose keys raise the alarm when they sign a proof."""
@@ -49,11 +50,11 @@ def renew(fleet: Fleet, authorities: Authorities, member: Member, csr_pem: str) 
     def decide(connection: Connection) -> list[Event]:
         host = _active(identity_of(connection, member.host), member.serial)
         following, now = host.next, fleet.clock()
-        if following is not None and following.key == key_hash(key):
+        if following is not None and following.key == key_hash(key) and following.is_valid(now):
             outcome.answer = answer(authorities, following, now)
             return []
         _check_new(connection, key)
-        if following is not None and now - (following.not_after - AGENT_LIFE) < _MINUTE:
+        if following is not None and 0 <= now - (following.not_after - AGENT_LIFE) < _MINUTE:
             raise ConflictError(
                 "this host was given a certificate for another key a moment ago; use that one"
             )
@@ -82,8 +83,9 @@ def renew_with_proof(
 ) -> EnrolAnswer:
     """Return the next certificate of a host whose certificate ran out, for a new key.
 
-    The proof is a signature by the key of its last certificate. It uses up one of ``joins_left``. A
-    signature by a key that was replaced before raises the alarm, as the use of its certificate does.
+    Or is not valid yet: it was made while the server's clock was ahead. The proof is a signature by the key
+    of its last certificate. It uses up one of ``joins_left``. A signature by a key that was replaced before
+    raises the alarm, as the use of its certificate does.
 
     Raises:
         RefusedError: the nonce is not known, the proof is false, or the host is not active or came back too
@@ -110,16 +112,26 @@ class _Proving:
 
     def decide(self, connection: Connection) -> list[Event]:
         host = identity_of(connection, self.request.host)
-        if host is None or host.state != ACTIVE or host.active is None:
-            raise RefusedError("proof", "there is no such host, or it is not active; ask who runs the fleet")
-        if host.active.key == key_hash(self.key):  # an answer that was lost: the request shows the key
-            self.outcome.answer = answer(self.authorities, host.active, self.fleet.clock())
-            return []
+        if host is None:
+            raise RefusedError("proof", _UNPROVED)
         signer = self._signer(connection, host)
+        if host.state != ACTIVE or host.active is None:
+            raise RefusedError(host.state, f"this host is {host.state}; ask who runs the fleet")
+        if host.active.key == key_hash(self.key):  # the answer was lost, and the request shows this key, too
+            return self._again(host, host.active)
         if signer.serial not in {one.serial for one in (host.active, host.next) if one}:
             return self._alarm(host, signer)
-        self._check(connection, host, signer)
+        self._check(host, signer)
+        _check_new(connection, self.key)
         return [self._renewed(host, signer)]
+
+    def _again(self, host: Identity, active: Certificate) -> list[Event]:
+        """Hand over the certificate that was made for this key, or another where it ran out meanwhile."""
+        if not active.is_valid(self.fleet.clock()):
+            self._check(host, active)
+            return [self._renewed(host, active)]
+        self.outcome.answer = answer(self.authorities, active, self.fleet.clock())
+        return []
 
     def _signer(self, connection: Connection, host: Identity) -> Certificate:
         """Return the certificate of the host whose key signed the proof."""
@@ -132,15 +144,15 @@ class _Proving:
             public = load_der_public_key(one.public)
             if isinstance(public, ec.EllipticCurvePublicKey) and is_signed(public, signature, text):
                 return one
-        raise RefusedError("proof", "the proof is not signed with the key of this host; join with a token")
+        raise RefusedError("proof", _UNPROVED)
 
     def _alarm(self, host: Identity, signer: Certificate) -> list[Event]:
         self.outcome.refusal = RefusedError("reused", "this key was replaced by another: its host is banned")
         return reused(self.fleet, host.id, signer.serial)
 
-    def _check(self, connection: Connection, host: Identity, signer: Certificate) -> None:
-        valid = [one for one in (host.active, host.next) if one and one.not_after > self.fleet.clock()]
-        if any(one.serial not in host.revoked for one in valid):
+    def _check(self, host: Identity, signer: Certificate) -> None:
+        both, now = (one for one in (host.active, host.next) if one), self.fleet.clock()
+        if any(one.is_valid(now) and one.serial not in host.revoked for one in both):
             raise ConflictError("a certificate of this host is valid still; renew it on the agents' port")
         if signer.serial in host.revoked:
             raise RefusedError("revoked", "this certificate was revoked; ask who runs the fleet")
@@ -148,7 +160,6 @@ class _Proving:
             raise RefusedError(
                 "joins", "this host came back too often; have it approved, or join with a token"
             )
-        _check_new(connection, self.key)
 
     def _renewed(self, host: Identity, signer: Certificate) -> Event:
         issued, data = issue(self.fleet, self.authorities, host.id, self.key)

@@ -67,7 +67,7 @@ def loaded_model(engine: EngineSnapshot) -> ModelSnapshot | None:
 def _term(
     name: str, parts: Sequence[Component], plan: Plan, engine: EngineSnapshot, model: ModelSnapshot | None
 ) -> Term:
-    expected: Expected | Unknown = _expected(parts) if parts else Unknown(NOT_PLANNED)
+    expected: Expected | Unknown = expected_of(parts) if parts else Unknown(NOT_PLANNED)
     if name == Category.WEIGHTS.value and not plan.spec.weights_known:
         expected = Unknown("the model's weights are not known")
     quantity = TOLD.get(name)
@@ -83,7 +83,8 @@ def _devices(plan: Plan) -> int:
     return len({part.place for part in plan.memory.components} - {HOST})
 
 
-def _expected(parts: Sequence[Component]) -> Expected:
+def expected_of(parts: Sequence[Component]) -> Expected:
+    """Return the sum of components, with the worst basis and every source of theirs."""
     ends = [part.interval_bytes for part in parts]
     worst = max((part.basis for part in parts), key=list(Basis).index)
     sources = dict.fromkeys(part.source for part in parts)

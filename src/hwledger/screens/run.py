@@ -6,6 +6,7 @@ from typing import Final
 
 from hwledger.planner.fit import Verdict
 from hwledger.planner.plan import Plan
+from hwledger.reconcile.asked import Asked
 from hwledger.reconcile.term import UNEXPLAINED, Account, Expected, Reconciliation, Seen, Term, Unknown
 from hwledger.runner.engine import Engine, Installation, NotInstalled, Timings
 from hwledger.running import Prepared
@@ -117,11 +118,22 @@ def reconciliation_screen(found: Reconciliation) -> ReconciliationScreen:
         by_why.setdefault(why, []).append(_name(name))
     return ReconciliationScreen(
         title=f"{found.model} on {found.engine}, planned as {found.planned_as} {found.planned_version}{seen}",
-        rows=tuple(_row(term) for term in found.terms),
+        rows=term_rows(found.terms),
         accounts=tuple(_account(account) for account in found.accounts),
         unknown=tuple(f"{', '.join(dict.fromkeys(names))}: {why}" for why, names in by_why.items()),
         notes=found.notes,
     )
+
+
+def asked_title(asked: Asked) -> str:
+    """Return who was asked, and both totals, in one line."""
+    told = format_bytes(asked.total_bytes)
+    return f"{asked.engine} {asked.version} itself would allocate {told} (measured: {asked.source}):"
+
+
+def term_rows(terms: Iterable[Term]) -> tuple[tuple[str, ...], ...]:
+    """Return a row of ``TERM_COLUMNS`` for each term."""
+    return tuple(_row(term) for term in terms)
 
 
 def _row(term: Term) -> tuple[str, ...]:

@@ -15,6 +15,8 @@ _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9
 _HEX: Final = re.compile(r"[0-9a-f]{64}")
 _LONGEST_NAME: Final = 253
 _LONGEST_CSR: Final = 8192
+_PEMS: Final = frozenset({"csr", "certificate", "authorities"})
+"""What has more than one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class EnrolRequest:
             MalformedError: something is absent, or not what it has to be.
         """
         message = _message(found)
-        if message.get("protocol") != PROTOCOL:
+        if type(message.get("protocol")) is not int or message["protocol"] != PROTOCOL:
             raise MalformedError(f"this server speaks protocol {PROTOCOL}; install the same hwledger on both")
         return cls(
             decoded(_text(message, "token", 64), "the secret"),
@@ -178,14 +180,14 @@ def _checked(message: Mapping[str, Any], name: str, wanted: str, *, passes: Call
 
 def _text(message: Mapping[str, Any], name: str, longest: int) -> str:
     def passes(value: Any) -> bool:
-        return isinstance(value, str) and 0 < len(value) <= longest and _is_printable(value)
+        return isinstance(value, str) and 0 < len(value) <= longest and _is_printable(value, name)
 
     found: str = _checked(message, name, f"text of 1 to {longest} characters", passes=passes)
     return found
 
 
-def _is_printable(text: str) -> bool:
-    return text.replace("\n", "").replace("\r", "").isprintable()
+def _is_printable(text: str, name: str) -> bool:
+    return (text.replace("\n", "").replace("\r", "") if name in _PEMS else text).isprintable()
 
 
 def _matched(message: Mapping[str, Any], name: str, pattern: re.Pattern[str]) -> str:
