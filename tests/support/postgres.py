@@ -18,7 +18,7 @@ from typing import Any
 import psycopg
 
 PLACES = ("/usr/lib/postgresql", "/usr/local/pgsql", "/opt/homebrew/opt/postgresql")
-SECRET = "a canary that no sentence shows"
+SECRET = "a canary that no sentence shows"  # noqa: S105 - of a server on loopback
 
 
 def programs() -> Path | None:
@@ -84,7 +84,7 @@ class Server:
                 return
 
     def stop(self, number: int = signal.SIGINT) -> None:
-        """End the server: at once (SIGINT), or by a kill (SIGKILL), and wait for all its processes."""
+        """End the server: in order (SIGINT), at once (SIGQUIT) or by a kill (SIGKILL), and wait for it."""
         if self.process is None:
             return
         os.kill(self.process.pid, number)
@@ -124,8 +124,8 @@ def server(found: Path, options: tuple[str, ...] = (), folder: Path | None = Non
     place.chmod(0o755)
     try:
         initdb = [
-            str(found / "initdb"), "-D", str(place / "data"), "--auth-local=trust", "--auth-host=scram-sha-256",
-            "--encoding=UTF8", "--locale=C.UTF-8", "--no-instructions",
+            str(found / "initdb"), "-D", str(place / "data"), "--auth-local=trust",
+            "--auth-host=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--no-instructions",
         ]  # fmt: skip
         subprocess.run(as_owner(initdb), check=True, capture_output=True, cwd=place)
         made = Server(found, place, free_port(), options=list(options))
@@ -134,7 +134,7 @@ def server(found: Path, options: tuple[str, ...] = (), folder: Path | None = Non
         try:
             yield made
         finally:
-            made.stop()
+            made.stop(signal.SIGQUIT)
     finally:
         if folder is None:
             shutil.rmtree(place, ignore_errors=True)

@@ -23,8 +23,10 @@ COMMANDS = {
     "compare": "compare models, devices and quantisations side by side",
     "devices": "list accelerators and nodes, or show one with the source of each figure",
     "engines": "list the engines that can run models here, and how to install the others",
-    "events": "list the events of a ledger",
+    "events": "list the events of a ledger, or follow them as they come",
     "fit": "list what this machine or other devices can run, and how fast",
+    "host": "show a machine of the fleet, let it in, let it go or keep it out",
+    "hosts": "list the machines of the fleet as they are now",
     "history": "show what is on record of a model or a host",
     "ledger": "check, prove, sign, export and copy a ledger file",
     "models": "list models of the catalogue, of this machine or of the hub",
@@ -35,7 +37,10 @@ COMMANDS = {
     "serve": "serve a model to programs of this machine as OpenAI's servers do",
     "serve-metrics": "serve the telemetry of this machine to Prometheus",
     "show": "show what a model is and where each fact came from",
+    "token": "make and list the tokens with which machines join the fleet",
     "top": "watch devices, processes and engines of this machine live",
+    "up": "start the server of a fleet on this machine",
+    "user": "make, list and revoke the tokens of the server's users",
 }
 
 

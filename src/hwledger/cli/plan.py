@@ -232,10 +232,10 @@ def _record(made: "Plan", document: dict[str, Any]) -> None:
     import sys
 
     from hwledger.cli.output import json_line
-    from hwledger.history import local_ledger, record_plan
+    from hwledger.history import record_plan
 
-    receipt = record_plan(made, json_line(document).encode("utf-8", "backslashreplace"))
-    sys.stderr.write(f"hwledger: recorded as event {receipt.seq} of {local_ledger()}\n")
+    recorded = record_plan(made, json_line(document).encode("utf-8", "backslashreplace"))
+    sys.stderr.write(f"hwledger: recorded as event {recorded.seq} of {recorded.ledger}\n")
 
 
 def check_record(*, record: bool, one_plan: bool) -> None:

@@ -94,3 +94,10 @@ class Live:
             waiting = list(self._waiting.get(host, ()))
         for wake in waiting:
             wake()
+
+    def wake_all(self) -> None:
+        """Tell everybody who waits for news of any host: the server stops."""
+        with self._lock:
+            waiting = [one for some in self._waiting.values() for one in some]
+        for wake in waiting:
+            wake()

@@ -1,18 +1,18 @@
 """Writing a ledger that lies in a database: one thread by a queue, one commit for all that waits."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, insert
+from sqlalchemy import Connection, Engine, insert, select
 
 from hwledger.errors import BusyError, FullError, HwledgerError
-from hwledger.ledger.chain import Entry, Head
-from hwledger.ledger.event import Event
+from hwledger.ledger.chain import Entry, Head, follow
+from hwledger.ledger.event import Event, event_of
 from hwledger.ledger.merkle import Frontier
 from hwledger.ledger.projections import Producers, Projection, catch_up, project
 from hwledger.ledger.reader import SqlReader, head_of
@@ -95,6 +95,7 @@ class SqlStore(SqlReader):
         self._projections = (Producers(),) if projections is None else tuple(projections)
         self._stopped: HwledgerError | None = None
         self._closed = False
+        self._due: tuple[Head, Frontier] | None = None  # the end once the transaction of a task is committed
         try:
             with engine.begin() as connection:
                 self._epoch = self.begin_epoch(connection)
@@ -110,6 +111,11 @@ class SqlStore(SqlReader):
         self._thread = Thread(target=self._run, name="hwledger-writer", daemon=True)
         self._thread.start()
 
+    @property
+    def projections(self) -> Sequence[Projection]:
+        """Return what is kept up to date, as the port says."""
+        return self._projections
+
     def begin_epoch(self, connection: Connection) -> int:
         """Return the number of this opening, by which its events are marked."""
         raise NotImplementedError
@@ -122,13 +128,16 @@ class SqlStore(SqlReader):
         raise NotImplementedError
 
     def add_rows(
-        self, connection: Connection, events: Sequence[tuple[Any, ...]], nodes: Sequence[tuple[int, int, bytes]]
+        self,
+        connection: Connection,
+        events: Sequence[tuple[Any, ...]],
+        nodes: Sequence[tuple[int, int, bytes]],
     ) -> None:
         """Insert events, in the order of the table's columns, and the nodes that they made full."""
         raise NotImplementedError
 
     def has_stopped(self) -> HwledgerError | None:
-        """Return why nothing can be written any more after a failure; ``None``: the next group may succeed."""
+        """Return why nothing can be written after a failure; ``None``: the next group may succeed."""
         return None
 
     def let_go(self) -> None:
@@ -173,6 +182,31 @@ class SqlStore(SqlReader):
         """Keep a signed checkpoint, as the port says."""
         if size not in self.notes():
             self._do(lambda connection: connection.execute(insert(CHECKPOINT).values(size=size, note=note)))
+
+    def take_in(self, pages: Iterable[Sequence[Entry]], notes: Mapping[int, str]) -> Head:
+        """Add entries as they are, after the end of this ledger, with checkpoints: all of them, or none.
+
+        Returns:
+            The end of the ledger.
+
+        Raises:
+            AlteredError: an entry does not follow on the one before.
+        """
+        self._do(partial(self._take_in, pages=pages, notes=notes))
+        return self.head()
+
+    def _take_in(
+        self, connection: Connection, pages: Iterable[Sequence[Entry]], notes: Mapping[int, str]
+    ) -> None:
+        end, frontier = self._end, self._frontier.copy()
+        for page in pages:
+            end = follow(end, page)
+            self._insert(connection, [(entry, event_of(entry.body)) for entry in page], frontier)
+        kept = set(connection.execute(select(CHECKPOINT.c.size)).scalars())
+        new = [{"size": size, "note": note} for size, note in notes.items() if size not in kept]
+        if new:
+            connection.execute(insert(CHECKPOINT), new)
+        self._due = end, frontier
 
     def rebuild(self) -> None:
         """Make every projection anew from the events."""
@@ -240,9 +274,11 @@ class SqlStore(SqlReader):
                 self.begin_group(connection)
                 answer = task.work(connection)
         except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
-            self._stopped = self._stopped or self.has_stopped()
+            self._stopped, self._due = self._stopped or self.has_stopped(), None
             task.answer.set_exception(error)
         else:
+            if self._due:
+                (self._end, self._frontier), self._due = self._due, None
             task.answer.set_result(answer)
 
     def _answer_group(self, group: list[Request]) -> None:

@@ -3,19 +3,16 @@
 import contextlib
 import http.client
 import json
-import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from hwledger.errors import EngineError, UsageError
 from hwledger.library.fields import mapping
-from hwledger.library.paths import cache_dir
 from hwledger.planner.export.llama_cpp import build
 from hwledger.planner.export.recipe import Recipe
 from hwledger.planner.plan import Plan
@@ -33,9 +30,13 @@ from hwledger.runner.engine import (
 )
 from hwledger.runner.llama_program import ENGINE, INSTALL, Program, environment, find, locate
 from hwledger.runner.llama_stream import LONGEST, question, read_events, refusal
+from hwledger.runner.logs import log_file
 from hwledger.runner.process import Child
 from hwledger.telemetry.engines.llama_log import read_llama_log
 from hwledger.telemetry.snapshot import EngineSnapshot
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HOST: Final = "127.0.0.1"
 VERBOSITY: Final = ("-lv", "4")
@@ -43,9 +44,9 @@ VERBOSITY: Final = ("-lv", "4")
 LARGEST_LOG: Final = 16 << 20
 TRIES: Final = 3
 """A port that was free a moment ago may be taken by then."""
-KEPT_LOGS: Final = 20
 FETCHING_S: Final = 24 * 3600.0
 """What a model may take that llama.cpp fetches before it loads it."""
+ON_HOST: Final = ("n_gpu_layers=0", "n_batch=512")
 _ASK_S: Final = 5.0
 _TAKEN: Final = ("couldn't bind", "address already in use")
 
@@ -62,6 +63,15 @@ class LlamaCpp:
     def find(self) -> Installation | NotInstalled:
         """Return ``llama-server`` of ``PATH``, else that of the xllamacpp package."""
         return find()
+
+    def planned_as(self, model_format: str) -> str:
+        """Return the profile that plans it."""
+        del model_format
+        return ENGINE
+
+    def settings(self, *, on_host: bool) -> tuple[str, ...]:
+        """Return what is planned on a processor: it sees between two batches alone that it is to stop."""
+        return ON_HOST if on_host else ()
 
     def start(self, plan: Plan, limits: Limits | None = None) -> "LlamaRunning":
         """Start the server with the plan's flags and wait until it holds the model.
@@ -118,7 +128,7 @@ def _is_free(port: int) -> bool:
 
 def _start(program: Program, recipe: Recipe, limits: Limits, port: int) -> "LlamaRunning":
     env, left_out = environment()
-    log = _log_file()
+    log = log_file(ENGINE)
     child = Child("llama.cpp", [*program.words, *arguments(recipe, port)], log, env=env)
     try:
         child.wait_ready(lambda: _is_ready(port), limits.ready_s if recipe.local else FETCHING_S)
@@ -141,16 +151,6 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
-
-
-def _log_file() -> Path:
-    """Return the file for the next log; older ones beyond a few are deleted."""
-    folder = cache_dir() / "runs"
-    with contextlib.suppress(OSError):
-        old = sorted(folder.glob("llama.cpp-*.log"), key=lambda path: path.stat().st_mtime)
-        for path in old[: -KEPT_LOGS + 1]:
-            path.unlink()
-    return folder / f"llama.cpp-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}-{time.monotonic_ns()}.log"
 
 
 def _is_ready(port: int) -> bool:
@@ -258,6 +258,30 @@ class LlamaRunning:
     def failure(self) -> EngineError:
         """Return how it ended by itself, with its last lines."""
         return self._child.failure("while it served")
+
+    def tokenize(self, text: str) -> list[int]:
+        """Return the tokens of a text, with the mark of a beginning where the model has one."""
+        told = self._asked("/tokenize", {"content": text, "add_special": True}).get("tokens")
+        return [each for each in told if isinstance(each, int)] if isinstance(told, list) else []
+
+    def _asked(self, path: str, body: Mapping[str, object]) -> dict[str, Any]:
+        """Return the answer to a short question.
+
+        Raises:
+            EngineError: the server is gone, or refuses.
+        """
+        connection = http.client.HTTPConnection(HOST, self._port, timeout=self._limits.silent_s)
+        try:
+            connection.request("POST", path, json.dumps(body).encode(), {"Content-Type": "application/json"})
+            reply = connection.getresponse()
+            told = reply.read(LONGEST)
+        except (OSError, http.client.HTTPException) as error:
+            raise self._broken(error) from None
+        finally:
+            connection.close()
+        if reply.status != http.client.OK:
+            raise refusal(_error_in(told))
+        return dict(mapping(json.loads(told)))
 
     def memory(self) -> EngineSnapshot:
         """Return what its log says of build, buffers by device, slots and context."""

@@ -8,6 +8,7 @@ from hwledger.library.fields import mapping
 from hwledger.telemetry.engines import llama_cpp, lmstudio, ollama, others, sglang
 from hwledger.telemetry.engines.llama_log import is_llama_log, read_llama_log
 from hwledger.telemetry.engines.ollama_log import is_ollama_log, read_ollama_log
+from hwledger.telemetry.engines.ollama_ps import is_list, read_list
 from hwledger.telemetry.engines.page import engine_of, read_engine_page
 from hwledger.telemetry.engines.sizes import explained, named
 from hwledger.telemetry.engines.tables import metric_table
@@ -112,6 +113,7 @@ FORMATS: Final = (
     _reply("MLX GET /v1/models", others.is_mlx_models, others.read_mlx_models),
     _served("vllm"),
     _served("sglang"),
+    Format("ollama ps", is_list, read_list),
     _log("vLLM log", is_vllm_log, read_vllm_log, is_llama_log, is_ollama_log),
     _log("Ollama log", is_ollama_log, read_ollama_log),
     _log("llama.cpp log", is_llama_log, read_llama_log, is_ollama_log),
