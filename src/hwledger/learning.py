@@ -1,10 +1,9 @@
 """The use case of learning: what a run says of its plan corrects the next plans of this machine.
 
-Speeds are kept with the other measured runs (``hwledger calibrate``), what a process held beside its plan next
-to them; both say which run they are of, and each can be forgotten again.
+Speeds are kept with the other measured runs (``hwledger calibrate``), what a process held beside its plan
+next to them; both say which run they are of, and each can be forgotten again.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -13,12 +12,14 @@ from hwledger.library.benchmarks.rests import load_rests, save_rests
 from hwledger.library.benchmarks.store import load_calibration, save_calibration
 from hwledger.planner.plan import Plan
 from hwledger.planner.process import Rest, host_bytes, used_share
-from hwledger.reconcile.memory import PROCESS
+from hwledger.reconcile.memory import PROCESS, SAVED
 from hwledger.reconcile.term import Reconciliation, Seen
 from hwledger.reconciling import rest_device, timed_plan, traffic_timed
 from hwledger.telemetry.snapshot import HostSnapshot
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from hwledger.planner.throughput import Calibration, Point
     from hwledger.runner.engine import Timings
 
@@ -54,7 +55,7 @@ class Run:
 
 
 def learn(run: Run) -> tuple[str, ...]:
-    """Keep what a run says, for the next plans; return sentences on what was kept, and what was not and why."""
+    """Keep what a run says, for the next plans; return sentences on what was kept, and what was not."""
     try:
         points, said = tuple(_points(run)), []
         if points:
@@ -84,8 +85,10 @@ def rest_seen(run: Run) -> Rest | None:
     account = next((each for each in run.found.accounts if each.name == PROCESS), None)
     if account is None or not isinstance(account.whole, Seen):
         return None
-    tokens = run.timings.prompt_tokens + run.timings.cached_tokens if run.timings else 0
-    rest = account.whole.value - host_bytes(run.plan, used_share(run.plan, tokens))
+    timings = run.timings
+    tokens = run.users * (timings.prompt_tokens + timings.cached_tokens) if timings else 0
+    saved = sum(part.seen.value for part in account.parts if part.name == SAVED)
+    rest = account.whole.value - saved - host_bytes(run.plan, used_share(run.plan, tokens))
     if rest <= LEAST_REST:  # a mapped file that was not read in yet: nothing to learn
         return None
     return Rest(
@@ -103,12 +106,12 @@ def _points(run: Run) -> "Iterator[Point]":
     if timings is None or run.busy or not made.request.devices:
         return
     answer = estimate(made, traffic_timed(timings, run.users))
-    seen = {
-        "decode_tokens_per_second": (timings.decode_tokens_per_second, timings.output_tokens, FEWEST_OUTPUT),
-        "prefill_tokens_per_second": (timings.prefill_tokens_per_second, timings.prompt_tokens, FEWEST_PROMPT),
-    }  # fmt: skip
-    for quantity, (rate, tokens, fewest) in seen.items():
-        figure = getattr(answer, quantity)
+    counts = {
+        "decode_tokens_per_second": (timings.output_tokens, FEWEST_OUTPUT),
+        "prefill_tokens_per_second": (timings.prompt_tokens, FEWEST_PROMPT),
+    }
+    for quantity, (tokens, fewest) in counts.items():
+        rate, figure = getattr(timings, quantity), getattr(answer, quantity)
         if rate is None or figure is None or tokens < fewest:
             continue
         point = calibration.point_of(made, quantity, rate, figure.value, run.source, float(run.users))

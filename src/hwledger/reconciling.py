@@ -13,13 +13,15 @@ from hwledger.library.serving.address import is_server, server_address
 from hwledger.planner.plan import Plan
 from hwledger.planner.process import ProcessMemory, process_memory, rest_of, used_share
 from hwledger.planner.throughput.figure import Throughput, Traffic
-from hwledger.reconcile.memory import device_account, memory_terms, process_account
+from hwledger.reconcile.memory import NOT_TOLD_SAVED, device_account, memory_terms, process_account
 from hwledger.reconcile.speed import busy_note, capacity_terms, speed_terms
 from hwledger.reconcile.term import Account, Quality, Reconciliation, Seen, Term, Unknown
 from hwledger.telemetry.engines.live.places import VARIABLE
 from hwledger.telemetry.engines.live.sampler import EnginesSampler
+from hwledger.telemetry.engines.llama_saved import saved_prompts
 from hwledger.telemetry.local import SOURCES, cores, processor_of
 from hwledger.telemetry.probing import probe
+from hwledger.telemetry.reading import Reading
 from hwledger.telemetry.recorded import read_recorded
 from hwledger.telemetry.resident import device_bytes, resident_bytes
 from hwledger.telemetry.samplers import source_names
@@ -27,12 +29,15 @@ from hwledger.telemetry.snapshot import EngineSnapshot, HostSnapshot
 from hwledger.telemetry.system import System
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from hwledger.runner.engine import Running, Timings
 
 NO_RATE: Final = "nothing tells how fast the host's memory is"
 NO_DEVICE: Final = "the plan names no device: give --device for a speed"
 NOT_TIMED: Final = "nothing was timed"
 LIMIT_S: Final = 30.0
+LARGEST_LOG: Final = 16 << 20
 
 
 def host_now() -> HostSnapshot:
@@ -69,8 +74,9 @@ def reconcile_run(  # noqa: PLR0913 - what is known of a run
     rest = rest_of(
         rests, made.engine, version=made.request.version, program=program, device=rest_device(made, before)
     )
-    used = used_share(made, timings.prompt_tokens + timings.cached_tokens) if timings else 0.0
-    process = _Process(running.pid, process_memory(made, rest, used), used)
+    used = used_share(made, users * (timings.prompt_tokens + timings.cached_tokens)) if timings else 0.0
+    saved = _saved(made, running.log)
+    process = _Process(running.pid, process_memory(made, rest, used), used, saved)
     notes = (*running.notes, *told.notes, *troubles, busy)
     return _reconciled(made, told, process, speeds, notes)
 
@@ -82,6 +88,19 @@ class _Process:
     pid: int | None
     planned: ProcessMemory | None = None
     used: float = 1.0
+    saved: Reading = NOT_TOLD_SAVED
+
+
+def _saved(made: Plan, log: "Path | None") -> Reading:
+    """Return what an engine's log says of earlier prompts that it keeps."""
+    if made.engine != "llama.cpp" or log is None:
+        return NOT_TOLD_SAVED
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - LARGEST_LOG))
+            return saved_prompts(file.read(LARGEST_LOG).decode("utf-8", "replace"))
+    except OSError:
+        return NOT_TOLD_SAVED
 
 
 def rest_device(made: Plan, host: HostSnapshot) -> str:
@@ -177,7 +196,7 @@ def _accounts(made: Plan, told: EngineSnapshot, process: _Process) -> Iterator[A
     """Yield what the engine's process holds, of the host and, where there are devices, of them."""
     if process.pid is None:
         return
-    yield process_account(told, resident_bytes(process.pid), process.planned, process.used)
+    yield process_account(told, resident_bytes(process.pid), process.planned, process.used, process.saved)
 
     seen = probe(only=(SOURCES - {"host"}) & source_names())
     if seen.devices:

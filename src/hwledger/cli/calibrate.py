@@ -151,6 +151,8 @@ def _rests_table(rests: "Sequence[Rest]", first: int) -> "Table":
     for name, right in REST_HEADS:
         table.add_column(name, justify="right" if right else "left", overflow="fold")
     for number, rest in enumerate(rests, first):
-        table.add_row(str(number), f"{rest.engine} {rest.version}".strip(), rest.program, rest.device, rest.model,
-                      format_bytes(rest.rest_bytes), rest.source)  # fmt: skip
+        table.add_row(
+            str(number), f"{rest.engine} {rest.version}".strip(), rest.program, rest.device, rest.model,
+            format_bytes(rest.rest_bytes), rest.source,
+        )  # fmt: skip
     return table

@@ -8,7 +8,7 @@ from hwledger.planner.plan import Plan
 from hwledger.planner.process import ProcessMemory
 from hwledger.reconcile.term import Account, Expected, Part, Quality, Seen, Term, Unknown
 from hwledger.telemetry.quantity import Quantity, Unit
-from hwledger.telemetry.reading import Absent, Reading, Readings, Value
+from hwledger.telemetry.reading import Absent, Reading, Readings, Reason, Value
 from hwledger.telemetry.reading import Basis as ReadingBasis
 from hwledger.telemetry.snapshot import EngineSnapshot, ModelSnapshot
 
@@ -38,6 +38,8 @@ BASELINE: Final = "baseline"
 """What a process holds beside what its engine allocates for a model: program, libraries, heap."""
 CONTEXT: Final = "context"
 """What the driver holds for a process on a device before its first allocation."""
+SAVED: Final = "saved prompts"
+NOT_TOLD_SAVED: Final = Absent(Reason.UNSUPPORTED, "the engine does not tell of earlier prompts")
 NOT_USED: Final = "scratch not used yet"
 NOT_PLANNED: Final = "the plan holds none"
 NOT_TOLD: Final = "the engine does not tell it"
@@ -134,7 +136,11 @@ def seen_of(reading: Reading, buffers: int = 1) -> Seen | Unknown:
 
 
 def process_account(
-    engine: EngineSnapshot, resident: Reading, planned: ProcessMemory | None = None, used: float = 1.0
+    engine: EngineSnapshot,
+    resident: Reading,
+    planned: ProcessMemory | None = None,
+    used: float = 1.0,
+    saved: Reading = NOT_TOLD_SAVED,
 ) -> Account:
     """Return the host's memory of the engine's process and what is known of it.
 
@@ -143,25 +149,31 @@ def process_account(
         resident: resident bytes of its process.
         planned: what was planned for the process: its rest is the baseline.
         used: share of the scratch memory that was used.
+        saved: bytes of earlier prompts that the engine keeps beside its cache.
     """
-    parts = tuple(_parts(engine, on_host=True))
+    kept = seen_of(saved)
+    held = [Part(SAVED, "host", kept)] if isinstance(kept, Seen) and kept.value else []
+    parts = (*_parts(engine, on_host=True), *held)
+    whole = _expected_whole(planned, sum(part.seen.value for part in held))
     if planned is None or not parts:
-        return Account(PROCESS, _measured(resident), parts, HOST_REST, _expected_whole(planned))
+        return Account(PROCESS, _measured(resident), parts, HOST_REST, whole)
     rest = planned.rest
     scratch = sum(part.seen.value for part in parts if part.name == Category.COMPUTE.value)
     more = [Part(BASELINE, "host", Seen(rest.value, _EXPECTATIONS[rest.basis], rest.source))]
     if scratch and used < 1:
         why = "pages of scratch memory that no prompt so far was long enough to use"
         more.append(Part(NOT_USED, "host", Seen((used - 1) * scratch, Quality.ASSUMED, why)))
-    return Account(PROCESS, _measured(resident), (*parts, *more), HOST_REST, _expected_whole(planned))
+    return Account(PROCESS, _measured(resident), (*parts, *more), HOST_REST, whole)
 
 
-def _expected_whole(planned: ProcessMemory | None) -> Expected | Unknown:
+def _expected_whole(planned: ProcessMemory | None, saved: float) -> Expected | Unknown:
+    """Return what was planned for a process, with the earlier prompts that it keeps: no plan has them."""
     if planned is None:
         return Unknown("nothing was planned for the whole")
+    beside = ", and earlier prompts that it keeps" if saved else ""
     return Expected(
-        planned.value, planned.low, planned.high, planned.rest.basis,
-        f"the plan's host memory and a baseline: {planned.rest.source}",
+        planned.value + saved, planned.low + saved, planned.high + saved, planned.rest.basis,
+        f"the plan's host memory and a baseline: {planned.rest.source}{beside}",
     )  # fmt: skip
 
 

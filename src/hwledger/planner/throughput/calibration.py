@@ -208,7 +208,7 @@ def without_outliers(points: Sequence[Point]) -> list[Point]:
 
     Of three and more runs of one model on one device those are left out whose logs are further from their
     median than ``FAR`` of their own spread (1.4826 times the median of absolute deviations, which is that of
-    a normal distribution) or of that of repeats, whichever is larger: a run on a busy machine, a throttled one.
+    a normal distribution) or of that of repeats, whichever is larger: runs on a busy or throttled machine.
     """
     cases: dict[Point, list[float]] = {}
     for point in points:
