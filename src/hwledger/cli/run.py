@@ -31,7 +31,9 @@ LARGEST_PROMPT = 64 << 20
 @click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help="An option of the engine.")
 @access_options
 @click.option("--anyway", is_flag=True, help="Run it although the plan does not fit.")
-@click.option("--no-record", is_flag=True, help="Keep the run out of the local ledger.")
+@click.option(
+    "--no-record", is_flag=True, help="Keep the run out of the local ledger, and learn nothing from it."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print events, one JSON document a line.")
 def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     ref: str,
@@ -113,20 +115,35 @@ def check_fits(prepared: "Prepared", *, anyway: bool) -> None:
 
 def _run(prepared: "Prepared", ask: "Ask", shown: "Shown", *, record: bool) -> None:
     """Start the engine, show what it says, and end with predicted beside measured."""
-    from hwledger.reconciling import host_now, reconcile_run
+    from hwledger.learning import Run, learn
+    from hwledger.reconcile.speed import busy_note
+    from hwledger.reconciling import host_now, own_program, reconcile_run
     from hwledger.recording import Recorder
+    from hwledger.telemetry.local import cores
+    from hwledger.telemetry.others import moment, others_share
 
-    before = host_now()
+    before, program = host_now(), own_program(prepared.installed.where)
     recorder = Recorder(shown.trouble, keep=record)
     recorder.started(prepared, before)
     shown.starting(prepared, recorder.run if recorder.kept else "")
     with recorder.ending(), prepared.engine.start(prepared.plan) as running:
         shown.ready(running)
+        first = moment(running.pid)
         done = _answered(running, ask, shown)
-        found = reconcile_run(prepared.plan, running, done.timings if done else None, before)
-    recorder.finished(done.ending.value if done else "failed", done.timings if done else None)
+        others = others_share(first, moment(running.pid), cores())
+        timings = done.timings if done else None
+        found = reconcile_run(
+            prepared.plan, running, timings, before, program=program, others=others
+        )  # fmt: skip
+    recorder.finished(done.ending.value if done else "failed", timings)
     recorder.reconciled(found)
     shown.reconciled(found)
+    if record:
+        busy = bool(busy_note(before, cores(), others))
+        run = Run(plan=prepared.plan, found=found, timings=timings, host=before, program=program, busy=busy,
+                  source=f"run {recorder.run}")  # fmt: skip
+        for sentence in learn(run):
+            shown.trouble(sentence)
     if recorder.kept:
         shown.recorded(recorder.run)
 
