@@ -72,10 +72,10 @@ def _begun(program: Program, limits: Limits) -> tuple[Client, dict[str, Any]]:
     try:
         version = _version(client, program)
         loaded = client.call("load", program.load, limit_s=limits.ready_s + program.fetches_s)
-        return client, {**loaded, "version": version}
     except BaseException:
         client.stop()
         raise
+    return client, {**loaded, "version": version}
 
 
 def _version(client: Client, program: Program) -> str:
@@ -106,6 +106,11 @@ class SidecarRunning:
     def pid(self) -> int | None:
         """Its process; another one after it was started again."""
         return self._client.child.pid
+
+    @property
+    def guard_pid(self) -> int:
+        """The process that stands between."""
+        return self._client.child.guard_pid
 
     @property
     def log(self) -> Path | None:
