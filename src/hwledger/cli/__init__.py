@@ -18,6 +18,7 @@ NOT_WRITTEN = {errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG}
 
 COMMANDS = {
     "accuracy": "replay every known measurement and print how right the plans are",
+    "cache": "look at, check and empty what is kept of prompts on disk",
     "calibrate": "correct figures of speed by measured runs of your own",
     "catalogue": "keep the catalogue up to date, pinned or as shipped",
     "compare": "compare models, devices and quantisations side by side",

@@ -19,7 +19,12 @@ LARGEST_PROMPT = 64 << 20
 @click.command("run", context_settings={"show_default": True})
 @click.argument("ref", metavar="MODEL")
 @click.argument("prompt", required=False)
-@click.option("--engine", default="auto", metavar="NAME", help="llama.cpp, or auto: the one that is here.")
+@click.option(
+    "--engine",
+    default="auto",
+    metavar="NAME",
+    help="llama.cpp, mlx, mistralrs, or auto: the first that is here and loads the model.",
+)
 @click.option("--context", type=Size(), metavar="TOKENS", help="Tokens of prompt and answer: 4096 or 32k.")
 @click.option("--max-tokens", type=click.IntRange(1), metavar="N", help="Tokens of the answer at most.")
 @click.option("--chat", is_flag=True, help="The prompt is a message: the model's chat template is applied.")
@@ -30,6 +35,13 @@ LARGEST_PROMPT = 64 << 20
 @click.option("--kv-cache", metavar="TYPE", help="Number type of the KV cache: q8_0 …")
 @click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help="An option of the engine.")
 @access_options
+@click.option(
+    "--prompt-cache",
+    type=Size(),
+    default=0,
+    metavar="SIZE",
+    help="Keep on disk what is computed of prompts, for the next run; at most so much: 4GiB.",
+)
 @click.option("--anyway", is_flag=True, help="Run it although the plan does not fit.")
 @click.option("--no-record", is_flag=True, help="Keep the run out of the local ledger.")
 @click.option("--json", "as_json", is_flag=True, help="Print events, one JSON document a line.")
@@ -44,6 +56,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     kv_cache: str | None,
     options: tuple[str, ...],
     revision: str | None,
+    prompt_cache: int,
     *,
     chat: bool,
     offline: bool,
@@ -73,7 +86,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     shown.plan(prepared)
     _check_fits(prepared, anyway=anyway)
     ask = Ask(prompt=text, max_tokens=max_tokens, chat=chat, temperature=temperature, seed=seed)
-    _run(prepared, ask, shown, record=not no_record)
+    _run(prepared, ask, shown, record=not no_record, kept_bytes=prompt_cache)
 
 
 def _prompt(given: str | None) -> str:
@@ -111,16 +124,18 @@ def _check_fits(prepared: "Prepared", *, anyway: bool) -> None:
         raise DoesNotFitError(why)
 
 
-def _run(prepared: "Prepared", ask: "Ask", shown: "Shown", *, record: bool) -> None:
+def _run(prepared: "Prepared", ask: "Ask", shown: "Shown", *, record: bool, kept_bytes: int) -> None:
     """Start the engine, show what it says, and end with predicted beside measured."""
     from hwledger.reconciling import host_now, reconcile_run
     from hwledger.recording import Recorder
+    from hwledger.runner.engine import Limits
 
     before = host_now()
     recorder = Recorder(shown.trouble, keep=record)
     recorder.started(prepared, before)
     shown.starting(prepared, recorder.run if recorder.kept else "")
-    with recorder.ending(), prepared.engine.start(prepared.plan) as running:
+    limits = Limits(kept_bytes=kept_bytes)
+    with recorder.ending(), prepared.engine.start(prepared.plan, limits) as running:
         shown.ready(running)
         done = _answered(running, ask, shown)
         found = reconcile_run(prepared.plan, running, done.timings if done else None, before)
