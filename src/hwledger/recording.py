@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from hwledger.errors import AmbiguousError, HwledgerError, MissingError, UsageError
-from hwledger.history import local_ledger, printable_name, source_name, user_name
+from hwledger.history import local_ledger, printable_name, put_on_record, source_name, user_name
 from hwledger.ledger.event import Event, event_of, new_id
-from hwledger.ledger.opening import open_reader, open_store
+from hwledger.ledger.opening import open_reader
 from hwledger.ledger.types import shipped_types
 from hwledger.reconcile.record import THOUSANDTHS, read_record, recorded
 from hwledger.reconcile.term import Reconciliation
@@ -108,8 +108,7 @@ class Recorder:
         try:
             event = _event(kind, identity, {name: value for name, value in told.items() if value is not None})
             shipped_types().check(event)
-            with open_store(self._path or local_ledger(), patience_seconds=PATIENCE_SECONDS) as store:
-                store.append([event])
+            put_on_record(event, self._path, PATIENCE_SECONDS)
             self.kept = True
         except (HwledgerError, OSError) as error:
             self._works = False
@@ -186,6 +185,19 @@ def recall(name: str, path: Path | str | None = None) -> Recalled:
             f"no run {name!r} is on record; the latest is {known[-1][0]}; hwledger history MODEL lists them"
         )
     return _recalled(*next(iter(found.values())))
+
+
+def recalled_all(path: Path | None = None) -> "Iterator[Recalled | HwledgerError]":
+    """Yield every reconciliation on record, oldest first; one that cannot be read is the error that says so.
+
+    Raises:
+        MissingError: there is no ledger.
+    """
+    for run, seq, event in _reconciliations(path or local_ledger()):
+        try:
+            yield _recalled(run, seq, event)
+        except HwledgerError as error:
+            yield error
 
 
 def _names(wanted: str, run: str) -> bool:

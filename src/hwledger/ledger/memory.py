@@ -47,6 +47,11 @@ class MemoryStore:
         """Return the name of this ledger."""
         return self._origin
 
+    @property
+    def projections(self) -> Sequence[Projection]:
+        """Return what is kept up to date, as the port says."""
+        return self._projections
+
     def append(self, events: Sequence[Event], *, expected_seq: int | None = None) -> tuple[Receipt, ...]:
         """Add events, as the port says."""
         return self._append(with_bodies(events), expected_seq)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 from hwledger.errors import ConflictError
 from hwledger.ledger.chain import Entry, Head, next_entry
 from hwledger.ledger.event import Event, body_of
+from hwledger.ledger.projections import Projection
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -46,6 +47,10 @@ class Store(Protocol):
     @property
     def origin(self) -> str:
         """Return the name of this ledger."""
+
+    @property
+    def projections(self) -> Sequence[Projection]:
+        """Return what is kept up to date with the events: the objects that take them in."""
 
     def append(self, events: Sequence[Event], *, expected_seq: int | None = None) -> tuple[Receipt, ...]:
         """Add events, all or none, one after the other; they are durable when this returns.

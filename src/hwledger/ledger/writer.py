@@ -56,6 +56,11 @@ class SqlStore(SqlReader):
         self._thread = Thread(target=self._run, name="hwledger-writer", daemon=True)
         self._thread.start()
 
+    @property
+    def projections(self) -> Sequence[Projection]:
+        """Return what is kept up to date, as the port says."""
+        return self._projections
+
     def begin_epoch(self, connection: Connection) -> int:
         """Return the number of this opening, by which its events are marked."""
         raise NotImplementedError
