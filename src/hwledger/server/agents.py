@@ -32,7 +32,7 @@ def agents_app(
         fleet: whose agents they are.
         authorities: that sign their certificates.
         routes: under ``/a/v1/``; ``POST /a/v1/renew`` is there already.
-        offer: what is said along with a certificate.
+        offer: what is said along with a certificate; without one no agent takes what it is answered.
     """
     said = offer or Offer()
 
