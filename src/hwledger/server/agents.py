@@ -77,8 +77,8 @@ class MembersOnly:
         exchange = _Exchange(self._fleet, scope, receive, send)
         try:
             await self._app(scope, exchange.receive, exchange.send)
-        except DeniedError:
-            if not exchange.refused:
+        except Exception:
+            if not exchange.refused:  # else the answer was cut off on purpose
                 raise
 
     async def _member(self, scope: Scope) -> Member:
