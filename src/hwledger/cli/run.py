@@ -19,7 +19,12 @@ LARGEST_PROMPT = 64 << 20
 @click.command("run", context_settings={"show_default": True})
 @click.argument("ref", metavar="MODEL")
 @click.argument("prompt", required=False)
-@click.option("--engine", default="auto", metavar="NAME", help="llama.cpp, or auto: the one that is here.")
+@click.option(
+    "--engine",
+    default="auto",
+    metavar="NAME",
+    help="llama.cpp, mlx, mistralrs, or auto: the first that is here and loads the model.",
+)
 @click.option("--context", type=Size(), metavar="TOKENS", help="Tokens of prompt and answer: 4096 or 32k.")
 @click.option("--max-tokens", type=click.IntRange(1), metavar="N", help="Tokens of the answer at most.")
 @click.option("--chat", is_flag=True, help="The prompt is a message: the model's chat template is applied.")
@@ -30,6 +35,13 @@ LARGEST_PROMPT = 64 << 20
 @click.option("--kv-cache", metavar="TYPE", help="Number type of the KV cache: q8_0 …")
 @click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help="An option of the engine.")
 @access_options
+@click.option(
+    "--prompt-cache",
+    type=Size(),
+    default=0,
+    metavar="SIZE",
+    help="Keep on disk what is computed of prompts, for the next run; at most so much: 4GiB.",
+)
 @click.option("--anyway", is_flag=True, help="Run it although the plan does not fit.")
 @click.option(
     "--no-record", is_flag=True, help="Keep the run out of the local ledger, and learn nothing from it."
@@ -46,6 +58,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     kv_cache: str | None,
     options: tuple[str, ...],
     revision: str | None,
+    prompt_cache: int,
     *,
     chat: bool,
     offline: bool,
@@ -75,7 +88,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     shown.plan(prepared)
     check_fits(prepared, anyway=anyway)
     ask = Ask(prompt=text, max_tokens=max_tokens, chat=chat, temperature=temperature, seed=seed)
-    _run(prepared, ask, shown, record=not no_record)
+    _run(prepared, ask, shown, record=not no_record, kept_bytes=prompt_cache)
 
 
 def _prompt(given: str | None) -> str:
@@ -113,12 +126,13 @@ def check_fits(prepared: "Prepared", *, anyway: bool) -> None:
         raise DoesNotFitError(why)
 
 
-def _run(prepared: "Prepared", ask: "Ask", shown: "Shown", *, record: bool) -> None:
+def _run(prepared: "Prepared", ask: "Ask", shown: "Shown", *, record: bool, kept_bytes: int) -> None:
     """Start the engine, show what it says, and end with predicted beside measured."""
     from hwledger.learning import Run, learn
     from hwledger.reconcile.speed import busy_note
     from hwledger.reconciling import host_now, own_program, reconcile_run
     from hwledger.recording import Recorder
+    from hwledger.runner.engine import Limits
     from hwledger.telemetry.local import cores
     from hwledger.telemetry.others import moment, others_share
 
@@ -126,7 +140,8 @@ def _run(prepared: "Prepared", ask: "Ask", shown: "Shown", *, record: bool) -> N
     recorder = Recorder(shown.trouble, keep=record)
     recorder.started(prepared, before)
     shown.starting(prepared, recorder.run if recorder.kept else "")
-    with recorder.ending(), prepared.engine.start(prepared.plan) as running:
+    limits = Limits(kept_bytes=kept_bytes)
+    with recorder.ending(), prepared.engine.start(prepared.plan, limits) as running:
         shown.ready(running)
         first = moment(running.pid)
         done = _answered(running, ask, shown)

@@ -16,9 +16,9 @@ from typing import Final, Generic, TypeVar, cast
 
 from sqlalchemy import BigInteger, Column, Connection, Table, Text, insert, select
 
-from hwledger.errors import ConflictError
+from hwledger.errors import ConflictError, MalformedError
 from hwledger.fleet.context import Fleet
-from hwledger.fleet.private import write_private
+from hwledger.fleet.private import make_private
 from hwledger.ledger.chain import Entry
 from hwledger.ledger.event import Event, event_of
 from hwledger.ledger.schema import METADATA
@@ -241,13 +241,14 @@ def _chance(fleet: Fleet, asked: Asked) -> Callable[[int], bytes]:
 
 
 def _secret(folder: Path) -> bytes:
-    """Return what chance of requests with a key follows from; made where there is none."""
+    """Return what chance of requests with a key follows from; made once, where there is none.
+
+    Raises:
+        MalformedError: the file is damaged.
+        InputError: it cannot be read or written.
+    """
     path = folder / "requests.secret"
-    try:
-        found = path.read_bytes()
-    except OSError:
-        found = b""
+    found = make_private(path, os.urandom(_SECRET_BYTES))
     if len(found) != _SECRET_BYTES:
-        write_private(path, os.urandom(_SECRET_BYTES))
-        found = path.read_bytes()
+        raise MalformedError(f"{path}: is damaged; restore it, or delete it: another is made")
     return found

@@ -3,15 +3,14 @@
 import platform
 import sys
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any, Final
 
 from hwledger.errors import EngineError, UsageError
-from hwledger.library.paths import cache_dir
 from hwledger.planner.export.reference import Reference, opened
 from hwledger.planner.export.target import draft_for
 from hwledger.planner.plan import Plan
 from hwledger.runner.engine import Ability, Installation, Limits, NotInstalled
+from hwledger.runner.logs import prompts_folder
 from hwledger.runner.sidecar.running import Program, SidecarRunning, start
 
 ENGINE: Final = "mlx"
@@ -87,11 +86,6 @@ class Mlx:
                     fetches_s=0.0 if model.local else FETCHING_S),
             limits,
         )  # fmt: skip
-
-
-def prompts_folder() -> Path:
-    """Return where prompt caches are kept."""
-    return cache_dir() / "prompts"
 
 
 def _asked(plan: Plan) -> tuple[Reference, tuple[str, ...]]:

@@ -103,9 +103,9 @@ def test_the_server_certificate_is_made_anew_when_due(here: Site) -> None:
     first = path.read_bytes()
     assert path.stat().st_mode & 0o777 == 0o600
     assert here.authorities.server_chain(["127.0.0.1", "box"]).read_bytes() == first
-    here.clock.pass_hours(24 * 19)
+    here.clock.pass_hours(24 * 18)
     assert here.authorities.server_chain(["127.0.0.1", "box"]).read_bytes() == first
-    here.clock.pass_hours(24 * 2)
+    here.clock.pass_hours(24 * 3)
     second = here.authorities.server_chain(["127.0.0.1", "box"]).read_bytes()
     third = here.authorities.server_chain(["127.0.0.1"]).read_bytes()
     path.write_bytes(third[:50])

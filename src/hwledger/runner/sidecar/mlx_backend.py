@@ -8,6 +8,7 @@ import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any, Final
 
 from hwledger.runner.sidecar.backend import NO_MODEL, Job, ended
@@ -46,7 +47,8 @@ class MlxBackend:
         from mlx.utils import tree_flatten  # noqa: PLC0415
         from mlx_lm.utils import load  # noqa: PLC0415
 
-        self._model, self._tokenizer = load(params["model"])[:2]
+        folder = _folder(params)
+        self._model, self._tokenizer = load(str(folder))[:2]
         self._weights_bytes = sum(array.nbytes for _, array in tree_flatten(self._model.parameters()))
         self._context = int(params["context"])
         self._most_step = int(params.get("prefill_step") or STEP)
@@ -54,9 +56,8 @@ class MlxBackend:
         self._make_caches()
         mx.reset_peak_memory()
         device = "gpu" if mx.default_device().type == mx.DeviceType.gpu else "cpu"
-        self._prompts = Prompts.of(
-            params, self._caches, device, f"mlx {_package('mlx')}, mlx-lm {self.version()}"
-        )
+        versions = f"mlx {_package('mlx')}, mlx-lm {self.version()}"
+        self._prompts = Prompts.of({**params, "folder": folder}, self._caches, device, versions)
         return {"context": self._context, "device": device, "notes": []}
 
     def _make_caches(self) -> None:
@@ -237,6 +238,17 @@ class MlxBackend:
     def cache_stats(self) -> dict[str, Any]:
         """Return what is kept of prompts."""
         return self._prompts.stats()
+
+
+def _folder(params: Mapping[str, Any]) -> Path:
+    """Return the folder of a model; one of the hub is fetched, and its files alone that mlx-lm fetches."""
+    if Path(params["model"]).is_dir():
+        return Path(params["model"])
+    from huggingface_hub import snapshot_download  # noqa: PLC0415 - not needed for a folder
+    from mlx_lm.utils import DEFAULT_ALLOW_PATTERNS  # noqa: PLC0415 - an engine is imported when it is wanted
+
+    revision = params.get("revision")
+    return Path(snapshot_download(params["model"], revision=revision, allow_patterns=DEFAULT_ALLOW_PATTERNS))
 
 
 def _zeros(mx: Any, like: Any, rows: int) -> Any:

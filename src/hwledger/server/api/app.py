@@ -219,9 +219,17 @@ def described(app: FastAPI) -> dict[str, Any]:
 
 
 def _watch(side: Side) -> None:
-    """Tell Prometheus of the ledger, too."""
+    """Tell Prometheus of ledger and hosts, too."""
+    fleet = side.fleet
 
     def values() -> dict[str, tuple[str, float]]:
-        return {"hwledger_ledger_events": ("Events in the ledger.", side.fleet.store.head().seq)}
+        return {
+            "hwledger_ledger_events": ("Events in the ledger.", fleet.store.head().seq),
+            "hwledger_hosts_heard": (
+                "Hosts that spoke to this process and are not offline.",
+                len(fleet.live),
+            ),
+            "hwledger_agents_waiting": ("Agents whose long poll is open.", fleet.live.waiting),
+        }
 
     side.metrics.watch(values)

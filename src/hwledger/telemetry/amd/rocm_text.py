@@ -2,7 +2,8 @@
 
 import csv
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from hwledger.telemetry.amd.facts import complaint
@@ -148,12 +149,25 @@ def read_lines(text: str) -> Sample:
             )
         elif line.startswith("Driver version:"):
             system["driver version"] = line.partition(":")[2].strip()
-    devices = tuple(card(fields, gauge, number, system) for number, fields in sorted(cards.items()))
-    return Sample(devices=devices, troubles=warnings(text))
+    devices = [card(fields, gauge, number, system) for number, fields in sorted(cards.items())]
+    return Sample(devices=tuple(_with_table(devices, text)), troubles=warnings(text))
+
+
+def _with_table(devices: Sequence[DeviceSnapshot], text: str) -> Iterator[DeviceSnapshot]:
+    """Yield devices with what a concise table in the same text says, as where two calls were copied."""
+    beside = {row.index: row for row in read_table(text).devices} if _has_table(text) else {}
+    for device in devices:
+        row = beside.pop(device.index, None)
+        yield device if row is None else replace(device, readings={**row.readings, **device.readings})
+    yield from beside.values()
 
 
 def is_table(text: str) -> bool:
-    """Return whether a text is rocm-smi's concise table."""
+    """Return whether a text is rocm-smi's concise table, and nothing beside it."""
+    return _has_table(text) and not is_lines(text)
+
+
+def _has_table(text: str) -> bool:
     return any(set(found[0].split()) >= _HEADINGS for found in _TABLE.finditer(text))
 
 

@@ -107,3 +107,15 @@ def test_unusable_configs_are_refused(raw: dict[str, Any]) -> None:
     """A list that is too short, an unknown block, or a mixture without experts is refused in a sentence."""
     with pytest.raises(MalformedError):
         read_config(raw)
+
+
+@pytest.mark.requirement("FR-PLAN-PARAMETERS")
+def test_molmo_is_read_without_its_tower() -> None:
+    """Molmo's file states the width of gate and up together, and nothing of its tower, which is said."""
+    raw = {
+        "model_type": "molmo", "hidden_size": 8, "intermediate_size": 40, "num_hidden_layers": 1,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 10, "qkv_bias": True,
+    }  # fmt: skip
+    spec = read_config(raw)
+    assert spec.census.total == 192 + 16 + 3 * 160 + 16 + 2 * 80 + 8 + 128 * 8
+    assert any("vision tower of molmo" in each for each in spec.unknowns)

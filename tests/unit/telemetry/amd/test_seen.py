@@ -145,3 +145,15 @@ def test_the_first_amdgpu_top_is_read(wrap: str) -> None:
     assert not isinstance(device.processes, Absent)
     (process,) = device.processes
     assert (process.pid, process.name, bytes_of(process.memory)) == (77, "my app", 3 << 20)
+
+
+def test_two_calls_in_one_text_are_read_together() -> None:
+    """The concise table and lines of another call, copied together, tell of the same cards."""
+    text = (
+        "GPU  Temp   AvgPwr  SCLK    MCLK    Fan  Perf  PwrCap  VRAM%  GPU%\n"
+        "0    50.0c  40.0W   800Mhz  500Mhz  0%   auto  300.0W    0%   3%\n"
+        "1    51.0c  41.0W   801Mhz  501Mhz  0%   auto  300.0W    0%   4%\n"
+        "GPU[0]\t\t: VRAM Total Memory (B): 1048576\n"
+    )
+    first, second = map(told, read(text, "rocm-smi -a").devices)
+    assert (first["power"], first["memory_total"], second["power"]) == (40, 1 << 20, 41)

@@ -3,7 +3,7 @@
 import pytest
 
 from hwledger.telemetry.quantity import Quantity
-from hwledger.telemetry.reading import Absent, Reason, bytes_of, number_of
+from hwledger.telemetry.reading import Absent, Reason, Value, bytes_of, number_of
 from hwledger.telemetry.recorded import formats, read_recorded
 from hwledger.telemetry.snapshot import DeviceSnapshot, Sample
 
@@ -121,3 +121,9 @@ def test_what_no_device_supports_is_said() -> None:
     failure = sample_of("Not supported on the device(s)\nFailed to process command line\n").failure
     assert failure is not None
     assert failure.reason is Reason.UNSUPPORTED
+
+
+def test_a_library_that_is_not_found_is_no_version() -> None:
+    """Without libcuda nvidia-smi says that CUDA was not found, which is no version of it."""
+    text = "=====NVSMI LOG=====\nDriver Version : 580.1\nCUDA Version : Not Found\nGPU 00000000:0A:00.0\n"
+    assert not any(isinstance(each[Q.RUNTIME], Value) for each in sample_of(text).devices)
