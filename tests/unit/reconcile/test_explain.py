@@ -77,7 +77,7 @@ def test_the_verdict_says_what_follows() -> None:
 
 
 def test_a_pool_is_filled_whatever_is_asked() -> None:
-    """An engine with a pool takes what is left of the device's share: that is the reason, and not the context."""
+    """A pool takes what is left of the device's share: that is the reason, not the context."""
     made = plan("Qwen/Qwen3-8B", engine="vllm", device="RTX 4090", context=4096)
     found = explain(21 * GIB, made, REST)
     (pool,) = [line for line in found.lines if line.name == POOL]
