@@ -41,6 +41,7 @@ def reconcile_run(  # noqa: PLR0913 - what is known of a run
     timings: "Timings | None",
     before: HostSnapshot,
     *,
+    engine: str = "",
     program: str = "",
     users: int = 1,
     others: float | None = None,
@@ -52,6 +53,7 @@ def reconcile_run(  # noqa: PLR0913 - what is known of a run
         running: the engine.
         timings: of the request; ``None`` where nothing was timed.
         before: the host before the engine was started.
+        engine: what ran, where others' rules planned it.
         program: how the engine is installed, for what its process holds beside the plan.
         users: requests at once.
         others: share of all cores that others used while it was timed; ``None``: not known.
@@ -62,8 +64,9 @@ def reconcile_run(  # noqa: PLR0913 - what is known of a run
     speeds = speed_terms(planned_speed(made, timings, before, users), prefill, decode, NO_RATE, busy)
     rests, troubles = usable_rests()
     rest = rest_of(
-        rests, made.engine, version=made.request.version, program=program, device=rest_device(made, before)
-    )
+        rests, engine or made.engine, version=made.request.version, program=program,
+        device=rest_device(made, before),
+    )  # fmt: skip
     used = used_share(made, users * (timings.prompt_tokens + timings.cached_tokens)) if timings else 0.0
     saved = saved_in(made, running.log)
     process = Process(running.pid, process_memory(made, rest, used), used, saved)

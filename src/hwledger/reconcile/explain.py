@@ -93,7 +93,8 @@ def explain(whole: float, plan: Plan, baseline: Learned, found: Reconciliation |
 def _lines(plan: Plan, found: Reconciliation | None, *, on_devices: bool) -> Iterator[Line]:
     planned: dict[str, list[Component]] = {}
     for part in plan.memory.components:
-        if not on_devices or part.place != HOST:
+        own = not on_devices and term_of(part) == Category.RUNTIME.value  # the baseline has it
+        if not own and (not on_devices or part.place != HOST):
             planned.setdefault(term_of(part), []).append(part)
     elsewhere = {term_of(part) for part in plan.memory.components} if on_devices else set()
     split = {name for name in elsewhere if any(
