@@ -127,3 +127,30 @@ def test_a_library_that_is_not_found_is_no_version() -> None:
     """Without libcuda nvidia-smi says that CUDA was not found, which is no version of it."""
     text = "=====NVSMI LOG=====\nDriver Version : 580.1\nCUDA Version : Not Found\nGPU 00000000:0A:00.0\n"
     assert not any(isinstance(each[Q.RUNTIME], Value) for each in sample_of(text).devices)
+
+
+def test_rows_of_a_table_are_enough_and_an_error_for_a_name_is_a_lost_device() -> None:
+    """What is left of a table by those who post it is read; a device that is all errors is lost."""
+    rows = (
+        "|   4  NVIDIA Test         On   | 00000000:0C:00.0 Off |                    0 |\n"
+        "| N/A   34C    P0    60W / 400W |     10MiB / 81920MiB |      5%      Default |\n"
+        "|   5  ERR!                On   | 00000000:0D:00.0 Off |                 ERR! |\n"
+        "|ERR!  ERR! ERR!    ERR! / ERR! |      0MiB / 81920MiB |    ERR!      Default |\n"
+    )
+    well, lost = sample_of(rows).devices
+    assert (well.index, bytes_of(well[Q.MEMORY_USED])) == (4, 10 << 20)
+    assert lost.name == ""
+    for quantity in (Q.UTILIZATION, Q.POWER, Q.PERFORMANCE_STATE, Q.ERRORS_UNCORRECTED):
+        reading = lost[quantity]
+        assert isinstance(reading, Absent)
+        assert reading.reason is Reason.LOST_DEVICE
+
+
+def test_a_sensor_that_sleeps_is_no_temperature() -> None:
+    """A Jetson whose GPU is off says -256 degrees of it."""
+    line = "RAM 4300/30698MB GR3D_FREQ 0%@[0,0] GPU@-256C tj@44.5C VDD_IN 4824mW/4824mW"
+    device = only(f"{line}\n")
+    asleep = device[Q.TEMPERATURE]
+    assert isinstance(asleep, Absent)
+    assert asleep.reason is Reason.UNSUPPORTED
+    assert number_of(device[Q.TEMPERATURE_HOTSPOT]) == 44.5
