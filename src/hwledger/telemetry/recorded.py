@@ -21,6 +21,7 @@ MODULES: Final[tuple[str, ...]] = (
     "hwledger.telemetry.nvidia.smi_tree",
     "hwledger.telemetry.nvidia.smi_csv",
     "hwledger.telemetry.nvidia.smi_table",
+    "hwledger.telemetry.nvidia.smi_dmon",
     "hwledger.telemetry.nvidia.tegrastats",
     "hwledger.telemetry.nvidia.smi_errors",
     "hwledger.telemetry.nvidia.exporters",

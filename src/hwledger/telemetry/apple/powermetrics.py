@@ -74,7 +74,7 @@ def _loaded(text: str) -> dict[str, Any]:
     """Return a property list; empty where it is none. Entities are refused by the parser."""
     try:
         found = plistlib.loads(text.encode("utf-8", "replace"), fmt=plistlib.FMT_XML)
-    except (ValueError, TypeError, AttributeError, IndexError, OverflowError, RecursionError, ExpatError):
+    except (ValueError, TypeError, AttributeError, LookupError, OverflowError, RecursionError, ExpatError):
         return {}
     return found if isinstance(found, dict) else {}
 

@@ -154,3 +154,25 @@ def test_a_sensor_that_sleeps_is_no_temperature() -> None:
     assert isinstance(asleep, Absent)
     assert asleep.reason is Reason.UNSUPPORTED
     assert number_of(device[Q.TEMPERATURE_HOTSPOT]) == 44.5
+
+
+def test_the_newest_row_of_each_device_of_dmon_counts() -> None:
+    """Columns are known by their names, also with times before them; a dash is no value; MB are MiB."""
+    text = (
+        "$ nvidia-smi dmon -s pucm -o T\n"
+        "#Time        gpu   pwr gtemp mtemp    sm   mem  mclk  pclk    fb\n"
+        "#HH:MM:SS    Idx     W     C     C     %     %   MHz   MHz    MB\n"
+        " 01:02:03      0    10    30     -     1     2   400   300     7\n"
+        " 01:02:03      1    11    31     -     3     4   401   301     8\n"
+        " 01:02:04      0    12    32     -     -     6   402   302     9\n"
+        " 01:02:04      1    13\n"
+    )
+    first, second = sample_of(text).devices
+    assert (first.index, number_of(first[Q.POWER]), bytes_of(first[Q.MEMORY_USED])) == (0, 12, 9 << 20)
+    assert number_of(first[Q.CLOCK]) == 302e6
+    assert number_of(second[Q.UTILIZATION]) == 0.03
+    for quantity in (Q.UTILIZATION, Q.TEMPERATURE_MEMORY):
+        lacking = first[quantity]
+        assert isinstance(lacking, Absent)
+        assert lacking.reason is Reason.UNSUPPORTED
+    assert sample_of(text.partition(" 01:02:03")[0]).troubles
