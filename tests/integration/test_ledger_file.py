@@ -237,7 +237,8 @@ def test_a_group_is_one_commit_and_each_request_has_its_own_answer(store: Sqlite
         ([event(1), event(3)], None), ([event(4)], 3),
     ]  # fmt: skip
     group = [
-        writer.Request(writer.with_bodies(made), expected, future=Future[Any]()) for made, expected in requests
+        writer.Request(writer.with_bodies(made), expected, future=Future[Any]())
+        for made, expected in requests
     ]
     store._answer_group(group)
     answers = [one._future.exception() or one._future.result() for one in group]

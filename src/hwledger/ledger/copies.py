@@ -3,7 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -29,20 +29,34 @@ def backup(source: Path, target: Path) -> Report:
         HwledgerError: the ledger cannot be read, or is not whole; nothing is left behind.
     """
     check_header(source)
-    _refuse_taken(target)
-    part = target.with_name(f"{target.name}.part")
-    part.unlink(missing_ok=True)
-    make_private(part)
-    try:
+    with in_place(target) as part:
+        make_private(part)
         with explaining(source):
             _copy(source, part)
         with SqliteReader(part) as reader:
-            report = audit(reader)
+            return audit(reader)
+
+
+@contextmanager
+def in_place(target: Path) -> Iterator[Path]:
+    """Give a path to make a file at, which is put in place when it was made; nothing else is left behind.
+
+    Raises:
+        UsageError: there is a file already.
+    """
+    _refuse_taken(target)
+    part = target.with_name(f"{target.name}.part")
+    _clear(part)
+    try:
+        yield part
         _put(part, target)
     finally:
-        for name in (part.name, f"{part.name}-wal", f"{part.name}-shm"):
-            part.with_name(name).unlink(missing_ok=True)
-    return report
+        _clear(part)
+
+
+def _clear(part: Path) -> None:
+    for ending in ("", "-wal", "-shm", "-journal", ".lock"):
+        part.with_name(f"{part.name}{ending}").unlink(missing_ok=True)
 
 
 def restore(source: Path, target: Path) -> Report:

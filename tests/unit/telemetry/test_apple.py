@@ -105,3 +105,43 @@ def test_no_text_raises(text: str) -> None:
     read_ioreg(text)
     read_macmon(text)
     read_ioreg(IOREG[: len(text)] + text + IOREG[len(text) :])
+
+
+HARDWARE = """Hardware:
+
+    Hardware Overview:
+
+      Model Name: Test Mac
+      {chip}
+      Memory: 48 GB
+      System Firmware Version: 1.2.3
+"""
+
+
+@pytest.mark.requirement("FR-TEL-APPLE")
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        (HARDWARE.format(chip="Chip: Apple M9 Pro"), "Apple M9 Pro"),
+        (HARDWARE.format(chip="Processor Name: Old Core"), "Old Core"),
+        ("Memory:\n\n      Memory: 48 GB\n      Type: LPDDR5\n", ""),
+        (
+            json.dumps({"SPHardwareDataType": [{"chip_type": "Apple M9", "physical_memory": "48 GB"}]}),
+            "Apple M9",
+        ),
+    ],
+)
+def test_the_hardware_of_a_mac_is_read(text: str, name: str) -> None:
+    """Chip and memory stand in the outputs of hardware and memory, as text and as JSON; GB are GiB."""
+    kind, sample = read_recorded(text)
+    assert kind.name == "system_profiler"
+    assert sample.host is not None
+    assert sample.host.name == name
+    assert bytes_of(sample.host.readings[Q.HOST_MEMORY_TOTAL]) == 48 << 30
+    if not text.startswith("{"):
+        more = (
+            "\nGraphics/Displays:\n\n      Chipset Model: Apple M9\n      Vendor: Apple\n      Memory: 1 GB\n"
+        )
+        both = read_recorded(text + more)[1]
+        assert len(both.devices) == 1
+        assert both.host == sample.host

@@ -70,7 +70,9 @@ def explained(address: Address, error: Any) -> HwledgerError:
             kind, sentence = _SAID[known]
             return kind(f"{address.name}: {sentence.format(told)}")
     if code:
-        return MalformedError(f"{address.name}: the server refused it ({told}); update hwledger, or report it")
+        return MalformedError(
+            f"{address.name}: the server refused it ({told}); update hwledger, or report it"
+        )
     if "does not exist" in told and "database" in told:
         kind, sentence = _SAID["3D"]
     elif any(word in told for word in _LOGIN):

@@ -76,7 +76,10 @@ class SqliteStore(SqlStore, SqliteReader):
         return found
 
     def add_rows(
-        self, connection: Connection, events: Sequence[tuple[Any, ...]], nodes: Sequence[tuple[int, int, bytes]]
+        self,
+        connection: Connection,
+        events: Sequence[tuple[Any, ...]],
+        nodes: Sequence[tuple[int, int, bytes]],
     ) -> None:
         """Insert events, and the nodes that they made full."""
         cursor = self.cursor(connection)

@@ -8,10 +8,12 @@ from hwledger.library.fields import mapping
 from hwledger.telemetry.engines import llama_cpp, lmstudio, ollama, others, sglang
 from hwledger.telemetry.engines.llama_log import is_llama_log, read_llama_log
 from hwledger.telemetry.engines.ollama_log import is_ollama_log, read_ollama_log
+from hwledger.telemetry.engines.ollama_ps import is_list, read_list
 from hwledger.telemetry.engines.page import engine_of, read_engine_page
-from hwledger.telemetry.engines.printed_log import is_log_of, read_log_of
+from hwledger.telemetry.engines.sglang_log import is_sglang_log, read_sglang_log
 from hwledger.telemetry.engines.sizes import explained, named
 from hwledger.telemetry.engines.tables import metric_table
+from hwledger.telemetry.engines.tensorrt_log import is_tensorrt_log, read_tensorrt_log
 from hwledger.telemetry.engines.vllm_log import is_vllm_log, read_vllm_log
 from hwledger.telemetry.lenient import json_in
 from hwledger.telemetry.reading import Absent, Gauge, Reason
@@ -94,12 +96,6 @@ def _served(engine: str) -> Format:
     return _reply(f"{TITLES[engine]} GET /v1/models", partial(others.is_served_by, engine=engine), read)
 
 
-def _printed(engine: str, title: str) -> Format:
-    """The start-up log of an engine whose lines are in a table."""
-    is_it, read = partial(is_log_of, engine=engine), partial(read_log_of, engine=engine, title=title)
-    return _log(f"{title} log", is_it, read, is_vllm_log, is_llama_log, is_ollama_log)
-
-
 FORMATS: Final = (
     *(_page(engine) for engine in metric_table().prefixes),
     _reply("llama.cpp GET /v1/models", llama_cpp.is_models, llama_cpp.read_models),
@@ -119,10 +115,11 @@ FORMATS: Final = (
     _reply("MLX GET /v1/models", others.is_mlx_models, others.read_mlx_models),
     _served("vllm"),
     _served("sglang"),
+    Format("ollama ps", is_list, read_list),
+    _log("SGLang log", is_sglang_log, read_sglang_log, is_vllm_log, is_llama_log, is_ollama_log),
+    _log("TensorRT-LLM log", is_tensorrt_log, read_tensorrt_log, is_sglang_log, is_vllm_log, is_llama_log),
     _log("vLLM log", is_vllm_log, read_vllm_log, is_llama_log, is_ollama_log),
     _log("Ollama log", is_ollama_log, read_ollama_log),
-    _printed("sglang", "SGLang"),
-    _printed("tensorrt-llm", "TensorRT-LLM"),
     _log("llama.cpp log", is_llama_log, read_llama_log, is_ollama_log),
 )
 """Kinds of output of engines; no two of them know the same text."""

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hwledger.telemetry.engines.printed_log import read_log_of
+from hwledger.telemetry.engines.sglang_log import read_sglang_log
+from hwledger.telemetry.engines.tensorrt_log import read_tensorrt_log
 from hwledger.telemetry.quantity import Quantity
 from hwledger.telemetry.reading import Basis, Value
 from hwledger.telemetry.recorded import read_recorded
@@ -58,15 +59,18 @@ def test_a_hybrid_of_one_rank() -> None:
     assert told(sample) == {
         "weights_bytes": round(1.52 * GIB), "state_bytes": 5 * GIB, "kv_cache_bytes": round(5.42 * GIB),
         "graph_bytes": round(0.80 * GIB), "kv_cache_tokens": 473850, "context": 32768,
+        "slots": 8,
     }  # fmt: skip
 
 
 def test_replicas_are_added_and_ranks_are_apart() -> None:
-    """Bytes are those of one rank, tokens those of all replicas; several pools of a rank are one figure."""
+    """Bytes are those of one rank, tokens those of all replicas; several pools have no one count."""
+    one_pool_each = LATENT.strip().rpartition("\n")[0]
+    assert told(read_recorded(one_pool_each)[1])["kv_cache_tokens"] == 2 * 524288
     sample = read_recorded(LATENT)[1]
     found = told(sample)
-    assert found["kv_cache_tokens"] == 2 * 524288
-    assert found["kv_cache_bytes"] == round(17.16 * GIB) + round(17.15 * GIB)
+    assert "kv_cache_tokens" not in found
+    assert found["kv_cache_bytes"] == round((17.16 + 17.15) * GIB)
     assert set(sample.engines[0].models[0].devices) == {"dp0 tp0 ep0", "dp1 tp1 ep1"}
 
 
@@ -104,5 +108,6 @@ def test_sums_are_derived() -> None:
 @given(st.integers(0, len(HYBRID) - 1), st.text(max_size=8))
 def test_damaged_logs_are_read_or_explained(at: int, put: str) -> None:
     """Whatever a log is damaged by, it is read, or the sample says why it holds nothing."""
-    sample = read_log_of(HYBRID[:at] + put + HYBRID[at + len(put) :], "sglang", "SGLang")
-    assert told(sample) or sample.failure
+    for text, read in ((HYBRID, read_sglang_log), (TRT, read_tensorrt_log)):
+        sample = read(text[:at] + put + text[at + len(put) :])
+        assert told(sample) or sample.failure
