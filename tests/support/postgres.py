@@ -60,6 +60,13 @@ class Server:
         self.run(f"CREATE DATABASE {name} {options}")
         return self.address(name)
 
+    def new_schema(self) -> str:
+        """Return the address of an empty schema of a database that others use, too; a tenth of the cost."""
+        self.databases += 1
+        name = f"s{self.databases}"
+        self.run(f"CREATE SCHEMA {name}")
+        return f"{self.address()}&options=-csearch_path%3D{name}"
+
     def run(self, statement: str, address: str | None = None) -> list[tuple[Any, ...]]:
         """Return what a statement of a superuser gives."""
         with psycopg.connect(address or self.address(), autocommit=True) as connection:
