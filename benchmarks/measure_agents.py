@@ -15,7 +15,6 @@ import multiprocessing
 import os
 import random
 import signal
-import ssl
 import subprocess
 import sys
 import tempfile
@@ -28,11 +27,12 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 import psutil
 
-from hwledger.fleet.agent.client import BackOff, lenient
+from hwledger.fleet.agent.client import BackOff
 from hwledger.fleet.agent.sampling import columns_of, packed_batch, row_of
 from hwledger.fleet.certificates import Authorities
 from hwledger.fleet.context import Fleet
 from hwledger.fleet.enrolment import create_token, enrol
+from hwledger.fleet.joining import server_context
 from hwledger.fleet.signing import key_pem, make_request, new_key
 from hwledger.fleet.views import projections
 from hwledger.fleet.wire.enrolment import EnrolRequest
@@ -42,7 +42,7 @@ from hwledger.ledger.event import time_text
 from hwledger.ledger.sqlite import SqliteStore
 from support.eight_gpus import EightGpus
 
-POLL_SECONDS, BATCH_SECONDS, SETTLED_SECONDS, LIMIT_SECONDS = 30, 60, 15, 300
+POLL_SECONDS, BATCH_SECONDS, SETTLED_SECONDS, LIMIT_SECONDS = 30, 60, 15, 420
 INVENTORY = {"devices": [{"key": f"gpu-{number}", "name": "H100"} for number in range(8)]}
 
 
@@ -75,8 +75,7 @@ class Light:
 
     def __init__(self, number: int, folder: Path, port: int, greeted: Any, columns: Any) -> None:
         self._number, self._port, self._greeted, self._columns = number, port, greeted, columns
-        self._context = lenient(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
-        self._context.load_verify_locations(folder / "authorities.pem")
+        self._context = server_context((folder / "authorities.pem").read_text())
         self._context.load_cert_chain(folder / "agents" / f"{number}.pem")
         self._back_off = BackOff(random.Random(number))  # noqa: S311 - jitter
         self._seen, self._seq, self._has_inventory = 0, 0, False
@@ -190,14 +189,25 @@ class Server:
         return float(times.user + times.system)
 
 
-def wait_for_all(greeted: Any, since: float) -> float:
-    """Return how many seconds after a moment all agents had said hello."""
-    while time.monotonic() - since < LIMIT_SECONDS:
-        if all(moment > since for moment in greeted):
-            return float(max(greeted) - since)
+def _cpu(pid: int | None) -> float:
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
+
+
+def wait_for_all(greeted: Any, since: float) -> dict[str, float]:
+    """Return how many seconds after a moment half, 99 % and all agents had said hello; fewer: not in time."""
+    first: dict[int, float] = {}
+    while time.monotonic() - since < LIMIT_SECONDS and len(first) < len(greeted):
+        for number, moment in enumerate(greeted):
+            if moment > since:
+                first.setdefault(number, moment - since)
         time.sleep(0.1)
-    missing = sum(moment <= since for moment in greeted)
-    raise SystemExit(f"{missing} agents did not come back in {LIMIT_SECONDS} s")
+    shares = {"half": 0.5, "most": 0.99, "all": 1.0}
+    waits, needed = (
+        sorted(first.values()),
+        {name: round(share * len(greeted)) for name, share in shares.items()},
+    )
+    return {name: round(waits[count - 1], 2) for name, count in needed.items() if count <= len(waits)}
 
 
 def measured(folder: Path, hosts: int, seconds: float, workers: int, port: int) -> dict[str, Any]:
@@ -223,6 +233,7 @@ def measured(folder: Path, hosts: int, seconds: float, workers: int, port: int) 
         found |= {"rss_empty_bytes": empty, "rss_connected_bytes": server.rss}
         found["connections_bytes"] = found["rss_connected_bytes"] - empty
         before, start = server.cpu, time.monotonic()
+        sys.stderr.write(json.dumps(found) + "\n")
         time.sleep(seconds)
         found["steady_cpu_share_of_a_core"] = round((server.cpu - before) / (time.monotonic() - start), 4)
         found["rss_after_bytes"] = server.rss
@@ -231,8 +242,12 @@ def measured(folder: Path, hosts: int, seconds: float, workers: int, port: int) 
         server.process.wait()
         server = Server(folder, port)
         found["ready_again_seconds"] = time.monotonic() - killed
+        others = sum(_cpu(process.pid) for process in processes)
+        started = server.cpu
         found["storm_seconds"] = wait_for_all(greeted, killed)
-        found["storm_server_cpu_seconds"] = server.cpu
+        found["storm_server_cpu_seconds"] = server.cpu - started
+        found["storm_agents_cpu_seconds"] = sum(_cpu(process.pid) for process in processes) - others
+        found["load"] = os.getloadavg()[0]
         found["rss_after_storm_bytes"] = server.rss
     finally:
         for process in processes:
