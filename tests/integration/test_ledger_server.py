@@ -1,6 +1,5 @@
 """The ledger on a real PostgreSQL server: what guards it, who may write it, what it says when it cannot."""
 
-import signal
 import subprocess
 import sys
 import threading
@@ -180,7 +179,7 @@ def test_when_the_server_is_killed_nothing_acknowledged_is_lost(postgres: Server
     address = postgres.new_database()
     with PostgresStore(address) as store:
         receipts = store.append(events(100))
-        postgres.stop(signal.SIGKILL)
+        postgres.kill()
         with pytest.raises(BusyError, match="session with the server was lost"):
             store.append(events(1, 500))
         with pytest.raises(UnreachableError, match="does not answer"):

@@ -1,6 +1,7 @@
 """A fleet to try things on: its clock is moved by the test, its server runs on loopback in a thread."""
 
 import asyncio
+import os
 import socket
 import ssl
 import threading
@@ -75,9 +76,9 @@ class Site:
         return EnrolRequest(token.secret, make_request(key), **{**said, **more})
 
     def host(self) -> "Host":
-        """Return a host that was let in."""
-        key = new_key()
-        answer = enrol(self.fleet, self.authorities, self.request(self.token(), key))
+        """Return a host that was let in, on a machine of its own."""
+        key, machine = new_key(), os.urandom(32).hex()
+        answer = enrol(self.fleet, self.authorities, self.request(self.token(), key, machine=machine))
         return Host(answer.host, key, answer.certificate)
 
     def told(self, kind: str = "") -> list[dict[str, Any]]:
@@ -185,9 +186,17 @@ class Connection:
 
     def ask(self, page: str, method: str = "GET", body: Any = None) -> tuple[int, Any]:
         """Return status and content of one answer; EOF raises."""
+        self.send(page, method, body)
+        return self.answer()
+
+    def send(self, page: str, method: str = "GET", body: Any = None) -> None:
+        """Send a request."""
         raw = b"" if body is None else orjson.dumps(body)
         head = f"{method} {page} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(raw)}\r\n\r\n"
         self.socket.sendall(head.encode() + raw)
+
+    def answer(self) -> tuple[int, Any]:
+        """Return status and content of the next answer; EOF raises."""
         status = self._file.readline()
         if not status:
             raise EOFError("the connection was closed")

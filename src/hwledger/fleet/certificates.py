@@ -26,7 +26,9 @@ from hwledger.fleet.signing import key_pem, new_key, read_key
 HOUR: Final = 3_600_000_000
 AGENT_LIFE: Final = 24 * HOUR
 BACK_DATED: Final = HOUR // 12
-"""Five minutes: an agent's clock may be slow by as much."""
+"""Five minutes, of agents' certificates: by so much the server's clock may be set back."""
+SERVER_BACK_DATED: Final = 72 * HOUR
+"""Of what agents read, whose clocks may be slow by two days: the server's certificate, its authority's."""
 OVERLAP: Final = 48 * HOUR
 """How long an old and a new generation are both trusted: twice the life of an agent's certificate."""
 _SERVER_LIFE: Final = 30 * 24 * HOUR
@@ -53,7 +55,7 @@ class Authority:
     @property
     def made(self) -> int:
         """Return when it was made, in microseconds since 1970."""
-        return microseconds(self.certificate.not_valid_before_utc) + BACK_DATED
+        return microseconds(self.certificate.not_valid_before_utc) + SERVER_BACK_DATED
 
     @property
     def sha256(self) -> bytes:
@@ -138,6 +140,11 @@ class Authorities:
             self._make(name, int(last.suffixes[-2][1:]) + 1)
         self._load()
 
+    def roll_when_due(self) -> None:
+        """Make the next generation once the newest has lived half of its life."""
+        if self._clock() - self._agents[-1].made >= _AUTHORITY_LIFE // 2:
+            self.roll()
+
     @property
     def server_authority(self) -> Authority:
         """Return the generation that signs the server's certificate now."""
@@ -172,9 +179,8 @@ class Authorities:
         """
         now, number = self._clock(), int.from_bytes(serial[:16], "big") >> 1 or 1
         names = [x509.UniformResourceIdentifier(agent_uri(self.trust_domain, host))]
-        made = _leaf(
-            key, names, ExtendedKeyUsageOID.CLIENT_AUTH, self.agents_authority, number, now, AGENT_LIFE
-        )
+        life = (now - BACK_DATED, now + AGENT_LIFE)
+        made = _leaf(key, names, ExtendedKeyUsageOID.CLIENT_AUTH, self.agents_authority, number, life)
         end = microseconds(made.not_valid_after_utc)
         return Issued(serial_text(number), made.public_bytes(Encoding.DER), end)
 
@@ -193,7 +199,9 @@ class Authorities:
         if not path.exists() or not self._is_fresh(read_private(path), wanted):
             key, authority, serial = new_key(), self.server_authority, x509.random_serial_number()
             purpose = ExtendedKeyUsageOID.SERVER_AUTH
-            made = _leaf(key.public_key(), wanted, purpose, authority, serial, self._clock(), _SERVER_LIFE)
+            now = self._clock()
+            life = (now - SERVER_BACK_DATED, now + _SERVER_LIFE)
+            made = _leaf(key.public_key(), wanted, purpose, authority, serial, life)
             write_private(path, key_pem(key) + made.public_bytes(Encoding.PEM) + authority.pem().encode())
         return path
 
@@ -242,7 +250,7 @@ def _authority(name: str, trust_domain: str | None, now: int) -> Authority:
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     builder = (
         _builder(subject, subject, key.public_key(), key.public_key(), x509.random_serial_number())
-        .not_valid_before(_moment(now - BACK_DATED))
+        .not_valid_before(_moment(now - SERVER_BACK_DATED))
         .not_valid_after(_moment(now + _AUTHORITY_LIFE))
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_CERTIFYING, critical=True)
@@ -260,14 +268,13 @@ def _leaf(  # noqa: PLR0913, PLR0917 - what a certificate says
     purpose: x509.ObjectIdentifier,
     authority: Authority,
     serial: int,
-    now: int,
-    life: int,
+    life: tuple[int, int],
 ) -> x509.Certificate:
     issuer, signing = authority.certificate.subject, authority.key
     return (
         _builder(x509.Name([]), issuer, key, signing.public_key(), serial)
-        .not_valid_before(_moment(now - BACK_DATED))
-        .not_valid_after(_moment(now + life))
+        .not_valid_before(_moment(life[0]))
+        .not_valid_after(_moment(life[1]))
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_SIGNING, critical=True)
         .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)

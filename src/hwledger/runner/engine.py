@@ -36,6 +36,10 @@ class Ability(StrEnum):
     """Answers several requests at once: what it starts satisfies ``Shared``."""
     SERVE = "serve"
     """Answers others over HTTP as OpenAI's servers do, at a port that is given: it satisfies ``Serves``."""
+    TOKENIZE = "tokenize"
+    """Tells the tokens of a text: what it starts satisfies ``Tokenizes``."""
+    KEEP = "keep"
+    """Keeps what it computed of prompts on disk, for the next process."""
 
 
 class Ending(StrEnum):
@@ -147,15 +151,17 @@ class NotInstalled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How long things may take, in seconds.
+    """How long things may take, and how much may be kept.
 
     Attributes:
-        ready_s: until a model is loaded.
-        silent_s: between two words of a running request.
+        ready_s: seconds until a model is loaded.
+        silent_s: seconds between two words of a running request.
+        kept_bytes: bytes of prompt caches on disk, where the engine keeps any; 0: nothing is read or written.
     """
 
     ready_s: float = 600.0
     silent_s: float = 600.0
+    kept_bytes: int = 0
 
 
 @runtime_checkable
@@ -226,6 +232,18 @@ class Engine(Protocol):
         """Return what is installed here; never raises for what is not, or does not work."""
         ...
 
+    def planned_as(self, model_format: str) -> str:
+        """Return the name of the planner's engine whose rules plan a model of a format for this one."""
+        ...
+
+    def settings(self, *, on_host: bool) -> tuple[str, ...]:
+        """Return options that a run is planned with where others are not asked for.
+
+        Args:
+            on_host: it computes on the processor.
+        """
+        ...
+
     def start(self, plan: "Plan", limits: Limits | None = None) -> Running:
         """Start the engine with the settings of a plan and wait until it holds the model.
 
@@ -270,6 +288,19 @@ class Serves(Protocol):
         Raises:
             UsageError: it cannot run the plan, or the port is taken.
             EngineError: it does not start.
+        """
+        ...
+
+
+@runtime_checkable
+class Tokenizes(Protocol):
+    """A running engine that tells tokens."""
+
+    def tokenize(self, text: str) -> list[int]:
+        """Return the tokens of a text, as they are at the beginning of a prompt.
+
+        Raises:
+            EngineError: the engine fails.
         """
         ...
 

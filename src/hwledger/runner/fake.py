@@ -104,6 +104,10 @@ class FakeRunning:
         """Return what to say of it."""
         return EngineError("the fake engine ended while it served, as it was told to")
 
+    def tokenize(self, text: str) -> list[int]:
+        """Return a number for each word."""
+        return list(range(len(text.split())))
+
     def memory(self) -> EngineSnapshot:
         """Return just what was planned."""
         gauge = Gauge("fake")
@@ -145,6 +149,15 @@ class FakeEngine:
         if self.installed:
             return Installation(self.name, "", "memory")
         return NotInstalled(self.name, "it was told to be absent", self.install)
+
+    def planned_as(self, model_format: str) -> str:
+        """Return that it is planned as what it is called."""
+        del model_format
+        return self.name
+
+    def settings(self, *, on_host: bool) -> tuple[str, ...]:
+        """Return those of llama.cpp."""
+        return ("n_gpu_layers=0", "n_batch=512") if on_host else ()
 
     def start(self, plan: Plan, limits: Limits | None = None) -> FakeRunning:
         """Return it running."""

@@ -6,10 +6,10 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from hwledger.errors import EngineError, UsageError
 from hwledger.library.fields import mapping
@@ -29,8 +29,9 @@ from hwledger.runner.engine import (
     Timings,
 )
 from hwledger.runner.llama_program import ENGINE, INSTALL, Program, environment, find, locate
+from hwledger.runner.llama_slots import Slots
 from hwledger.runner.llama_stream import LONGEST, question, read_events, refusal
-from hwledger.runner.logs import log_file
+from hwledger.runner.logs import log_file, prompts_folder
 from hwledger.runner.process import Child
 from hwledger.telemetry.engines.llama_log import read_llama_log
 from hwledger.telemetry.snapshot import EngineSnapshot
@@ -46,6 +47,7 @@ TRIES: Final = 3
 """A port that was free a moment ago may be taken by then."""
 FETCHING_S: Final = 24 * 3600.0
 """What a model may take that llama.cpp fetches before it loads it."""
+ON_HOST: Final = ("n_gpu_layers=0", "n_batch=512")
 _ASK_S: Final = 5.0
 _TAKEN: Final = ("couldn't bind", "address already in use")
 
@@ -63,6 +65,15 @@ class LlamaCpp:
         """Return ``llama-server`` of ``PATH``, else that of the xllamacpp package."""
         return find()
 
+    def planned_as(self, model_format: str) -> str:
+        """Return the profile that plans it."""
+        del model_format
+        return ENGINE
+
+    def settings(self, *, on_host: bool) -> tuple[str, ...]:
+        """Return what is planned on a processor: it sees between two batches alone that it is to stop."""
+        return ON_HOST if on_host else ()
+
     def start(self, plan: Plan, limits: Limits | None = None) -> "LlamaRunning":
         """Start the server with the plan's flags and wait until it holds the model.
 
@@ -75,7 +86,7 @@ class LlamaCpp:
         recipe, program = build(plan), _program()
         for attempt in range(1, TRIES + 1):
             try:
-                return _start(program, recipe, limits or Limits(), _free_port())
+                return _start(program, recipe, limits or Limits(), plan, _free_port())
             except EngineError as error:
                 if attempt == TRIES or not any(words in str(error) for words in _TAKEN):
                     raise
@@ -90,7 +101,7 @@ class LlamaCpp:
             raise UsageError(
                 f"port {port} of {HOST} is taken; give another --port, or 0 for any that is free"
             )
-        return _start(program, recipe, limits or Limits(), port)
+        return _start(program, recipe, limits or Limits(), plan, port)
 
 
 def _program() -> Program:
@@ -116,19 +127,32 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def _start(program: Program, recipe: Recipe, limits: Limits, port: int) -> "LlamaRunning":
+def _start(program: Program, recipe: Recipe, limits: Limits, plan: Plan, port: int) -> "LlamaRunning":
     env, left_out = environment()
     log = log_file(ENGINE)
-    child = Child("llama.cpp", [*program.words, *arguments(recipe, port)], log, env=env)
+    slots = _slots(program, recipe, limits, plan)
+    more = ["--slot-save-path", f"{slots.folder}/"] if slots else []
+    child = Child("llama.cpp", [*program.words, *arguments(recipe, port), *more], log, env=env)
     try:
         child.wait_ready(lambda: _is_ready(port), limits.ready_s if recipe.local else FETCHING_S)
     except BaseException:
         child.stop()
+        if slots:
+            slots.close()
         raise
     notes = [*recipe.notes]
     if left_out:
         notes.append(f"left out of its environment, as the plan does not know them: {', '.join(left_out)}")
-    return LlamaRunning(child, port, limits, tuple(notes))
+    return LlamaRunning(child, port, limits, tuple(notes), slots)
+
+
+def _slots(program: Program, recipe: Recipe, limits: Limits, plan: Plan) -> Slots | None:
+    """Return where prompt caches are kept; ``None``: nowhere."""
+    if not limits.kept_bytes or not recipe.local:
+        return None
+    found = find()
+    version = f"{found.version} {program.where}" if isinstance(found, Installation) and found.version else ""
+    return Slots.of(plan, recipe.local, version, prompts_folder(), limits.kept_bytes)
 
 
 def arguments(recipe: Recipe, port: int) -> list[str]:
@@ -157,7 +181,9 @@ def _is_ready(port: int) -> bool:
 class LlamaRunning:
     """A server that holds a model; satisfies ``Running``."""
 
-    def __init__(self, child: Child, port: int, limits: Limits, notes: tuple[str, ...]) -> None:
+    def __init__(
+        self, child: Child, port: int, limits: Limits, notes: tuple[str, ...], slots: Slots | None = None
+    ) -> None:
         self.pid: int | None = child.pid
         self.address = f"http://{HOST}:{port}"
         self.log: Path | None = child.log
@@ -165,6 +191,7 @@ class LlamaRunning:
         self._child = child
         self._port = port
         self._limits = limits
+        self._slots = slots
         self._socket: socket.socket | None = None
         self._cancelled = threading.Event()
 
@@ -180,11 +207,15 @@ class LlamaRunning:
         """Yield the answer as it comes; see ``Running``."""
         self._cancelled.clear()
         begun, first = time.monotonic(), None
+        if self._slots:
+            self._slots.restore(ask, self._asked)
         try:
             for event in self._streamed(ask):
                 if first is None and isinstance(event, Piece):
                     first = time.monotonic() - begun
                 yield _timed(event, first)
+            if self._slots and not self._cancelled.is_set():
+                self._slots.keep(self._asked)
         except (OSError, http.client.HTTPException) as error:
             if not self._cancelled.is_set():
                 raise self._broken(error) from None
@@ -249,6 +280,30 @@ class LlamaRunning:
         """Return how it ended by itself, with its last lines."""
         return self._child.failure("while it served")
 
+    def tokenize(self, text: str) -> list[int]:
+        """Return the tokens of a text, with the mark of a beginning where the model has one."""
+        told = self._asked("/tokenize", {"content": text, "add_special": True}).get("tokens")
+        return [each for each in told if isinstance(each, int)] if isinstance(told, list) else []
+
+    def _asked(self, path: str, body: Mapping[str, object]) -> dict[str, Any]:
+        """Return the answer to a short question.
+
+        Raises:
+            EngineError: the server is gone, or refuses.
+        """
+        connection = http.client.HTTPConnection(HOST, self._port, timeout=self._limits.silent_s)
+        try:
+            connection.request("POST", path, json.dumps(body).encode(), {"Content-Type": "application/json"})
+            reply = connection.getresponse()
+            told = reply.read(LONGEST)
+        except (OSError, http.client.HTTPException) as error:
+            raise self._broken(error) from None
+        finally:
+            connection.close()
+        if reply.status != http.client.OK:
+            raise refusal(_error_in(told))
+        return dict(mapping(json.loads(told)))
+
     def memory(self) -> EngineSnapshot:
         """Return what its log says of build, buffers by device, slots and context."""
         assert self.log is not None  # noqa: S101 - for the type alone
@@ -264,6 +319,8 @@ class LlamaRunning:
         """End the server and whatever it runs."""
         self.cancel()
         self._child.stop()
+        if self._slots:
+            self._slots.close()
 
 
 def _timed(event: Event, first: float | None) -> Event:

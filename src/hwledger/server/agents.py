@@ -32,28 +32,33 @@ def agents_app(
         fleet: whose agents they are.
         authorities: that sign their certificates.
         routes: under ``/a/v1/``; ``POST /a/v1/renew`` is there already.
-        offer: what is said along with a certificate.
+        offer: what is said along with a certificate; without one no agent takes what it is answered.
     """
     said = offer or Offer()
 
     async def renewing(request: Request) -> Response:
-        try:
-            csr = csr_of(await json_body(request, LARGEST_REQUEST))
-            member: Member = request.state.member
-            answer = await asyncio.to_thread(renew, fleet, authorities, member, csr)
-        except HwledgerError as error:
-            return problem_of(error)
+        csr = csr_of(await json_body(request, LARGEST_REQUEST))
+        member: Member = request.state.member
+        answer = await asyncio.to_thread(renew, fleet, authorities, member, csr)
         return JSONResponse(said.along(answer).document(), 201)
 
     own = Route(f"{AGENT_PATHS}renew", renewing, methods=["POST"])
-    return MembersOnly(Starlette(routes=[own, *routes]), fleet)
+    app = Starlette(routes=[own, *routes], exception_handlers={HwledgerError: _explained})
+    return MembersOnly(app, fleet)
+
+
+async def _explained(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, HwledgerError):
+        raise error
+    return problem_of(error)
 
 
 class MembersOnly:
     """Lets members in, and answers others with 403.
 
-    A request that waits (a long poll) is asked of again when its answer begins: who was banned meanwhile
-    gets none.
+    A request takes time: its body may come slowly, and a long poll waits. So who makes it is looked at again
+    when its body is whole, when its answer begins, and with every further part: who was banned meanwhile
+    changes nothing any more and hears nothing.
     """
 
     def __init__(self, app: ASGIApp, fleet: Fleet) -> None:
@@ -69,7 +74,12 @@ class MembersOnly:
         except HwledgerError as error:
             await problem_of(error)(scope, receive, send)
             return
-        await self._app(scope, receive, self._guarded(scope, receive, send))
+        exchange = _Exchange(self._fleet, scope, receive, send)
+        try:
+            await self._app(scope, exchange.receive, exchange.send)
+        except Exception:
+            if not exchange.refused:  # else the answer was cut off on purpose
+                raise
 
     async def _member(self, scope: Scope) -> Member:
         certificate = scope.get(PEER)
@@ -80,20 +90,42 @@ class MembersOnly:
             return found.member
         return await asyncio.to_thread(settle, self._fleet, found)  # waits for the disk
 
-    def _guarded(self, scope: Scope, receive: Receive, send: Send) -> Send:
-        refused = False
 
-        async def guarded(message: Message) -> None:
-            nonlocal refused
-            if message["type"] == "http.response.start":
-                try:
-                    found = standing(self._fleet, scope[PEER], scope["path"])
-                    if found.verdict is Verdict.REUSED:
-                        raise DeniedError("this certificate was replaced by another meanwhile")
-                except HwledgerError as error:
-                    refused = True
-                    await problem_of(error)(scope, receive, send)
-            if not refused:
-                await send(message)
+class _Exchange:
+    """One request and its answer; ``refused``: who makes it is no member any more."""
 
-        return guarded
+    def __init__(self, fleet: Fleet, scope: Scope, receive: Receive, send: Send) -> None:
+        self._fleet, self._scope = fleet, scope
+        self._receive, self._send = receive, send
+        self._begun = self.refused = False
+
+    def _check(self) -> None:
+        try:
+            found = standing(self._fleet, self._scope[PEER], self._scope["path"])
+            if found.verdict is Verdict.REUSED:
+                raise DeniedError("this certificate was replaced by another meanwhile")
+        except HwledgerError:
+            self.refused = True
+            raise
+
+    async def receive(self) -> Message:
+        """Return what comes next of the request; a whole body of a member alone."""
+        message = await self._receive()
+        if message["type"] == "http.request" and not message.get("more_body", False):
+            self._check()
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Send what comes next of the answer; to who is no member any more only that it is refused."""
+        if self.refused and self._begun:
+            return
+        try:
+            self._check()
+        except HwledgerError as error:
+            if self._begun:
+                raise  # the rest is not sent, so the connection is closed
+            self._begun = True
+            await problem_of(error)(self._scope, self._receive, self._send)
+            return
+        self._begun = True
+        await self._send(message)

@@ -5,11 +5,7 @@ from typing import Any
 
 from starlette.requests import Request
 
-from hwledger.errors import InputError, MalformedError
-
-
-class TooLargeError(InputError):
-    """A body is larger than it may be."""
+from hwledger.errors import MalformedError, TooLargeError
 
 
 async def body_of(request: Request, largest: int) -> bytes:

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from http import HTTPStatus
+from ipaddress import IPv4Address, ip_address
 from typing import Final
 
 from starlette.requests import Request
@@ -43,10 +44,13 @@ class Offer:
 
 
 class Rate:
-    """How often one address may ask: so many a second on average, so many at once."""
+    """How often one address may ask: so many a second on average, so many at once.
+
+    Of IPv6 a network of 64 bits counts as one address: whoever has one has them all.
+    """
 
     def __init__(
-        self, per_second: float = 2.0, at_once: int = 20, clock: Callable[[], float] = time.monotonic
+        self, per_second: float = 20.0, at_once: int = 100, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._per_second = per_second
         self._at_once = at_once
@@ -55,7 +59,7 @@ class Rate:
 
     def seconds_to_wait(self, address: str) -> float:
         """Count a request of an address; return 0, or after how many seconds it may ask."""
-        now = self._clock()
+        now, address = self._clock(), _network(address)
         left, since = self._left.pop(address, (float(self._at_once), now))
         left = min(self._at_once, left + (now - since) * self._per_second)
         allowed = left >= 1
@@ -63,6 +67,17 @@ class Rate:
         if len(self._left) > _KNOWN:
             self._left.popitem(last=False)
         return 0.0 if allowed else (1 - left) / self._per_second
+
+
+def _network(address: str) -> str:
+    """Return what a client is counted by: its address, of IPv6 the first half."""
+    try:
+        found = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(found, IPv4Address) or found.ipv4_mapped:
+        return str(found)
+    return str(int(found) >> 64)
 
 
 def routes(

@@ -70,9 +70,15 @@ class Producer:
             del self._held[0]
 
     def tell_dropped(self, host: str) -> None:
-        """Make an event of each kind of which the spool let something go."""
+        """Make an event of each kind of which the spool let something go.
+
+        Raises:
+            FullError: the disk has no room; it is told later.
+        """
         for kind, count in self._spool.dropped().items():
             with self._lock:
+                if self._held:
+                    return  # events are sent in the order of their numbers
                 told = {"host": host, "kind": kind, "count": count}
                 event = self._made("agent.dropped", f"host/{host}", told, None)
                 self._spool.tell_dropped(kind, count, self._boot, self._seq, body_of(event))

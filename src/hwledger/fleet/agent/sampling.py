@@ -10,7 +10,7 @@ import orjson
 
 from hwledger.ledger.event import time_text
 from hwledger.telemetry.quantity import MEANINGS, Quantity, Unit
-from hwledger.telemetry.reading import Readings, Value, number_of
+from hwledger.telemetry.reading import Readings, number_of
 from hwledger.telemetry.snapshot import Snapshot
 
 STEP_SECONDS: Final = 10
@@ -18,6 +18,7 @@ BATCH_SECONDS: Final = 60
 BUDGET_BYTES_PER_HOUR: Final = 2_000_000
 """Of telemetry, packed; above it the rate is halved."""
 SLOWEST_STEP_SECONDS: Final = 600
+_MICROSECONDS: Final = 1_000_000
 _Q: Final = Quantity
 MEASURED: Final = (
     _Q.MEMORY_USED, _Q.UTILIZATION, _Q.MEMORY_ACTIVITY, _Q.TEMPERATURE, _Q.TEMPERATURE_MEMORY, _Q.FAN,
@@ -89,11 +90,16 @@ class Sampling:
     def take(self) -> None:
         """Take a row; where it is time, make a batch.
 
+        A row that is off by more than a step (the host slept, its clock was set) begins another batch.
+
         Raises:
             FullError: the batch could not be kept; it is gone, and the next one is tried.
         """
+        step, now = self.step_seconds * _MICROSECONDS, self.clock()
+        if self._rows and abs(now - self._began - len(self._rows) * step) > step:
+            self.flush()
         if not self._rows:
-            self._began = self.clock()
+            self._began = now
         self._rows.append(row_of(self.look()))
         if len(self._rows) * self.step_seconds >= BATCH_SECONDS:
             self.flush()
@@ -135,36 +141,3 @@ def packed_batch(boot: str, seq: int, began: int, step_seconds: int, columns: Ma
         "columns": columns,
     }
     return gzip.compress(orjson.dumps(told), compresslevel=9, mtime=0)
-
-
-def inventory_of(snapshot: Snapshot, name: str, version: str) -> dict[str, Any]:
-    """Return what a host has that does not change by itself; JSON without fractions."""
-    host = snapshot.host
-    return {
-        "name": name,
-        "version": version,
-        "system": host.system,
-        "processor": host.name,
-        "memory_bytes": _number(host.readings, Quantity.HOST_MEMORY_TOTAL),
-        "devices": [
-            {
-                "key": device.key, "name": device.name, "vendor": device.vendor, "kind": device.kind,
-                "uuid": device.uuid, "parent": device.parent,
-                "memory_bytes": _number(device.readings, Quantity.MEMORY_TOTAL),
-                "driver": _text(device.readings, Quantity.DRIVER),
-                "power_limit_watts": _number(device.readings, Quantity.POWER_LIMIT),
-            }
-            for device in sorted(snapshot.devices, key=lambda device: device.key)
-        ],
-        "engines": sorted({f"{one.engine} {one.version}".strip() for one in snapshot.engines}),
-    }  # fmt: skip
-
-
-def _number(readings: Readings, quantity: Quantity) -> int | None:
-    number = number_of(readings.get(quantity))
-    return None if number is None or not math.isfinite(number) else round(number)
-
-
-def _text(readings: Readings, quantity: Quantity) -> str:
-    reading = readings.get(quantity)
-    return str(reading.value) if isinstance(reading, Value) else ""

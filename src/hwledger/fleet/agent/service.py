@@ -1,7 +1,6 @@
 """The agent as a service of systemd."""
 
 import os
-import shlex
 import sys
 from pathlib import Path
 from typing import Final
@@ -12,22 +11,32 @@ NAME: Final = "hwledger-agent.service"
 _UNIT: Final = """\
 [Unit]
 Description=hwledger agent
-Documentation=man:hwledger(1)
 Wants=network-online.target
 After=network-online.target
 
 [Service]
 ExecStart={command}
-Environment=HWLEDGER_DATA_DIR={data}
 Restart=always
 RestartSec=5
-RestartPreventExitStatus=75
+RestartPreventExitStatus={stopped}
+SuccessExitStatus={stopped}
+TimeoutStopSec=15
+UMask=0077
 NoNewPrivileges=yes
+CapabilityBoundingSet=
 ProtectSystem=strict
 ProtectHome=read-only
-ReadWritePaths={data}
+ReadWritePaths={folder}
 PrivateTmp=yes
-UMask=0077
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+ProtectControlGroups=yes
+RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX AF_NETLINK
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+SystemCallArchitectures=native
 
 [Install]
 WantedBy={target}
@@ -36,24 +45,37 @@ STOPPED: Final = 75
 """Exit code of an agent that was told to stop: the service is not started again."""
 
 
-def unit(data: Path, *, of_user: bool) -> str:
+def unit(folder: Path, *, of_user: bool) -> str:
     """Return the unit of the agent.
 
+    Devices stay reachable (no ``PrivateDevices``): it is they that are looked at.
+
     Args:
-        data: hwledger's data folder, which the agent writes to alone.
+        folder: the agent's, which it writes to alone.
         of_user: it is a service of a user, not of the system.
+
+    Raises:
+        UsageError: the folder's name cannot stand in a unit.
     """
-    words = [sys.executable, "-m", "hwledger", "agent", "run"]
-    command = " ".join(_escaped(shlex.quote(word)) for word in words)
-    target = "default.target" if of_user else "multi-user.target"
-    return _UNIT.format(command=command, data=_escaped(str(data)), target=target)
+    words = [sys.executable, "-m", "hwledger", "agent", "run", "--folder", str(folder)]
+    return _UNIT.format(
+        command=" ".join(_quoted(word) for word in words),
+        folder=_quoted(str(folder)),
+        stopped=STOPPED,
+        target="default.target" if of_user else "multi-user.target",
+    )
 
 
-def _escaped(text: str) -> str:
-    """Return a text in which systemd sees no specifiers of its own."""
-    if "\n" in text:
+def _quoted(text: str) -> str:
+    """Return a word of a unit: systemd quotes with double quotes and has specifiers and variables of its own.
+
+    Raises:
+        UsageError: it has a character that cannot stand there.
+    """
+    if not text.isprintable():
         raise UsageError("a folder whose name has a line break cannot stand in a unit; choose another one")
-    return text.replace("%", "%%")
+    text = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+    return text if text.replace("/", "").replace("-", "").replace(".", "").isalnum() else f'"{text}"'
 
 
 def place(*, of_user: bool) -> Path:
@@ -62,7 +84,7 @@ def place(*, of_user: bool) -> Path:
     return base / NAME
 
 
-def install(data: Path) -> tuple[Path, str]:
+def install(folder: Path) -> tuple[Path, str]:
     """Write the unit; return where, and the commands that start it.
 
     Raises:
@@ -75,7 +97,7 @@ def install(data: Path) -> tuple[Path, str]:
     path = place(of_user=of_user)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(unit(data, of_user=of_user))
+        path.write_text(unit(folder, of_user=of_user))
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror})") from None
     scope = "systemctl --user" if of_user else "systemctl"

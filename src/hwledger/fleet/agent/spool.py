@@ -7,12 +7,12 @@ is no room the oldest telemetry goes first, and events only when no telemetry is
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from hwledger.errors import FullError
+from hwledger.errors import FullError, InputError
 
 LARGEST_BYTES: Final = 64_000_000
 """Of all files of the spool together."""
@@ -240,3 +240,20 @@ def _count(connection: sqlite3.Connection, kind: str, count: int) -> None:
     connection.execute(
         "INSERT INTO dropped VALUES(?,?) ON CONFLICT(kind) DO UPDATE SET count=count+?", (kind, count, count)
     )
+
+
+def waiting_in(folder: Path) -> dict[str, int]:
+    """Return how many of each kind wait in the spool of a folder, whoever has it open; it is only read.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    path = folder / "spool.db"
+    if not path.exists():
+        return {EVENT: 0, TELEMETRY: 0}
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            rows = connection.execute("SELECT kind, COUNT(*) FROM item GROUP BY kind").fetchall()
+    except sqlite3.Error as error:
+        raise InputError(f"{path}: cannot be read ({error}); does the agent of another user run?") from None
+    return {EVENT: 0, TELEMETRY: 0, **dict(rows)}

@@ -9,13 +9,14 @@ import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import filelock
 
 from hwledger.errors import BusyError, InputError, MalformedError, MissingError
-from hwledger.fleet.private import read_private, write_private
+from hwledger.fleet.private import make_private, read_private, write_private
 from hwledger.fleet.signing import key_pem, new_key, read_key
 
 if TYPE_CHECKING:
@@ -27,6 +28,10 @@ _AGENT: Final = "agent.json"
 _CURRENT: Final = "current"
 _TOLD: Final = "commands.json"
 _AUTHORITIES: Final = "authorities.pem"
+_TROUBLE: Final = "trouble"
+_MACHINE_IDS: Final = (Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id"))
+WITNESSED: Final = ("witness.note", "witness.alarm")
+"""Files of ``agent.witness``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +85,7 @@ class Home:
         Raises:
             BusyError: another runs.
         """
-        lock = filelock.FileLock(self.folder / "agent.lock", timeout=0, thread_local=False)
+        lock = filelock.FileLock(self.folder / "agent.lock", timeout=0, mode=0o600, thread_local=False)
         try:
             lock.acquire()
         except filelock.Timeout:
@@ -95,6 +100,10 @@ class Home:
             return True
         return False
 
+    def has_joined(self) -> bool:
+        """Return whether this agent has joined a fleet."""
+        return (self.folder / _AGENT).exists()
+
     def enrolment(self) -> Enrolment:
         """Return who this agent is.
 
@@ -103,7 +112,7 @@ class Home:
             MalformedError: its file is damaged.
         """
         path = self.folder / _AGENT
-        if not path.exists():
+        if not self.has_joined():
             raise MissingError(f"{self.folder}: has joined no fleet; run hwledger agent join TOKEN")
         try:
             return Enrolment(**json.loads(read_private(path)))
@@ -114,26 +123,26 @@ class Home:
         """Keep who this agent is."""
         write_private(self.folder / _AGENT, json.dumps(asdict(enrolment), indent=1).encode())
 
-    def prepared(self, generation: str = "") -> "tuple[str, EllipticCurvePrivateKey]":
-        """Return a generation with a key, on the disk before it is used; made where there is none.
-
-        Args:
-            generation: its name; the next free one where empty.
-        """
-        name = generation or f"{self._last() + 1:06d}"
-        path = self.folder / "identity" / name / "key.pem"
+    def following(self) -> "tuple[str, EllipticCurvePrivateKey]":
+        """Return the generation after the one in use, with its key, which is on the disk already."""
+        name = f"{int(self.current() or 0) + 1:06d}"
+        path = self._place(name) / "key.pem"
         if not path.exists():
+            path.parent.parent.mkdir(mode=0o700, exist_ok=True)
             write_private(path, key_pem(new_key()))
         return name, read_key(read_private(path))
 
-    def _last(self) -> int:
-        found = [int(one.name) for one in (self.folder / "identity").glob("[0-9]*") if one.name.isdigit()]
-        return max(found, default=0)
+    def discard(self, generation: str) -> None:
+        """Delete a generation that is not in use: its key will never have a certificate."""
+        if generation != self.current():
+            shutil.rmtree(self._place(generation), ignore_errors=True)
+
+    def _place(self, generation: str) -> Path:
+        return self.folder / "identity" / generation
 
     def install(self, generation: str, certificate: str, authorities: str) -> None:
         """Switch to a generation; killed at any moment, it is the one before or this one, each whole."""
-        place = self.folder / "identity" / generation
-        write_private(place / "certificate.pem", certificate.encode())
+        write_private(self._place(generation) / "certificate.pem", certificate.encode())
         if authorities:
             write_private(self.folder / _AUTHORITIES, authorities.encode())
         before = self.current()
@@ -143,9 +152,16 @@ class Home:
                 shutil.rmtree(old, ignore_errors=True)
 
     def current(self) -> str:
-        """Return the name of the generation in use; empty: none."""
+        """Return the name of the generation in use; empty: none.
+
+        Raises:
+            MalformedError: the file that names it is damaged.
+        """
         path = self.folder / _CURRENT
-        return read_private(path).decode() if path.exists() else ""
+        found = read_private(path).decode("ascii", "replace") if path.exists() else ""
+        if found and not found.isdecimal():
+            raise MalformedError(f"{path}: is damaged; join the fleet anew")
+        return found
 
     def certificate(self) -> bytes:
         """Return the certificate in use, PEM.
@@ -156,11 +172,11 @@ class Home:
         name = self.current()
         if not name:
             raise MissingError(f"{self.folder}: has no certificate; run hwledger agent join TOKEN")
-        return read_private(self.folder / "identity" / name / "certificate.pem")
+        return read_private(self._place(name) / "certificate.pem")
 
     def key(self) -> "EllipticCurvePrivateKey":
         """Return the key in use."""
-        return self.prepared(self.current())[1]
+        return read_key(read_private(self._place(self.current()) / "key.pem"))
 
     def authorities(self) -> str:
         """Return the certificates that the server is known by, PEM."""
@@ -170,10 +186,12 @@ class Home:
         """Return how to speak to the server: TLS 1.3, its authority alone, with this host's certificate."""
         import ssl  # noqa: PLC0415 - start-up time
 
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        from hwledger.fleet.agent.client import lenient  # noqa: PLC0415 - likewise
+
+        context = lenient(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         context.load_verify_locations(cadata=self.authorities())
-        place = self.folder / "identity" / self.current()
+        place = self._place(self.current())
         context.load_cert_chain(place / "certificate.pem", place / "key.pem")
         return context
 
@@ -191,9 +209,25 @@ class Home:
         """Keep how far the commands are; it is on the disk when this returns."""
         write_private(self.folder / _TOLD, json.dumps(asdict(told)).encode())
 
+    def trouble(self) -> str:
+        """Return why the agent cannot speak to its server, as it last said; empty: it can."""
+        path = self.folder / _TROUBLE
+        return read_private(path).decode("utf-8", "replace") if path.exists() else ""
+
+    def keep_trouble(self, text: str) -> None:
+        """Keep why the agent cannot speak to its server."""
+        write_private(self.folder / _TROUBLE, text.encode())
+
+    def machine(self) -> str:
+        """Return SHA-256 of the id of this machine, hexadecimal; the id itself never leaves it."""
+        for path in _MACHINE_IDS:
+            if path.exists() and (found := path.read_text("ascii", "replace").strip()):
+                return sha256(f"hwledger machine {found}".encode()).hexdigest()
+        return sha256(make_private(self.folder / "machine", os.urandom(32))).hexdigest()
+
     def leave(self) -> None:
         """Delete keys, certificates and everything that waits to be sent."""
-        for name in ("identity", _AGENT, _CURRENT, _TOLD, _AUTHORITIES, "witness.note", "witness.alarm"):
+        for name in (_AGENT, _CURRENT, "identity", _TOLD, _AUTHORITIES, _TROUBLE, *WITNESSED):
             path = self.folder / name
             if path.is_dir():
                 shutil.rmtree(path)

@@ -5,17 +5,18 @@ nothing is sent to it but heartbeats that say so, and everything else stays in t
 """
 
 import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from hwledger.errors import AlteredError, MalformedError
+from hwledger.errors import AlteredError, InputError, MalformedError
+from hwledger.fleet.agent.state import WITNESSED
 from hwledger.fleet.private import read_private, write_private
 from hwledger.ledger.note import Checkpoint, VerifierKey, opened
 from hwledger.ledger.witness import witness
 
-_NOTE: Final = "witness.note"
-_ALARM: Final = "witness.alarm"
+log = logging.getLogger("hwledger.agent")
 
 
 class Witness:
@@ -31,7 +32,7 @@ class Witness:
 
     def __init__(self, folder: Path, key: str) -> None:
         self._key = VerifierKey.read(key)
-        self._note_path, self._alarm_path = folder / _NOTE, folder / _ALARM
+        self._note_path, self._alarm_path = (folder / name for name in WITNESSED)
         self._note = read_private(self._note_path).decode() if self._note_path.exists() else ""
         self._seen = opened(self._note, self._key) if self._note else None
         self._alarm = _read_alarm(self._alarm_path)
@@ -49,15 +50,12 @@ class Witness:
     def look(self, note: str | None, proof: Sequence[bytes]) -> bool:
         """Hold what a server shows against what was seen; return whether it goes on from it.
 
-        What goes on is kept on the disk before this returns, and an alarm that was raised is over. What does
-        not is kept beside it, as the evidence.
+        What goes on is on the disk when this returns, and an alarm that was raised is over. What does
+        not is kept beside it, as the evidence: the first time, until the alarm is over.
 
         Args:
             note: the signed checkpoint; ``None``: it shows none, which only a new server may.
             proof: that it continues what was seen.
-
-        Raises:
-            InputError: it cannot be kept.
         """
         try:
             shown = self._shown(note)
@@ -66,10 +64,18 @@ class Witness:
             self._raise(error, note or "")
             return False
         if kept is not None and kept != self._seen:
-            write_private(self._note_path, (note or "").encode())
             self._note, self._seen = note or "", kept
+            self._write(self._note_path, self._note)
         self._settle()
         return True
+
+    @staticmethod
+    def _write(path: Path, text: str) -> None:
+        """Write a file; on a full disk the one before stays, which is held against a server just as well."""
+        try:
+            write_private(path, text.encode())
+        except InputError as error:
+            log.warning("%s", error)
 
     def _shown(self, note: str | None) -> Checkpoint | None:
         if note is not None:
@@ -83,13 +89,14 @@ class Witness:
         return None
 
     def _raise(self, error: MalformedError, shown: str) -> None:
+        if self._alarm is not None:
+            return  # the first evidence stands: a ledger that grows on would be another alarm each time
         alarm: dict[str, Any] = {"reason": str(error)[:1000], "seen": self._note, "shown": shown[:1024]}
         seq = getattr(error, "seq", None)
         if seq is not None:
             alarm["seq"] = seq
-        if alarm != self._alarm:
-            self._alarm = alarm
-            write_private(self._alarm_path, json.dumps(alarm).encode())
+        self._alarm = alarm
+        self._write(self._alarm_path, json.dumps(alarm))
 
     def _settle(self) -> None:
         if self._alarm is not None:

@@ -8,6 +8,7 @@ import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any, Final
 
 from hwledger.runner.sidecar.backend import NO_MODEL, Job, ended
@@ -33,6 +34,7 @@ class MlxBackend:
         self._weights_bytes = 0
         self._context = 0
         self._most_step = STEP
+        self._taken_step = 0
         self._prompts = Prompts()
 
     def version(self) -> str:
@@ -45,7 +47,8 @@ class MlxBackend:
         from mlx.utils import tree_flatten  # noqa: PLC0415
         from mlx_lm.utils import load  # noqa: PLC0415
 
-        self._model, self._tokenizer = load(params["model"])[:2]
+        folder = _folder(params)
+        self._model, self._tokenizer = load(str(folder))[:2]
         self._weights_bytes = sum(array.nbytes for _, array in tree_flatten(self._model.parameters()))
         self._context = int(params["context"])
         self._most_step = int(params.get("prefill_step") or STEP)
@@ -53,9 +56,8 @@ class MlxBackend:
         self._make_caches()
         mx.reset_peak_memory()
         device = "gpu" if mx.default_device().type == mx.DeviceType.gpu else "cpu"
-        self._prompts = Prompts.of(
-            params, self._caches, device, f"mlx {_package('mlx')}, mlx-lm {self.version()}"
-        )
+        versions = f"mlx {_package('mlx')}, mlx-lm {self.version()}"
+        self._prompts = Prompts.of({**params, "folder": folder}, self._caches, device, versions)
         return {"context": self._context, "device": device, "notes": []}
 
     def _make_caches(self) -> None:
@@ -155,13 +157,14 @@ class MlxBackend:
         while done < len(tokens) - 1:
             if job.cancelled.is_set():
                 return False
-            size = pace.step(done, len(tokens) - 1, STEP)
+            size = pace.step(len(tokens) - 1 - done)
             begun = time.perf_counter()
             with mx.stream(generation_stream):
                 self._model(mx.array(tokens[done : done + size])[None], cache=self._caches)
                 mx.eval([each.state for each in self._caches])
             mx.clear_cache()
             pace.took(size, time.perf_counter() - begun)
+            self._taken_step = max(self._taken_step, size)
             done += size
             self._held = list(tokens[:done])
             job.progress(done, len(tokens))
@@ -220,10 +223,14 @@ class MlxBackend:
             raise SidecarError(NO_MODEL, Code.NOT_LOADED)
         kv = sum(_bytes_of(each) for each in self._caches)
         gpu = mx.default_device().type == mx.DeviceType.gpu
+        whole = self._taken_step >= min(self._most_step, self._context - 1)
+        whys = {} if self._plain else {"kv_cache_bytes": "the model's caches do not all tell their size"}
+        if not whole:
+            whys["compute_bytes"] = "no prompt was taken in by steps as large as planned yet"
         return {
             "weights_bytes": self._weights_bytes, "kv_cache_bytes": kv if self._plain else None,
-            "compute_bytes": max(0, mx.get_peak_memory() - self._weights_bytes - kv),
-            "active_bytes": mx.get_active_memory(), "peak_bytes": mx.get_peak_memory(),
+            "compute_bytes": max(0, mx.get_peak_memory() - self._weights_bytes - kv) if whole else None,
+            "whys": whys, "active_bytes": mx.get_active_memory(), "peak_bytes": mx.get_peak_memory(),
             "cache_bytes": mx.get_cache_memory(), "kv_tokens": len(self._held),
             "device": "gpu" if gpu else "cpu",
         }  # fmt: skip
@@ -231,6 +238,17 @@ class MlxBackend:
     def cache_stats(self) -> dict[str, Any]:
         """Return what is kept of prompts."""
         return self._prompts.stats()
+
+
+def _folder(params: Mapping[str, Any]) -> Path:
+    """Return the folder of a model; one of the hub is fetched, and its files alone that mlx-lm fetches."""
+    if Path(params["model"]).is_dir():
+        return Path(params["model"])
+    from huggingface_hub import snapshot_download  # noqa: PLC0415 - not needed for a folder
+    from mlx_lm.utils import DEFAULT_ALLOW_PATTERNS  # noqa: PLC0415 - an engine is imported when it is wanted
+
+    revision = params.get("revision")
+    return Path(snapshot_download(params["model"], revision=revision, allow_patterns=DEFAULT_ALLOW_PATTERNS))
 
 
 def _zeros(mx: Any, like: Any, rows: int) -> Any:

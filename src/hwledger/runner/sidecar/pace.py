@@ -2,8 +2,8 @@
 
 from typing import Final
 
-AIM_S: Final = 0.4
-"""A step may take so long: what is cancelled has to end within a second on a machine that is half as fast."""
+AIM_S: Final = 0.25
+"""A step may take so long: what is cancelled has to end within a second on a machine that is busy, too."""
 FIRST: Final = 32
 LEAST: Final = 4
 
@@ -19,9 +19,9 @@ class Pace:
         self._most = max(1, most)
         self._size = min(FIRST, self._most)
 
-    def step(self, done: int, total: int, block: int) -> int:
-        """Return the tokens of the next step; it ends with a block at the latest."""
-        return min(self._size, total - done, block - done % block)
+    def step(self, left: int) -> int:
+        """Return the tokens of the next step, where so many are left."""
+        return min(self._size, left)
 
     def took(self, size: int, seconds: float) -> None:
         """Learn how long a step took."""

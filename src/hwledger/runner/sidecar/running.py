@@ -23,6 +23,8 @@ from hwledger.telemetry.snapshot import EngineSnapshot, ModelSnapshot
 
 BEGIN_S: Final = 60.0
 """What a sidecar may take to say that it is there; it has imported no engine then."""
+FLUSH_S: Final = 20.0
+"""What it may take to write what it kept of prompts when it is ended."""
 ASK_S: Final = 30.0
 """What it may take for what needs no engine."""
 TOLD: Final[Mapping[str, Quantity]] = {
@@ -42,6 +44,7 @@ class Program:
         model: the model's name.
         env: its environment; this one's where ``None``.
         notes: what it could not be told of the plan.
+        fetches_s: seconds that loading may take beside the limit, where it fetches the model.
     """
 
     engine: str
@@ -51,6 +54,7 @@ class Program:
     model: str
     env: Mapping[str, str] | None = None
     notes: tuple[str, ...] = field(default=())
+    fetches_s: float = 0.0
 
 
 def start(program: Program, limits: Limits) -> "SidecarRunning":
@@ -69,10 +73,11 @@ def _begun(program: Program, limits: Limits) -> tuple[Client, dict[str, Any]]:
     client = Client(Child(program.title, words, log_file(program.engine), env=program.env, talks=True))
     try:
         version = _version(client, program)
-        return client, {**client.call("load", program.load, limit_s=limits.ready_s), "version": version}
+        loaded = client.call("load", program.load, limit_s=limits.ready_s + program.fetches_s)
     except BaseException:
         client.stop()
         raise
+    return client, {**loaded, "version": version}
 
 
 def _version(client: Client, program: Program) -> str:
@@ -103,6 +108,11 @@ class SidecarRunning:
     def pid(self) -> int | None:
         """Its process; another one after it was started again."""
         return self._client.child.pid
+
+    @property
+    def guard_pid(self) -> int:
+        """The process that stands between."""
+        return self._client.child.guard_pid
 
     @property
     def log(self) -> Path | None:
@@ -204,10 +214,11 @@ class SidecarRunning:
         """Return what the engine tells of its memory; what it does not tell is absent, with the reason."""
         told = self._client.call("memory", limit_s=ASK_S)
         gauge = Gauge(self._program.title)
-        why = str(told.get("why") or "it does not tell it")
+        whys = told.get("whys")
         readings: dict[Quantity, Reading] = {
-            quantity: gauge.absent(Reason.UNSUPPORTED, why) for quantity in TOLD.values() if "why" in told
-        }
+            TOLD[name]: gauge.absent(Reason.UNSUPPORTED, str(why))
+            for name, why in (whys if isinstance(whys, dict) else {}).items() if name in TOLD
+        }  # fmt: skip
         known = {quantity: told[name] for name, quantity in TOLD.items() if _is_size(told.get(name))}
         readings |= {quantity: gauge(quantity, size) for quantity, size in known.items()}
         place = {"cpu": "CPU", "gpu": "GPU"}.get(str(told.get("device")), "CPU")
@@ -224,8 +235,11 @@ class SidecarRunning:
 
     def stop(self) -> None:
         """End the sidecar and whatever it runs."""
-        self._stopped.set()
         self.cancel()
+        if not self._stopped.is_set() and "cache" in self._program.load and self._client.works:
+            with contextlib.suppress(HwledgerError):  # what it still has to write of prompts is worth a while
+                self._client.call("unload", limit_s=FLUSH_S)
+        self._stopped.set()
         with contextlib.suppress(OSError):
             self._client.stop()
 

@@ -4,10 +4,12 @@ Source of every shape: transformers 5.24.0 ``models/*/modeling_*.py`` of the wra
 """
 
 from hwledger.library.config.draft import Draft
+from hwledger.library.config.families import decoder
 from hwledger.library.config.families.multimodal import part_config, text_draft, two_linears, vision_tower
 from hwledger.library.config.families.towers import ernie, glm, qwen, siglip
 from hwledger.library.config.families.towers.tower import Tower
 from hwledger.library.config.reader import Config
+from hwledger.model.tensors import Part, Split
 
 
 def vipllava(config: Config) -> Draft:
@@ -110,6 +112,19 @@ def ernie4_5_vl(config: Config) -> Draft:
     vision = part_config(config, "vision_config")
     if vision is not None:
         ernie.ernie(draft, vision)
+    return draft
+
+
+def molmo(config: Config) -> Draft:
+    """Read Molmo's text model; its tower's sizes lie in its code, and so it is said to be left out.
+
+    Source: allenai/Molmo-7B-D-0924 ``modeling_molmo.py`` (remote code): the stated MLP width is that of gate
+    and up together.
+    """
+    draft = decoder.read(config)
+    rows = config.integer("additional_vocab_size", default=128)
+    draft.add("model.embed_tokens.new_embedding", (rows, draft.hidden), Part.EMBEDDING, split=Split.VOCAB)
+    draft.unknowns.append("the vision tower of molmo is not stated in its file: it is not counted")
     return draft
 
 
