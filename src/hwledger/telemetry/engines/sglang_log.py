@@ -70,7 +70,7 @@ class _Start:
 
 def is_sglang_log(text: str) -> bool:
     """Whether a text is a log of SGLang's server."""
-    return any(each.search(text) for each in (_CACHE, _WEIGHTS, _DECODE))
+    return any(each.search(text) for each in (_CACHE, _WEIGHTS, _CAPACITY, _DECODE))
 
 
 def read_sglang_log(text: str) -> Sample:

@@ -111,3 +111,15 @@ def test_damaged_logs_are_read_or_explained(at: int, put: str) -> None:
     for text, read in ((HYBRID, read_sglang_log), (TRT, read_tensorrt_log)):
         sample = read(text[:at] + put + text[at + len(put) :])
         assert told(sample) or sample.failure
+
+
+def test_the_first_versions_of_sglang_tell_tokens_and_context_alone() -> None:
+    """SGLang of 2024 prints no bytes that it uses: its capacity makes the log known, and is read."""
+    text = (
+        "[2024-12-13 01:44:59 TP0] Load weight end. type=MistralForCausalLM, avail mem=9.69 GB\n"
+        "[2024-12-13 01:45:02 TP0] max_total_num_tokens=56524, max_prefill_tokens=16384, "
+        "max_running_requests=2049, context_len=32768\n"
+    )
+    kind, sample = read_recorded(text)
+    assert kind.name == "SGLang log"
+    assert told(sample).items() >= {"kv_cache_tokens": 56524, "context": 32768}.items()
