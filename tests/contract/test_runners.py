@@ -50,11 +50,14 @@ class Subject:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def quiet_place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def quiet_place(tmp_path_factory: pytest.TempPathFactory, blas: str) -> Iterator[None]:
     """Keep what is remembered and logged in a folder of its own, and real engines to one thread."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HWLEDGER_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
-        patch.setenv("LLAMA_ARG_THREADS", "1")
+        for name in ("LLAMA_ARG_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+            patch.setenv(name, "1")
+        if blas:
+            patch.setenv("LD_PRELOAD", blas)
         yield
 
 
