@@ -19,6 +19,7 @@ ELSEWHERE = (
     "HF_ENDPOINT", "HF_TOKEN", "HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HUB_OFFLINE",
     "TRANSFORMERS_OFFLINE", "HWLEDGER_OFFLINE", "XDG_CACHE_HOME", "OLLAMA_MODELS", "OLLAMA_HOST",
     "LLAMA_CACHE", "LMSTUDIO_BASE_URL", "LM_API_TOKEN", "HWLEDGER_DEVICES",
+    "HWLEDGER_SERVER", "HWLEDGER_TOKEN", "HWLEDGER_LEDGER",
     "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "HTTP_PROXY", "HTTPS_PROXY",
     "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy",
 )  # fmt: skip
@@ -36,7 +37,7 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Server]:
-    """Give a PostgreSQL server, each test's own database on it; skip, with a word, where none is installed."""
+    """Give a PostgreSQL server for databases of a test's own; skip, with a word, where none is."""
     found = programs()
     if found is None:
         pytest.skip("no PostgreSQL server is installed here (Debian: postgresql)")

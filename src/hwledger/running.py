@@ -28,6 +28,7 @@ class Asked:
     ref: str
     engine: str
     context: int | None
+    concurrency: int | None
     kv_cache: str | None
     options: tuple[str, ...]
     access: Access | None
@@ -40,7 +41,8 @@ class Asked:
         added = [text for text, is_free in zip(more, free, strict=True) if is_free]
         return plan(
             self.ref, engine=self.engine, engine_version=version, context=self.context,
-            kv_cache=self.kv_cache, device=device, options=[*added, *self.options], access=self.access,
+            concurrency=self.concurrency, kv_cache=self.kv_cache, device=device,
+            options=[*added, *self.options], access=self.access,
         )  # fmt: skip
 
 
@@ -78,6 +80,7 @@ def prepare(  # noqa: PLR0913 - what can be asked of a run
     *,
     engine_name: str = AUTO,
     context: int | None = None,
+    concurrency: int | None = None,
     kv_cache: str | None = None,
     options: Mapping[str, object] | Sequence[str] = (),
     access: Access | None = None,
@@ -89,6 +92,7 @@ def prepare(  # noqa: PLR0913 - what can be asked of a run
         ref: the model, as ``plan`` takes it.
         engine_name: ``llama.cpp`` …; ``auto``: the one that is installed and loads the model's format.
         context: tokens of the request; the plan's own choice where ``None``.
+        concurrency: requests at once; 1 where ``None``.
         kv_cache: number type of the KV cache.
         options: the engine's own options, as ``plan`` takes them.
         access: how the model may be read.
@@ -100,7 +104,7 @@ def prepare(  # noqa: PLR0913 - what can be asked of a run
         InputError, UnreachableError: the model cannot be read.
     """
     chosen, found, rules = _engine_for(ref, access, [runner] if runner else _named(engine_name))
-    asked = Asked(ref, rules, context, kv_cache, tuple(as_texts(options)), access)
+    asked = Asked(ref, rules, context, concurrency, kv_cache, tuple(as_texts(options)), access)
     on_host = not found.devices
     version = _known(chosen, found, rules)
     made = asked.planned(version, None if on_host else "local", chosen.settings(on_host=on_host))

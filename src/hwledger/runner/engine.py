@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, Self, runtime_checkable
 
-from hwledger.errors import UnknownOptionError
+from hwledger.errors import EngineError, UnknownOptionError
 from hwledger.extensions import extensions
 
 if TYPE_CHECKING:
@@ -32,6 +32,10 @@ class Ability(StrEnum):
     """Reports the speed of prefill and decode itself."""
     MEMORY = "memory"
     """Reports what its buffers take."""
+    PARALLEL = "parallel"
+    """Answers several requests at once: what it starts satisfies ``Shared``."""
+    SERVE = "serve"
+    """Answers others over HTTP as OpenAI's servers do, at a port that is given: it satisfies ``Serves``."""
     TOKENIZE = "tokenize"
     """Tells the tokens of a text: what it starts satisfies ``Tokenizes``."""
     KEEP = "keep"
@@ -245,6 +249,44 @@ class Engine(Protocol):
 
         Raises:
             UsageError: it cannot run the plan.
+            EngineError: it does not start.
+        """
+        ...
+
+
+@runtime_checkable
+class Shared(Protocol):
+    """A running engine that answers several requests at once."""
+
+    def beside(self) -> Running:
+        """Return another way to ask the same engine, for a request beside others.
+
+        Ending it ends the engine.
+        """
+        ...
+
+
+class Served(Running, Protocol):
+    """A running engine that others may ask, at its address."""
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for its end, and return whether it has ended."""
+        ...
+
+    def failure(self) -> EngineError:
+        """Return what to say of it where it ended by itself."""
+        ...
+
+
+@runtime_checkable
+class Serves(Protocol):
+    """An engine that answers others."""
+
+    def serve(self, plan: "Plan", port: int, limits: Limits | None = None) -> Served:
+        """Start the engine as ``Engine.start`` does, at a port of loopback; 0: any that is free.
+
+        Raises:
+            UsageError: it cannot run the plan, or the port is taken.
             EngineError: it does not start.
         """
         ...

@@ -11,7 +11,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from hwledger.errors import EngineError
+from hwledger.errors import EngineError, UsageError
 from hwledger.library.fields import mapping
 from hwledger.planner.export.llama_cpp import build
 from hwledger.planner.export.recipe import Recipe
@@ -83,21 +83,51 @@ class LlamaCpp:
             UsageError: llama.cpp cannot run the plan.
             EngineError: it is not installed, or does not start.
         """
-        recipe = build(plan)
-        program = locate()
-        if program is None:
-            raise EngineError(f"llama.cpp is not installed here; install it with: {INSTALL}")
+        recipe, program = build(plan), _program()
         for attempt in range(1, TRIES + 1):
             try:
-                return _start(program, recipe, limits or Limits(), plan)
+                return _start(program, recipe, limits or Limits(), plan, _free_port())
             except EngineError as error:
                 if attempt == TRIES or not any(words in str(error) for words in _TAKEN):
                     raise
         raise AssertionError  # the last attempt returns or raises
 
+    def serve(self, plan: Plan, port: int, limits: Limits | None = None) -> "LlamaRunning":
+        """Start the server as ``start`` does, at a port that others know; see ``Serves``."""
+        if not port:
+            return self.start(plan, limits)
+        recipe, program = build(plan), _program()
+        if not _is_free(port):
+            raise UsageError(
+                f"port {port} of {HOST} is taken; give another --port, or 0 for any that is free"
+            )
+        return _start(program, recipe, limits or Limits(), plan, port)
 
-def _start(program: Program, recipe: Recipe, limits: Limits, plan: Plan) -> "LlamaRunning":
-    port = _free_port()
+
+def _program() -> Program:
+    """Return how the server is run here.
+
+    Raises:
+        EngineError: it is not installed.
+    """
+    program = locate()
+    if program is None:
+        raise EngineError(f"llama.cpp is not installed here; install it with: {INSTALL}")
+    return program
+
+
+def _is_free(port: int) -> bool:
+    """Whether a port can be listened on; one whose last connections still linger can."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def _start(program: Program, recipe: Recipe, limits: Limits, plan: Plan, port: int) -> "LlamaRunning":
     env, left_out = environment()
     log = log_file(ENGINE)
     slots = _slots(program, recipe, limits, plan)
@@ -237,6 +267,18 @@ class LlamaRunning:
             with contextlib.suppress(OSError):
                 taken.shutdown(socket.SHUT_RDWR)
             taken.close()
+
+    def beside(self) -> "LlamaRunning":
+        """Return another way to ask the same server; see ``Shared``."""
+        return LlamaRunning(self._child, self._port, self._limits, self.notes)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for its end, and return whether it has ended."""
+        return self._child.wait(seconds)
+
+    def failure(self) -> EngineError:
+        """Return how it ended by itself, with its last lines."""
+        return self._child.failure("while it served")
 
     def tokenize(self, text: str) -> list[int]:
         """Return the tokens of a text, with the mark of a beginning where the model has one."""

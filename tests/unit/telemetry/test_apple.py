@@ -105,3 +105,73 @@ def test_no_text_raises(text: str) -> None:
     read_ioreg(text)
     read_macmon(text)
     read_ioreg(IOREG[: len(text)] + text + IOREG[len(text) :])
+
+
+HARDWARE = """Hardware:
+
+    Hardware Overview:
+
+      Model Name: Test Mac
+      {chip}
+      Memory: 48 GB
+      System Firmware Version: 1.2.3
+"""
+
+
+@pytest.mark.requirement("FR-TEL-APPLE")
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        (HARDWARE.format(chip="Chip: Apple M9 Pro"), "Apple M9 Pro"),
+        (HARDWARE.format(chip="Processor Name: Old Core"), "Old Core"),
+        ("Memory:\n\n      Memory: 48 GB\n      Type: LPDDR5\n", ""),
+        (
+            json.dumps({"SPHardwareDataType": [{"chip_type": "Apple M9", "physical_memory": "48 GB"}]}),
+            "Apple M9",
+        ),
+    ],
+)
+def test_the_hardware_of_a_mac_is_read(text: str, name: str) -> None:
+    """Chip and memory stand in the outputs of hardware and memory, as text and as JSON; GB are GiB."""
+    kind, sample = read_recorded(text)
+    assert kind.name == "system_profiler"
+    assert sample.host is not None
+    assert sample.host.name == name
+    assert bytes_of(sample.host.readings[Q.HOST_MEMORY_TOTAL]) == 48 << 30
+    if not text.startswith("{"):
+        more = (
+            "\nGraphics/Displays:\n\n      Chipset Model: Apple M9\n      Vendor: Apple\n      Memory: 1 GB\n"
+        )
+        both = read_recorded(text + more)[1]
+        assert len(both.devices) == 1
+        assert both.host == sample.host
+
+
+@pytest.mark.requirement("FR-TEL-APPLE")
+@pytest.mark.parametrize(("frequency", "hertz"), [("712.5", 712.5e6), ("1398000000", 1398e6)])
+def test_the_property_list_of_powermetrics_is_read(frequency: str, hertz: float) -> None:
+    """The last sample counts; its GPU's ``freq_hz`` are megahertz; busy is what is left of idle."""
+    form = (
+        '<?xml version="1.0"?>\n<plist version="1.0"><dict><key>hw_model</key><string>T</string>'
+        "<key>processor</key><dict><key>cpu_power</key><real>250</real>"
+        "<key>gpu_power</key><real>{power}</real></dict><key>gpu</key><dict><key>freq_hz</key>"
+        "<real>{frequency}</real><key>idle_ratio</key><real>0.75</real></dict></dict></plist>\n"
+    )
+    text = form.format(power=1, frequency=5) + form.format(power=1500, frequency=frequency)
+    kind, sample = read_recorded(text)
+    assert kind.name == "powermetrics -f plist"
+    (device,) = sample.devices
+    told = [number_of(device[each]) for each in (Q.POWER, Q.CLOCK, Q.UTILIZATION)]
+    assert told == [1.5, hertz, 0.25]
+    assert sample.host is not None
+    assert number_of(sample.host.readings[Q.CPU_POWER]) == 0.25
+    assert read_recorded(text[:-40])[1].troubles
+    assert read_recorded(text.replace("1.0\"?", "1.0\" encoding=\"X-9\"?"))[1].troubles
+
+
+@pytest.mark.requirement("FR-TEL-APPLE")
+def test_the_part_about_the_gpu_is_enough() -> None:
+    """People post the part of powermetrics that they mean."""
+    text = "**** GPU usage ****\n\nGPU HW active frequency: 444 MHz\nGPU HW active residency: 20.50%\n"
+    (device,) = read_recorded(text)[1].devices
+    assert [number_of(device[each]) for each in (Q.CLOCK, Q.UTILIZATION)] == [444e6, 0.205]

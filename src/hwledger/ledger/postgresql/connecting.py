@@ -103,12 +103,10 @@ def session(address: Address) -> "Connection[Any]":
 def _check_server(connection: "Connection[Any]", address: Address) -> None:
     if connection.info.server_version < OLDEST:
         raise InputError(f"{address.name}: this server is older than PostgreSQL 14; use a newer one")
-    settings = {
-        name: connection.execute(f"SHOW {name}").fetchone() for name in ("fsync", "server_encoding")
-    }
+    settings = {name: connection.execute(f"SHOW {name}").fetchone() for name in ("fsync", "server_encoding")}
     if settings["fsync"] != ("on",):
         raise InputError(
-            f"{address.name}: this server runs with fsync=off and would lose acknowledged events; set it to on"
+            f"{address.name}: this server runs with fsync=off and loses what it acknowledged; set it to on"
         )
     if settings["server_encoding"] != ("UTF8",):
         raise InputError(f"{address.name}: this database is not in UTF-8; create one with ENCODING 'UTF8'")

@@ -110,7 +110,10 @@ class PostgresStore(SqlStore, PostgresReader):
         return found
 
     def add_rows(
-        self, connection: Connection, events: Sequence[tuple[Any, ...]], nodes: Sequence[tuple[int, int, bytes]]
+        self,
+        connection: Connection,
+        events: Sequence[tuple[Any, ...]],
+        nodes: Sequence[tuple[int, int, bytes]],
     ) -> None:
         """Insert events, and the nodes that they made full, each in one statement."""
         cursor = self.cursor(connection)
@@ -124,8 +127,8 @@ class PostgresStore(SqlStore, PostgresReader):
 
     def _lost(self) -> HwledgerError:
         return BusyError(
-            f"{self.name}: the session with the server was lost, and the lock with it; what was not answered may"
-            " be there or not: open the ledger again and repeat it"
+            f"{self.name}: the session with the server was lost, and the lock with it; what was not answered"
+            " may be there or not: open the ledger again and repeat it"
         )
 
     def let_go(self) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from hwledger.telemetry.amd import rocm_text, smi_columns, smi_table, smi_text, sysfs_text, top
+from hwledger.telemetry.amd import rocm_lists, rocm_text, smi_columns, smi_table, smi_text, sysfs_text, top
 from hwledger.telemetry.recorded import Format
 
 FORMATS: Final = (
@@ -15,6 +15,8 @@ FORMATS: Final = (
     Format("rocm-smi --csv", rocm_text.is_csv, rocm_text.read_csv),
     Format("rocm-smi -a", rocm_text.is_lines, rocm_text.read_lines),
     Format("rocm-smi", rocm_text.is_table, rocm_text.read_table),
+    Format("rocm-smi --showpids", rocm_text.is_list_of_processes, rocm_lists.read_pids),
+    Format("rocm-smi --showhw", rocm_lists.is_hardware, rocm_lists.read_hardware),
     Format("complaints of amd-smi and rocm-smi", rocm_text.is_complaint, rocm_text.read_complaint),
     Format("sysfs of amdgpu", sysfs_text.recognises, sysfs_text.read),
 )

@@ -19,6 +19,7 @@ _IN_BRACKETS: Final = re.compile(r"(?:[0-9]{1,3}:? *)?\((?P<inside>[0-9.]+ *[MG]
 _LINK: Final = re.compile(
     r"(?:[0-9]{1,3}:? *)?\(?(?P<rate>[0-9.]+ *GT/s),? *x(?P<lanes>[0-9]{1,2})\b.*", re.IGNORECASE
 )
+_SHARE: Final = re.compile(r"[0-9]{1,4} \((?P<share>[0-9.]{1,8})(?:%\)|\)%)")
 _UNIQUE: Final = re.compile(r"0x0*[1-9a-f][0-9a-f]{6,15}", re.IGNORECASE)
 _PROCESS: Final = re.compile(r"pid([0-9]{1,10})")
 
@@ -41,6 +42,9 @@ def card(
     """
     found = told(rows("rocm_smi"), lambda key: _clean(fields.get(key, MISSING)), gauge)
     _link(fields, gauge, found)
+    _level(fields, gauge, found)
+    if "gpu memory use" in fields:  # bytes: its share is one of the memory, not of the time
+        found.pop(Quantity.MEMORY_ACTIVITY, None)
     if (driver := system.get("driver version")) is not None:
         found[Quantity.DRIVER] = text_of(gauge, Quantity.DRIVER, driver)
     unique = str(fields.get("unique id", "")).strip()
@@ -78,6 +82,13 @@ def _link(fields: Mapping[str, object], gauge: Gauge, found: dict[Quantity, Read
         found[Quantity.PCIE_WIDTH] = measured(gauge, Quantity.PCIE_WIDTH, link["lanes"])
     elif said and (nothing := said_nothing(said, gauge.source)) is not None:
         found[Quantity.PCIE_GENERATION] = found[Quantity.PCIE_WIDTH] = nothing
+
+
+def _level(fields: Mapping[str, object], gauge: Gauge, found: dict[Quantity, Reading]) -> None:
+    """Enter the fan of ``Fan Level: 51 (20%)``: the share in brackets, for the level has no unit."""
+    share = _SHARE.fullmatch(str(fields.get("fan level", ""))[:80].strip())
+    if share is not None:
+        found[Quantity.FAN] = measured(gauge, Quantity.FAN, share["share"], "%")
 
 
 def _processes(system: Mapping[str, object], gauge: Gauge) -> tuple[ProcessSnapshot, ...] | Absent:

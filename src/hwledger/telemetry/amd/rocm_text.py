@@ -2,12 +2,14 @@
 
 import csv
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from hwledger.telemetry.amd.facts import complaint
 from hwledger.telemetry.amd.jsontext import before, documents
 from hwledger.telemetry.amd.rocm import CARD, SOURCE, card, key_of
+from hwledger.telemetry.amd.rocm_lists import ANY_CARD, is_hardware, is_pids, processes
 from hwledger.telemetry.amd.telling import Identity, device_of, reading_of, text_of
 from hwledger.telemetry.parsing import digits_in
 from hwledger.telemetry.quantity import Quantity
@@ -16,20 +18,23 @@ from hwledger.telemetry.snapshot import DeviceSnapshot, Sample
 
 _WARNING: Final = re.compile(r"(?P<what>(?:WARNING|ERROR)\b.*)")
 _LINE: Final = re.compile(
-    r"GPU\[(?P<card>[0-9]{1,4})\]\s*:?\s*(?P<key>[^:]{1,120}?)\s*:(?:\s+(?P<value>.*))?"
+    r"GPU\[(?P<card>[0-9]{1,4})\](?!\s*:?\s*(?:WARNING|ERROR):)\s*:?\s*(?P<key>[^:]{1,120}?)\s*:(?:\s+(?P<value>.*))?"
 )
 _TABLE: Final = re.compile(r"^(?:GPU|Device) .{0,400}", re.MULTILINE)
-_HEADINGS: Final = frozenset({"SCLK", "MCLK", "VRAM%", "GPU%"})
+_HEADINGS: Final = frozenset({"SCLK", "MCLK", "GPU%"})
+_FIRST_SHARED: Final = "SCLK"
+_OVERDRIVE: Final = re.compile(r"\b([SM]CLK) OD\b")
+_RATE_AND_LANES: Final = re.compile(r"(GT/s),? +(x[0-9])")
 _BROKEN: Final = re.compile(r'^[ \t]{0,40}\{\s{0,200}"card[0-9]+"\s{0,40}:', re.MULTILINE)
 _HEADING: Final = re.compile(
     r"^device,[^\n]{0,4000}(?:VRAM|GPU|Card|Temperature|clock|Power|PCI|Unique|Device)", re.MULTILINE
 )
-_COLUMNS: Final = (
-    (Quantity.CLOCK, "mhz"), (Quantity.CLOCK_MEMORY, "mhz"), (Quantity.FAN, "%"),
-    (Quantity.PERFORMANCE_STATE, ""), (Quantity.POWER_LIMIT, "w"), (Quantity.MEMORY_USED, "b"),
-    (Quantity.UTILIZATION, "%"),
-)  # fmt: skip
-"""The last seven columns of every version; those before differ."""
+_COLUMNS: Final = {
+    "SCLK": (Quantity.CLOCK, "mhz"), "MCLK": (Quantity.CLOCK_MEMORY, "mhz"), "Fan": (Quantity.FAN, "%"),
+    "Perf": (Quantity.PERFORMANCE_STATE, ""), "PwrCap": (Quantity.POWER_LIMIT, "w"),
+    "VRAM%": (Quantity.MEMORY_USED, "b"), "GPU%": (Quantity.UTILIZATION, "%"),
+}  # fmt: skip
+"""Columns from the clock on, one word each; those before it differ by version and hold several."""
 _ABSENT: Final = frozenset({"n/a", "unsupported", "none", "unknown"})
 
 
@@ -144,12 +149,30 @@ def read_lines(text: str) -> Sample:
             )
         elif line.startswith("Driver version:"):
             system["driver version"] = line.partition(":")[2].strip()
-    devices = tuple(card(fields, gauge, number, system) for number, fields in sorted(cards.items()))
-    return Sample(devices=devices, troubles=warnings(text))
+    devices = [card(fields, gauge, number, system) for number, fields in sorted(cards.items())]
+    devices = list(_with_table(devices, text))
+    if is_pids(text):  # of one card it is clear whose they are
+        why = gauge.absent(Reason.UNSUPPORTED, ANY_CARD)
+        held = processes(text) if len(devices) == 1 else why
+        devices = [replace(device, processes=held) for device in devices]
+    return Sample(devices=tuple(devices), troubles=warnings(text))
+
+
+def _with_table(devices: Sequence[DeviceSnapshot], text: str) -> Iterator[DeviceSnapshot]:
+    """Yield devices with what a concise table in the same text says, as where two calls were copied."""
+    beside = {row.index: row for row in read_table(text).devices} if _has_table(text) else {}
+    for device in devices:
+        row = beside.pop(device.index, None)
+        yield device if row is None else replace(device, readings={**row.readings, **device.readings})
+    yield from beside.values()
 
 
 def is_table(text: str) -> bool:
-    """Return whether a text is rocm-smi's concise table."""
+    """Return whether a text is rocm-smi's concise table, and nothing beside it."""
+    return _has_table(text) and not is_lines(text)
+
+
+def _has_table(text: str) -> bool:
     return any(set(found[0].split()) >= _HEADINGS for found in _TABLE.finditer(text))
 
 
@@ -157,26 +180,33 @@ def read_table(text: str) -> Sample:
     """Return what the concise table says; it tells memory as a share of the total alone."""
     gauge = Gauge(SOURCE)
     hotspot = "(Junction)" in text
-    rows = (line.split() for line in text.splitlines()[:10_000])
-    devices = tuple(_row(row, gauge, hotspot=hotspot) for row in rows if _is_row(row))
+    names: list[str] = []
+    devices: list[DeviceSnapshot] = []
+    for line in text.splitlines()[:10_000]:
+        words = _RATE_AND_LANES.sub(r"\1,\2", _OVERDRIVE.sub(r"\1_OD", line)).split()
+        if set(words) >= _HEADINGS:
+            names = words[words.index(_FIRST_SHARED) :]
+        elif names and _is_row(words, names):
+            devices.append(_row(words, names, gauge, hotspot=hotspot))
     if not devices:
         return failed(text, Absent(Reason.UNPARSED, "its table has no row", SOURCE))
-    return Sample(devices=devices, troubles=warnings(text))
+    return Sample(devices=tuple(devices), troubles=warnings(text))
 
 
-def _is_row(row: list[str]) -> bool:
-    return len(row) > len(_COLUMNS) and digits_in(row[0], most=4) is not None and _said(row[-1], "%")
+def _is_row(row: list[str], names: list[str]) -> bool:
+    return len(row) > len(names) and digits_in(row[0], most=4) is not None and _said(row[-1], "%")
 
 
 def _said(token: str, unit: str) -> bool:
     return token.lower() in _ABSENT or token.lower().endswith(unit)
 
 
-def _row(row: list[str], gauge: Gauge, *, hotspot: bool) -> DeviceSnapshot:
-    left, right = row[1:-7], dict(zip(_COLUMNS, row[-7:], strict=True))
-    found = {quantity: _cell(gauge, quantity, text, unit) for (quantity, unit), text in right.items()}
-    if row[-2].endswith("%"):  # a share of what is not told
-        del found[Quantity.MEMORY_USED]
+def _row(row: list[str], names: list[str], gauge: Gauge, *, hotspot: bool) -> DeviceSnapshot:
+    left, right = row[1 : -len(names)], dict(zip(names, row[-len(names) :], strict=True))
+    if right.get("VRAM%", "").endswith("%"):  # a share of what is not told
+        del right["VRAM%"]
+    cells = ((*_COLUMNS[name], text) for name, text in right.items() if name in _COLUMNS)
+    found = {quantity: _cell(gauge, quantity, text, unit) for quantity, unit, text in cells}
     heat = Quantity.TEMPERATURE_HOTSPOT if hotspot else Quantity.TEMPERATURE
     for quantity, unit, ends in ((heat, "c", "c"), (Quantity.POWER, "w", "w")):
         said = next((each for each in left if each[:1].isdigit() and each.lower().endswith(ends)), "N/A")
@@ -185,16 +215,21 @@ def _row(row: list[str], gauge: Gauge, *, hotspot: bool) -> DeviceSnapshot:
 
 
 def _cell(gauge: Gauge, quantity: Quantity, text: str, unit: str) -> Reading:
-    if text.lower() in _ABSENT:
+    if text.lower().rstrip("%") in _ABSENT:
         return gauge.absent(Reason.UNSUPPORTED, f"it says {text[:40]!r}")
     if quantity is Quantity.PERFORMANCE_STATE:
         return text_of(gauge, quantity, text)
     return reading_of(gauge, quantity, text, unit)
 
 
+def is_list_of_processes(text: str) -> bool:
+    """Return whether a text is the list of processes, and nothing beside it."""
+    return is_pids(text) and not is_lines(text) and not _has_table(text)
+
+
 def is_complaint(text: str) -> bool:
     """Return whether a text is a complaint in place of an output, of either tool."""
-    others = (is_json, is_csv, is_lines, is_table)
+    others = (is_json, is_csv, is_lines, is_table, is_pids, is_hardware)
     return (
         complaint(text, SOURCE, alone=True) is not None
         and not documents(text)

@@ -8,8 +8,9 @@ from typing import Final
 from hwledger.telemetry.amd.facts import rows
 from hwledger.telemetry.amd.smi import SOURCE
 from hwledger.telemetry.amd.smi_text import failed
-from hwledger.telemetry.amd.telling import MISSING, Identity, device_of, named, told
+from hwledger.telemetry.amd.telling import MISSING, Identity, device_of, generation, named, told
 from hwledger.telemetry.parsing import digits_in
+from hwledger.telemetry.quantity import Quantity
 from hwledger.telemetry.reading import Absent, Gauge, Reason
 from hwledger.telemetry.snapshot import DeviceSnapshot, Sample
 
@@ -24,6 +25,7 @@ _CSV: Final = re.compile(
 _CELL: Final = re.compile(
     r"(?:N/A|[\d.]+)(?:/(?:N/A|[\d.]+))?(?: (?:W|°C|MHz|%|[KMGT]B(?:/s)?|Mb/s))?(?= |$)|\S+"
 )
+_FASTEST: Final = Quantity.PCIE_GENERATION_MAX
 _MOST: Final = 10_000
 
 
@@ -77,4 +79,7 @@ def _device(fields: Mapping[str, str], number: str, gauge: Gauge) -> DeviceSnaps
         name=named(fields.get("market_name")), uuid=named(fields.get("uuid"), fields.get("gpu_uuid")),
         device=named(fields.get("device_id")),
     )  # fmt: skip
-    return device_of(told(rows("amd_smi_columns"), lambda name: fields.get(name, MISSING), gauge), who)
+    found = told(rows("amd_smi_columns"), lambda name: fields.get(name, MISSING), gauge)
+    if (rate := fields.get("max_pcie_speed")) is not None:
+        found[_FASTEST] = generation(gauge, _FASTEST, rate)
+    return device_of(found, who)

@@ -18,7 +18,7 @@ _VERSIONS: Final = re.compile(
 _UPPER: Final = re.compile(
     r"\| *(?P<bdf>[0-9a-fA-F]{4,8}:[0-9a-fA-F:.]{4,12}) +(?P<name>[^|]{0,60}?) *"
     rf"\| *(?P<activity>{_NUMBER})(?: %)? +(?P<temperature>{_NUMBER})(?: °C)? +(?P<errors>{_NUMBER})"
-    rf" +(?P<power>{_NUMBER})/(?P<limit>{_NUMBER})(?: W)? *\|"
+    rf" +(?P<power>{_NUMBER})(?:/(?P<limit>{_NUMBER}))?(?: W)? *\|"
 )
 _LOWER: Final = re.compile(
     r"\| *(?P<gpu>[0-9]{1,4}) +(?P<rest>[^|]{0,60}?) *"
@@ -79,7 +79,11 @@ def _device(
     upper: re.Match[str], lower: re.Match[str], versions: dict[Quantity, Reading], gauge: Gauge
 ) -> DeviceSnapshot:
     said = {**upper.groupdict(), **lower.groupdict()}
-    readings = {quantity: reading_of(gauge, quantity, said[name], unit) for name, quantity, unit in _FIELDS}
+    readings = {
+        quantity: reading_of(gauge, quantity, said[name], unit)
+        for name, quantity, unit in _FIELDS
+        if said[name] is not None  # amd-smi 26.0 and 26.1 show power without its limit
+    }
     who = Identity(said["gpu"], int(said["gpu"]), said["bdf"], named(said["name"]))
     return device_of({**readings, **versions}, who)
 

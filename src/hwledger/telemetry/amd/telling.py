@@ -31,6 +31,10 @@ EQUAL_NOTE: Final = (
 CARVED_NOTE: Final = (
     "it works in the host's memory: its own is a carve-out, beside what it may map of the rest"
 )
+_NEVER_ZERO: Final = {
+    Quantity.POWER: "0 W: a part that answers draws more, it has no sensor here",
+    Quantity.POWER_LIMIT: "0 W: a part that answers draws more, it has no limit here",
+}
 _NAME_OF_NOTHING: Final = frozenset({"", "n/a", "none", "null"})
 
 
@@ -128,10 +132,10 @@ def text_of(gauge: Gauge, quantity: Quantity, value: object) -> Reading:
 
 
 def awake(gauge: Gauge, quantity: Quantity, reading: Reading) -> Reading:
-    """Return a reading; 0 W is none: a part that answers draws more, so there is no sensor behind it."""
-    if quantity is Quantity.POWER and isinstance(reading, Value) and not reading.value:
-        return gauge.absent(Reason.UNSUPPORTED, "0 W: a part that answers draws more, it has no sensor here")
-    return reading
+    """Return a reading; 0 W is none: a part that answers draws more and may draw more."""
+    if quantity not in _NEVER_ZERO or not isinstance(reading, Value) or reading.value:
+        return reading
+    return gauge.absent(Reason.UNSUPPORTED, _NEVER_ZERO[quantity])
 
 
 def generation(gauge: Gauge, quantity: Quantity, node: object) -> Reading:

@@ -1,5 +1,6 @@
 """amdgpu_top's JSON: ``--json``, a line a moment, and ``-d --json``, a list of devices."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
@@ -26,6 +27,8 @@ from hwledger.telemetry.snapshot import DeviceSnapshot, ProcessSnapshot, Sample
 
 SOURCE: Final = "amdgpu_top"
 Tree = Mapping[str, Any]
+_OLD_PROCESS: Final = re.compile(r"(?P<name>.{0,120}?) ?\((?P<pid>[0-9]{1,10})\)")
+"""A key of ``fdinfo`` before amdgpu_top 0.2."""
 MOST_PROCESSES: Final = 10_000
 
 
@@ -37,7 +40,7 @@ def recognises(text: str) -> bool:
 def _trees(found: tuple[Any, ...]) -> Iterator[tuple[Tree, Tree]]:
     """Yield each device with the document that it stands in, what a stream says of it made one level."""
     for document in found:
-        listed = document.get("devices") if isinstance(document, Mapping) else document
+        listed = document.get("devices", [document]) if isinstance(document, Mapping) else document
         for each in listed if isinstance(listed, list) else ():
             if isinstance(each, Mapping) and _is_one(each):
                 info = each.get("Info")
@@ -48,7 +51,7 @@ def _trees(found: tuple[Any, ...]) -> Iterator[tuple[Tree, Tree]]:
 def _is_one(node: Tree) -> bool:
     info = node.get("Info")
     return "amdgpu_top_version" in (info if isinstance(info, Mapping) else node) or (
-        "gpu_activity" in node and "VRAM" in node and "Sensors" in node
+        "VRAM" in node and "Sensors" in node and ("gpu_activity" in node or "GRBM" in node)
     )
 
 
@@ -154,7 +157,8 @@ def _processes(tree: Tree, gauge: Gauge) -> tuple[ProcessSnapshot, ...] | Absent
 
 
 def _process(pid: str, node: object, gauge: Gauge) -> ProcessSnapshot | None:
-    number_of_process = digits_in(pid)
+    named_so = _OLD_PROCESS.fullmatch(pid)
+    number_of_process = digits_in(named_so["pid"] if named_so else pid)
     if not isinstance(node, Mapping) or number_of_process is None:
         return None
     inner = node.get("usage")
@@ -165,4 +169,5 @@ def _process(pid: str, node: object, gauge: Gauge) -> ProcessSnapshot | None:
         else NOT_TOLD
         for name in ("VRAM", "GTT")
     )
-    return ProcessSnapshot(number_of_process, named(node.get("name")), memory, shared_memory=shared)
+    name = named(node.get("name"), named_so["name"] if named_so else "")
+    return ProcessSnapshot(number_of_process, name, memory, shared_memory=shared)

@@ -21,15 +21,20 @@ _MEMORY: Final = "SPMemoryDataType"
 _HARDWARE: Final = "SPHardwareDataType"
 _CODED: Final = re.compile(r"kHW_Apple(?P<chip>M[0-9]+)(?P<kind>Pro|Max|Ultra)?Item")
 _FIELD: Final = re.compile(r"^\s+(?P<name>[A-Z][\w ()/.-]{1,40}): (?P<value>.{1,120}?)\s*$", re.MULTILINE)
+_MACHINE: Final = re.compile(r"^(?:\s{0,8}Hardware Overview:|Memory:(?=\s{1,80}Memory: ))", re.MULTILINE)
+_NEXT_TYPE: Final = re.compile(r"^[A-Z][\w/ ]{2,40}:[ \t\r]*$", re.MULTILINE)
+"""The head of another kind of output below."""
+_CHIP: Final = ("chip_type", "cpu_type")
 MOST: Final = 64
 
 
 def is_profile(text: str) -> bool:
-    """Whether a text is of system_profiler: JSON of the kinds that are read, or the text of the displays."""
+    """Whether a text is of system_profiler: of displays, of the hardware or of the memory."""
     if text.lstrip().startswith("{"):
         found = json_in(text)
         return isinstance(found, dict) and bool({_DISPLAYS, _MEMORY, _HARDWARE} & set(found))
-    return "Chipset Model: " in text or ("Graphics/Displays:" in text and "Vendor:" in text)
+    displays = "Chipset Model: " in text or ("Graphics/Displays:" in text and "Vendor:" in text)
+    return displays or _MACHINE.search(text) is not None
 
 
 def read_profile(text: str, at: float = 0.0) -> Sample:
@@ -37,14 +42,30 @@ def read_profile(text: str, at: float = 0.0) -> Sample:
     gauge = Gauge(SOURCE, at)
     found = json_in(text) if text.lstrip().startswith("{") else None
     if not isinstance(found, dict):
-        devices = tuple(_from_text(text, gauge))
-        return Sample(devices=devices, troubles=() if devices else ("system_profiler: it tells of no GPU",))
-    devices = tuple(_devices(_rows(found.get(_DISPLAYS)), gauge))
-    host = _memory(_rows(found.get(_MEMORY)), gauge)
-    name = next((str(row["chip_type"])[:80] for row in _rows(found.get(_HARDWARE)) if "chip_type" in row), "")
-    told = HostSnapshot(name, readings=host) if host or name else None
-    troubles = () if devices or told else ("system_profiler: it tells of neither GPU nor memory",)
-    return Sample(devices=devices, host=told, troubles=troubles)
+        return _told(tuple(_from_text(text, gauge)), *_machine(text, gauge))
+    machine = [*_rows(found.get(_MEMORY)), *_rows(found.get(_HARDWARE))]
+    name = next((str(row[key])[:80] for row in machine for key in _CHIP if key in row), "")
+    return _told(tuple(_devices(_rows(found.get(_DISPLAYS)), gauge)), name, _memory(machine, gauge))
+
+
+def _told(devices: tuple[DeviceSnapshot, ...], name: str, memory: Readings) -> Sample:
+    host = HostSnapshot(name, readings=memory) if memory or name else None
+    troubles = () if devices or host else ("system_profiler: it tells of neither GPU nor memory",)
+    return Sample(devices=devices, host=host, troubles=troubles)
+
+
+def _machine(text: str, gauge: Gauge) -> tuple[str, Readings]:
+    """Return the chip and the memory of the text of the hardware or of the memory."""
+    start = _MACHINE.search(text)
+    if start is None:
+        return "", MappingProxyType({})
+    part = _NEXT_TYPE.split(text[start.end() :], maxsplit=1)[0]
+    fields = {field["name"]: field["value"] for field in _FIELD.finditer(part)}
+    name = next((fields[key] for key in ("Chip", "Processor Name") if key in fields), "")
+    if "Memory" not in fields:
+        return name, MappingProxyType({})
+    whole = measured(gauge, Q.HOST_MEMORY_TOTAL, fields["Memory"], "GB", GIB)
+    return name, MappingProxyType({Q.HOST_MEMORY_TOTAL: whole})
 
 
 def _rows(found: Any) -> list[Mapping[str, Any]]:

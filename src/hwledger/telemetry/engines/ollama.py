@@ -22,7 +22,7 @@ _RUNNING: Final = {
     Quantity.CONTEXT: "context_length",
 }  # fmt: skip
 _CONTEXT: Final = re.compile(r"^\s*(?:PARAMETER\s+)?num_ctx\s+([0-9]{1,12})\s*$", re.MULTILINE)
-_IN_ALL: Final = "model_bytes holds weights, cache and compute buffers in one figure"
+IN_ALL: Final = "model_bytes holds weights, cache and compute buffers in one figure"
 _NO_DEVICE: Final = "Ollama leaves size_vram out where it is zero"
 
 
@@ -34,7 +34,7 @@ def read_running(reply: object, gauge: Gauge) -> EngineSnapshot:
         if "size" in row and "size_vram" not in row:
             told[Quantity.MODEL_DEVICE_BYTES] = checked(_derived(gauge), Quantity.MODEL_DEVICE_BYTES, 0)
             notes.append(_NO_DEVICE)
-        notes.append(_IN_ALL)
+        notes.append(IN_ALL)
         models.append(_model(row, told, loaded=True))
     return EngineSnapshot(ENGINE, models=tuple(models), notes=tuple(dict.fromkeys(notes)))
 

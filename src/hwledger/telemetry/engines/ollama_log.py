@@ -1,7 +1,8 @@
 """Ollama's server log, of both of its times: estimates made before loading, and lines by device.
 
-Sources: ollama ``llm/memory.go`` (estimates, up to 0.11), ``ml/device.go`` (lines by device, 0.12 and
-later). Where its runner is llama.cpp, the log has llama.cpp's own lines of buffers, which are believed before
+Sources: ollama ``llm/memory.go`` (estimates, up to 0.11), ``ml/backend/ggml/ggml.go`` (0.7 to 0.11: lines
+with ``buffer``, or with ``backend`` and ``buffer_type``), ``ml/device.go`` (lines by device, 0.12 and later).
+Where its runner is llama.cpp, the log has llama.cpp's own lines of buffers, which are believed before
 estimates.
 """
 
@@ -18,7 +19,8 @@ from hwledger.telemetry.snapshot import EngineSnapshot, ModelSnapshot, Sample
 
 SOURCE: Final = "Ollama log"
 _DEVICE: Final = re.compile(
-    r'msg="(?P<kind>model weights|kv cache|compute graph)" device=(?P<device>[\w.-]{1,60})'
+    r'msg="(?P<kind>model weights|kv cache|compute graph)"'
+    r" (?:device|buffer|backend=[\w.-]{1,60} buffer_type)=(?P<device>[\w.-]{1,60})"
     r' size="(?P<size>[^"]{1,40})"'
 )
 _TOTAL: Final = re.compile(r'msg="total memory" size="([^"]{1,40})"')

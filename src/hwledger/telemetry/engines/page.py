@@ -35,7 +35,8 @@ Told = dict[Quantity, Reading]
 def engine_of(text: str) -> str | None:
     """Return the engine whose page of metrics a text is; ``None`` where it is none."""
     prefixes = metric_table().prefixes
-    known = {prefix: engine for engine, prefix in prefixes.items()}
+    known = {_plain(prefix): engine for engine, prefix in prefixes.items()}
+    known |= {prefix: engine for engine, prefix in prefixes.items()}
     found: dict[str, int] = {}
     for match in _LINE.finditer(text):
         engine = known.get(match[1])
@@ -44,8 +45,19 @@ def engine_of(text: str) -> str | None:
     return max(found, key=lambda engine: found[engine]) if found else None
 
 
+def _plain(prefix: str) -> str:
+    return prefix.replace(":", "_")
+
+
 def page_of(text: str, engine: str) -> Page:
-    """Return the series of a page that are read."""
+    """Return the series of a page that are read.
+
+    Gateways and exporters that allow no colon in a name write an underscore in its place.
+    """
+    prefix = metric_table().prefixes[engine]
+    plain = _plain(prefix)
+    if plain != prefix and prefix not in text:
+        text = re.sub(rf"^((?:#[ \t]*[A-Z]{{4}}[ \t]+)?){plain}", rf"\1{prefix}", text, flags=re.MULTILINE)
     return read_page(text, metric_table().names(engine) | _EXTRA.get(engine, frozenset()))
 
 

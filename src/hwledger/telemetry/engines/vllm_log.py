@@ -1,4 +1,4 @@
-"""vLLM's start-up log: bytes of one device as its workers print them, and the capacity of its cache.
+"""vLLM's log: bytes of one device as its workers print them, the capacity of its cache, what it does.
 
 What is printed, by version, is in ``telemetry/data/vllm_log.toml``. The last start in a log counts.
 """
@@ -11,6 +11,7 @@ from typing import Final
 
 from hwledger.telemetry.engines.sizes import Devices, Told, explained, frozen, named
 from hwledger.telemetry.engines.tables import data
+from hwledger.telemetry.engines.vllm_stats import STATS, Stats
 from hwledger.telemetry.parsing import checked, measured
 from hwledger.telemetry.quantity import Quantity, Unit
 from hwledger.telemetry.reading import Basis, Gauge, Reading, Value, number_of
@@ -19,7 +20,8 @@ from hwledger.telemetry.snapshot import EngineSnapshot, ModelSnapshot, Sample
 SOURCE: Final = "vLLM log"
 _GIB: Final = {"gb": "gib"}
 _START: Final = re.compile(
-    r"Initializing an? (?:V[0-9] )?LLM engine \(v?(?P<version>[^)\s]{1,60})\)(?P<config>.*)"
+    r"Initializing an? (?:V[0-9] )?LLM engine (?:\(v?(?P<version>[^)\s]{1,60})\)|(?=with config:))"
+    r"(?P<config>.*)"
 )
 _CONFIG: Final = re.compile(
     r"\b(model|dtype|max_seq_len|quantization|kv_cache_dtype)=(?:'([^']{1,400})'|([\w.:/-]{1,100}))"
@@ -55,6 +57,7 @@ class _Start:
     config: dict[str, str] = field(default_factory=dict)
     ranks: Devices = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    stats: Stats = field(default_factory=Stats)
     blocks: int | None = None
     concurrency: tuple[int, str] | None = None
 
@@ -68,27 +71,27 @@ def _lines() -> tuple[_Line, ...]:
 
 
 def is_vllm_log(text: str) -> bool:
-    """Whether a text is a start-up log of vLLM."""
+    """Whether a text is a log of vLLM."""
     return any(line.pattern.search(text) for line in _lines()) or bool(
-        _BLOCKS.search(text) or _START.search(text)
+        _BLOCKS.search(text) or _START.search(text) or STATS.search(text)
     )
 
 
 def read_vllm_log(text: str) -> Sample:
-    """Return what the last start of a log says: weights, cache, activations and graphs of one device."""
+    """Return what the last start of a log says: bytes of one device, capacity, and what it last did."""
     gauge = Gauge(SOURCE, basis=Basis.LOGGED)
     start = _Start()
     for line in text.split("\n"):
         short = line[:_LONGEST_LINE]
         if found := _START.search(short):
-            start = _Start(named(found["version"]), _config(found["config"]))
+            start = _Start(named(found["version"] or ""), _config(found["config"]))
         _enter(start, short, gauge)
     model, told = _model(start, gauge), _of_engine(start, gauge)
     notes = [_NOTE] if any(name in _OF_DEVICE for name in model.readings) else []
     engine = EngineSnapshot(
         "vllm", start.version, models=(model,), readings=MappingProxyType(told), notes=(*notes, *start.notes)
     )
-    return explained(Sample(engines=(engine,)), SOURCE, "it says nothing of memory")
+    return explained(Sample(engines=(engine,)), SOURCE, "it says nothing of memory or requests")
 
 
 def _config(text: str) -> dict[str, str]:
@@ -107,6 +110,7 @@ def _enter(start: _Start, line: str, gauge: Gauge) -> None:
             continue
         reading = measured(gauge, each.quantity, found[1].replace(",", ""), spelled=_GIB)
         told[each.quantity] = _least(told.get(each.quantity), reading)
+    start.stats.enter(line)
     if found := _BLOCKS.search(line):
         start.blocks = int(found[1])
     if found := _CONCURRENCY.search(line):
@@ -172,7 +176,7 @@ def _of_engine(start: _Start, gauge: Gauge) -> Told:
     tokens = _tokens(start)
     if tokens is not None:
         told[Quantity.KV_CACHE_TOKENS] = tokens
-    return told
+    return told | start.stats.told(gauge)
 
 
 def _tokens(start: _Start) -> Reading | None:

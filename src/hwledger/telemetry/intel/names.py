@@ -8,12 +8,13 @@ from typing import Any, Final
 
 from hwledger.shipped import shipped_text
 from hwledger.telemetry.parsing import measured, said_nothing
-from hwledger.telemetry.quantity import Quantity
+from hwledger.telemetry.quantity import MEANINGS, Quantity, Unit
 from hwledger.telemetry.reading import Absent, Gauge, Reading, Readings, Reason
 
 VENDOR: Final = "Intel"
 DRIVERS: Final = frozenset({"i915", "xe"})
 SOURCE: Final = "xpu-smi"
+NOT_KNOWN: Final = Absent(Reason.UNSUPPORTED, "xpu-smi says -1, for a count that it does not know", SOURCE)
 NOT_THERE: Final = Absent(Reason.UNSUPPORTED, "xpu-smi has the field and leaves it blank", SOURCE)
 
 
@@ -58,7 +59,8 @@ def _reading(quantity: Quantity, value: object, unit: str, gauge: Gauge, *, text
     if isinstance(value, str) and not value.strip():
         return NOT_THERE
     if not textual:
-        return measured(gauge, quantity, value, unit)
+        counts = MEANINGS[quantity].unit is Unit.COUNT
+        return NOT_KNOWN if counts and str(value).strip() == "-1" else measured(gauge, quantity, value, unit)
     said = str(value).strip()
     nothing = said_nothing(said, gauge.source)
     return nothing if nothing is not None else gauge(quantity, said[:80])

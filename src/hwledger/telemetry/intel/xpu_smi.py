@@ -21,6 +21,9 @@ _FIELD: Final = re.compile(r"(?P<name>[A-Z][\w /#-]{1,50}): (?P<value>.{0,120})"
 _PROCESS: Final = re.compile(
     r"^(?P<pid>[0-9]{1,10})\s+(?P<name>\S.*?)\s+(?P<device>[0-9]{1,4})\s+(?P<shared>[0-9]+)\s+(?P<memory>[0-9]+)\s*$"
 )
+_TILE: Final = re.compile(r"Tile (?P<tile>[0-9]{1,2}): ?(?P<value>[^,;|]{0,40})")
+_DUMP: Final = re.compile(r"\A(?:.{0,200}\n){0,3}\s*(?=Timestamp, DeviceId)")
+"""The head of a dump, below the command at most."""
 _TYPE: Final = "metrics_type"
 TWO_UNITS: Final = Absent(
     Reason.UNPARSED, "the tool's documentation gives two units for it, bytes and kB", SOURCE
@@ -101,18 +104,52 @@ def is_table(text: str) -> bool:
 
 
 def read_table(text: str, at: float = 0.0) -> Sample:
-    """Return the device of ``stats -d N`` or ``discovery -d N``."""
+    """Return the devices of ``discovery``, or the one of ``discovery -d N`` or ``stats -d N``."""
     gauge = Gauge(SOURCE, at)
     rows = [(row["label"], row["value"]) for line in text.splitlines()[:MOST] if (row := _ROW.match(line))]
     if any(value == "Device Information" for _, value in rows):
-        fields = {f["name"]: f["value"].strip() for _, value in rows if (f := _FIELD.match(value))}
-        number = next((whole_number(label) for label, _ in rows if label.isdecimal()), None)
-        named = {"device_id": number, "device_name": fields.get("Device Name"), "uuid": fields.get("UUID"),
-                 "pci_bdf_address": fields.get("PCI BDF Address"), **fields}  # fmt: skip
-        return Sample(devices=(_discovered(named, gauge),))
+        return Sample(devices=tuple(_listed(each, gauge) for each in _by_device(rows)))
     values = _unwrapped(rows)
     number = whole_number(values.get("Device ID", ""))
-    return Sample(devices=(_numbered(number, told(values.get, gauge)),))
+    tiles = _tiles(values)
+    device = _numbered(number, told(_whole_of(values).get, gauge))
+    parts = (
+        DeviceSnapshot(
+            f"{device.key}/{tile}", "", VENDOR, "partition", index=int(tile), parent=device.key,
+            readings=told(each.get, gauge),
+        )
+        for tile, each in tiles.items()
+    )  # fmt: skip
+    return Sample(devices=(device, *parts))
+
+
+def _by_device(rows: list[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
+    """Yield the rows of each device: its first has its number, those below have none."""
+    starts = [at for at, (label, _) in enumerate(rows) if label.isdecimal()] or [0]
+    for start, end in zip(starts, [*starts[1:], len(rows)], strict=True):
+        yield rows[start:end]
+
+
+def _listed(rows: list[tuple[str, str]], gauge: Gauge) -> DeviceSnapshot:
+    fields = {f["name"]: f["value"].strip() for _, value in rows if (f := _FIELD.match(value))}
+    number = whole_number(rows[0][0]) if rows and rows[0][0].isdecimal() else None
+    named = {"device_id": number, "device_name": fields.get("Device Name"), "uuid": fields.get("UUID"),
+             "pci_bdf_address": fields.get("PCI BDF Address"), **fields}  # fmt: skip
+    return _discovered(named, gauge)
+
+
+def _tiles(values: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Return what is said of each tile: parts with several tiles tell values for each and none for all."""
+    found: dict[str, dict[str, str]] = {}
+    for label, value in values.items():
+        for each in _TILE.finditer(value):
+            found.setdefault(each["tile"], {})[label] = each["value"].strip()
+    return found
+
+
+def _whole_of(values: Mapping[str, str]) -> dict[str, str]:
+    """Return what is said of the device as a whole."""
+    return {label: value for label, value in values.items() if not _TILE.search(value)}
 
 
 def _unwrapped(rows: list[tuple[str, str]]) -> dict[str, str]:
@@ -127,12 +164,13 @@ def _unwrapped(rows: list[tuple[str, str]]) -> dict[str, str]:
 
 def is_dump(text: str) -> bool:
     """Whether a text is a dump."""
-    return text.lstrip().startswith("Timestamp, DeviceId")
+    return _DUMP.search(text) is not None
 
 
 def read_dump(text: str, at: float = 0.0) -> Sample:
     """Return the newest row of each device; a blank cell is a field that the device does not have."""
-    lines = text.strip().splitlines()[: MOST + 1] or [""]
+    start = _DUMP.search(text)
+    lines = text[start.end() if start else 0 :].strip().splitlines()[: MOST + 1] or [""]
     head = [cell.strip() for cell in lines[0].split(",")]
     newest: dict[str, dict[str, str]] = {}
     for line in lines[1:]:

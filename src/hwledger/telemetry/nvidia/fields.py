@@ -20,6 +20,9 @@ _LONGEST_TEXT: Final = 120
 _LANES: Final = re.compile(r"\s*([0-9]{1,3})\s*x?\s*", re.IGNORECASE)
 _REMARK: Final = re.compile(r"\s*\[Deprecated;[^\]]*\]\s*$")
 """Drivers from 610 on write beside old names what to ask instead."""
+_APART_SINCE: Final = 510
+"""The first driver that tells what it reserves (NVML 11.510, ``nvmlDeviceGetMemoryInfo_v2``)."""
+_LONGEST_MAJOR: Final = 5
 TOLERANCE: Final = 2 << 20
 NOT_APART: Final = "used includes what the driver reserves: it does not tell them apart"
 
@@ -144,7 +147,14 @@ def memory_notes(found: Mapping[Quantity, Reading]) -> tuple[str, ...]:
         return ()
     if free is not None and total - used - free > TOLERANCE:
         return ()
-    return (NOT_APART,) if free is not None or Quantity.MEMORY_RESERVED in found else ()
+    return (NOT_APART,) if free is not None or Quantity.MEMORY_RESERVED in found or _is_old(found) else ()
+
+
+def _is_old(found: Mapping[Quantity, Reading]) -> bool:
+    """Whether a driver is told that counts what it reserves as used."""
+    driver = found.get(Quantity.DRIVER)
+    major = str(driver.value).partition(".")[0] if isinstance(driver, Value) else ""
+    return major.isdecimal() and len(major) < _LONGEST_MAJOR and int(major) < _APART_SINCE
 
 
 def all_lost(why: Absent) -> dict[Quantity, Reading]:

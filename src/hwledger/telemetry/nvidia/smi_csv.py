@@ -3,6 +3,7 @@
 import csv
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Final
 
 from hwledger.telemetry.merge import pci_key
@@ -22,27 +23,49 @@ _LEAST_COMMAS: Final = 2
 _TELLING: Final = frozenset({
     "memory.total", "memory.used", "memory.free", "utilization.gpu", "temperature.gpu", "power.draw", "name",
     "gpu_name", "driver_version", "pci.bus_id", "clocks.current.sm", "clocks.sm", "pstate",
+    "utilization.memory", "memory.reserved", "temperature.memory", "fan.speed", "power.limit",
+    "power.draw.instant", "power.draw.average", "enforced.power.limit", "clocks.gr", "clocks.mem",
+    "clocks.current.graphics", "clocks.current.memory",
 })  # fmt: skip
 _PROCESS: Final = frozenset({"pid", "process_name", "used_gpu_memory", "used_memory"})
+_ABOVE: Final = 4
+_COLUMN: Final = re.compile(r"[a-z][A-Za-z0-9_.]{1,80}")
+_MARGINAL: Final = re.compile(r"(?=.*\bnvidia-smi\b)|```|[^,]*[:$#>]\s*$")
+"""What may stand above the names: the command, the beginning of a quotation, words that announce it."""
 _UNIT: Final = re.compile(r"\s*\[[^\]]*\]\s*$")
 _NAMED: Final = re.compile(r"\b(?:NVIDIA|GeForce|Tesla|Quadro|TITAN|GRID)\b|\b(?:A|H|L|T|V|P)[0-9]{1,3}S?\b")
 _EVENT: Final = re.compile(r"clocks_(?:event|throttle)_reasons\.(?P<name>[a-z_]+)")
+_MEASURED: Final = re.compile(r"\[[^\]]*\]|N/A|P[0-9]{1,2}|[0-9]+(?:\.[0-9]+)?(?: ?(?:MiB|%|W|MHz|C))?")
+_ITS_OWN: Final = re.compile(r"\[(?:N/A|Not Supported|Unknown Error|Insufficient Permissions)\]|[0-9] MiB\b")
+"""What nvidia-smi alone writes so."""
 _NAMELESS_APP: Final = re.compile(r"\s*[0-9]{1,10}\s*,\s*(?:\[[^\]]*\]|[0-9]+\s*MiB)\s*")
+_OWN: Final = ("uuid", "gpu_uuid", "pci.bus_id", "gpu_bus_id", "index", "serial", "gpu_serial")
+"""Columns that tell one device from all others."""
+_TIME: Final = re.compile(r"[0-9/]{8,10} ([0-9]{2}):([0-9]{2}):([0-9]{2}(?:\.[0-9]{1,6})?)")
+_LOOK: Final = 0.4
+"""Seconds between two looks at least."""
 NO_NAMES: Final = "its columns have no names: print them with --format=csv, without noheader"
 TAKEN: Final = "the text names neither device nor columns: they are taken for process and memory"
 Row = Mapping[str, str]
 
 
 def rows_of(text: str) -> tuple[list[str], list[list[str]]] | None:
-    """Return the names of the columns, without units, and the rows; ``None`` where there are no names."""
-    lines = [line for line in text.splitlines() if line.strip()][: MOST_ROWS + 1]
-    if not lines:
-        return None
-    names = [_UNIT.sub("", cell).strip() for cell in _cells(lines[0])]
-    known = _TELLING | _PROCESS
-    if not known & set(names):
-        return None
-    return names, [_cells(line) for line in lines[1:]]
+    """Return the names of the columns, without units, and the rows; ``None`` where there are no names.
+
+    Above the names there may be a command or what else was copied with them; names that come again, as of
+    several looks in one file, are no row.
+    """
+    lines = [line for line in text.splitlines() if line.strip()][: MOST_ROWS + _ABOVE]
+    for number, line in enumerate(lines[:_ABOVE]):
+        names = [_UNIT.sub("", cell).strip() for cell in _cells(line)]
+        if not (_TELLING | _PROCESS) & set(names) or _MARGINAL.match(line):
+            continue
+        if number and not all(_COLUMN.fullmatch(name) for name in names):
+            continue
+        if not all(_MARGINAL.match(above) for above in lines[:number]):
+            return None
+        return names, [_cells(each) for each in lines[number + 1 :] if each.strip() != line.strip()]
+    return None
 
 
 def _cells(line: str) -> list[str]:
@@ -69,8 +92,15 @@ def is_nameless(text: str) -> bool:
     lines = [line for line in text.splitlines() if line.strip()][:64]
     if not lines or rows_of(text) is not None or any("{" in line or "|" in line for line in lines):
         return False
-    devices = all(line.count(",") >= _LEAST_COMMAS and _NAMED.search(line) for line in lines)
+    devices = all(
+        line.count(",") >= _LEAST_COMMAS and (_NAMED.search(line) or _are_measured(line)) for line in lines
+    )
     return devices or all(_NAMELESS_APP.fullmatch(line) for line in lines)
+
+
+def _are_measured(line: str) -> bool:
+    """Whether a row holds nothing but measured values, and one as nvidia-smi alone writes it."""
+    return bool(_ITS_OWN.search(line)) and all(map(_MEASURED.fullmatch, _cells(line)))
 
 
 def read_devices(text: str) -> Sample:
@@ -79,15 +109,39 @@ def read_devices(text: str) -> Sample:
     if found is None:
         return read_nameless(text)
     names, rows = found
-    devices, troubles = [], []
-    for number, cells in enumerate(rows):
-        if len(cells) != len(names):
-            troubles.append(
-                f"row {number + 1} has {len(cells)} cells where {len(names)} have names; left out"
-            )
-            continue
-        devices.append(_device(dict(zip(names, cells, strict=True)), number))
+    troubles = [
+        f"row {number + 1} has {len(cells)} cells where {len(names)} have names; left out"
+        for number, cells in enumerate(rows)
+        if len(cells) != len(names)
+    ]
+    whole = [dict(zip(names, cells, strict=True)) for cells in rows if len(cells) == len(names)]
+    devices = (_device(row, number) for number, row in enumerate(_newest(whole)))
     return Sample(devices=tuple(devices), troubles=tuple(troubles))
+
+
+def _newest(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Return the last row of each device, where rows name their device; else those of the last look.
+
+    ``--loop`` prints a row for each device and look, with names once. The looks of rows without names are
+    told apart by their times: devices of one look are milliseconds apart.
+    """
+    for name in _OWN:
+        told = [row.get(name, "") for row in rows]
+        if all(said_nothing(each) is None for each in told) and told:
+            return list(dict(zip(told, rows, strict=True)).values())
+    times = [_seconds(row.get("timestamp", "")) for row in rows]
+    starts = [
+        number
+        for number, (one, two) in enumerate(pairwise(times), start=1)
+        if one is not None and two is not None and abs(two - one) >= _LOOK
+    ]
+    return rows[starts[-1] :] if starts else rows
+
+
+def _seconds(text: str) -> float | None:
+    """Return the time of day of ``2025/11/24 14:08:55.751``."""
+    found = _TIME.fullmatch(text.strip())
+    return int(found[1]) * 3600 + int(found[2]) * 60 + float(found[3]) if found else None
 
 
 def _device(row: Row, number: int) -> DeviceSnapshot:
@@ -185,7 +239,7 @@ def _nameless(text: str, why: Absent) -> Iterator[DeviceSnapshot]:
     lines = [line for line in text.splitlines() if line.strip()][:MOST_ROWS]
     for number, line in enumerate(lines):
         name = next((cell for cell in _cells(line) if _NAMED.search(cell)), "")
-        if name:
+        if name or _are_measured(line):
             told = dict.fromkeys((Quantity.MEMORY_TOTAL, Quantity.MEMORY_USED, Quantity.UTILIZATION), why)
             yield DeviceSnapshot(f"{VENDOR}-{number}", name[:120], VENDOR, readings=told)
 

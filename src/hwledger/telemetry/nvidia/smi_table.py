@@ -30,28 +30,50 @@ _SECOND: Final = re.compile(
     r"\|\s*(?P<memory>[^|]*?)\s*\|\s*(?P<busy>\S+)\s+(?P<compute>\S.*?)\s*\|"
 )
 _MEMORY: Final = re.compile(r"(?P<used>[0-9]+\s*\w+)\s*/\s*(?P<total>[0-9]+\s*\w+)")
+_SPELLED: Final = {"mb": "mib"}
+"""Drivers before 331 print MiB as MB."""
+_ROWS: Final = re.compile(
+    r"^\| +[0-9]{1,4} +\S[^|\n]{0,60}\| +[0-9A-Fa-f]{4,8}:[0-9A-Fa-f:.]{4,8} +\S+ *\|[^|\n]{0,30}\|\s*\n"
+    r"\|[^|\n]{0,60}/[^|\n]{0,20}\|[^|\n]{0,30}MiB +\|[^|\n]{0,30}\|",
+    re.MULTILINE,
+)
+"""Both lines of a device, without the head of the table."""
+_MARGIN: Final = re.compile(r"^(?:[ \t]|> ?)+(?=[|+])", re.MULTILINE)
+"""Where a table was pasted indented or as a quotation."""
+_SLICED: Final = frozenset({"on", "enabled"})
 _SLICE: Final = re.compile(
     r"\|\s*(?P<gpu>[0-9]{1,4})\s+(?P<gi>[0-9]+)\s+(?P<ci>[0-9]+)\s+(?P<device>[0-9]{1,4})\s*\|\s*(?P<used>[0-9]+\s*MiB)\s*/\s*(?P<total>[0-9]+\s*MiB)"
 )
 _PROCESS: Final = re.compile(
-    r"\|\s*(?P<gpu>[0-9]{1,4})\s+(?:(?P<gi>N/A|[0-9]+)\s+(?P<ci>N/A|[0-9]+)\s+)?(?P<pid>[0-9]+)\s+(?P<kind>[CGM+]+)\s+"
-    r"(?P<name>\S.*?)\s+(?P<memory>[0-9]+\s*MiB|N/A|Insufficient Permissions)\s*\|"
+    r"\|\s*(?P<gpu>[0-9]{1,4})\s+(?:(?P<gi>N/A|[0-9]+)\s+(?P<ci>N/A|[0-9]+)\s+)?(?P<pid>[0-9]+)\s+"
+    r"(?:(?P<kind>[CGM](?:\+[CGM])*)\s+)?(?P<name>\S.*?)\s+"
+    r"(?P<memory>[0-9]+\s*Mi?B|N/A|Insufficient Permissions)\s*\|"
 )
+_BLOCK: Final = re.compile(r"\|\s*(?P<all>Compute p|P)rocesses:")
+_UNSEEN: Final = re.compile(
+    r"\|\s*(?P<gpu>[0-9]{1,4})\s+(?:N/A\s+N/A\s+)?(?P<says>Not Supported|N/A|ERROR[^|]*?)\s*\|"
+)
+"""A device whose processes the driver does not tell."""
 _LIST: Final = re.compile(r"^GPU (?P<index>[0-9]{1,4}): (?P<name>.*?) \(UUID: (?P<uuid>[^)]*)\)\s*$")
 _LIST_SLICE: Final = re.compile(
     r"^\s+MIG (?P<name>\S+)\s+Device\s+(?P<index>[0-9]{1,4}): \(UUID: (?P<uuid>[^)]*)\)\s*$"
 )
+_STATE: Final = re.compile(r"P[0-9]{1,2}")
+_ERROR: Final = "ERR!"
+_LOST: Final = "nvidia-smi says ERR! even for its name: the driver can no longer talk to it"
 CUT: Final = "its name is cut to the width of the table"
 
 
 def is_table(text: str) -> bool:
-    """Whether a text is the table."""
-    return _HEAD.search(text) is not None and "Bus-Id" in text and not is_several(text)
+    """Whether a text is the table, or rows of it."""
+    whole = _HEAD.search(text) is not None and "Bus-Id" in text
+    return (whole or _ROWS.search(_MARGIN.sub("", text)) is not None) and not is_several(text)
 
 
 def read_table(text: str) -> Sample:
     """Return the devices, slices and processes of the last table of a text."""
-    last = text[max(text.rfind("| NVIDIA-SMI"), 0) :]
+    plain = _MARGIN.sub("", text)
+    last = plain[max(plain.rfind("| NVIDIA-SMI"), 0) :]
     lines = last.splitlines()[:MOST_LINES]
     head = _HEAD.search(last)
     processes = _processes(lines)
@@ -62,7 +84,7 @@ def read_table(text: str) -> Sample:
     return Sample(devices=(*devices, *slices), troubles=troubles)
 
 
-Held = dict[tuple[str, str, str], list[ProcessSnapshot]]
+Held = dict[tuple[str, str, str], "list[ProcessSnapshot] | Absent"]
 
 
 def _devices(
@@ -73,32 +95,50 @@ def _devices(
         if first is None:
             continue
         gauge = Gauge(SOURCE)
-        found: dict[Quantity, Reading] = {
-            Q.ERRORS_UNCORRECTED: measured(gauge, Q.ERRORS_UNCORRECTED, first["errors"])
-        }
+        found: dict[Quantity, Reading] = {Q.ERRORS_UNCORRECTED: _errors(gauge, first["errors"])}
         second = _SECOND.match(below)
         if second is not None:
             found |= dict(_second_line(gauge, second))
         if head is not None:
             found |= dict(_versions(gauge, head))
+        if first["name"] == _ERROR:
+            found = {name: _lost(gauge, reading) for name, reading in found.items()}
         notes = (*memory_notes(found), *((CUT,) if first["name"].endswith("...") else ()))
         index = int(first["index"])
         yield DeviceSnapshot(
-            key_of(first["address"], "", index, index), name_of(first["name"]), VENDOR, index=index,
+            key_of(first["address"], "", index, index), name_of(first["name"].replace(_ERROR, "")), VENDOR,
+            index=index,
             unified=shares_memory(first["name"]) or None, readings=found, notes=notes,
             processes=_of(held, first["index"]),
         )  # fmt: skip
+
+
+def _lost(gauge: Gauge, reading: Reading) -> Reading:
+    """Return a reading of a device whose very name is an error: what it does not tell is lost with it."""
+    return gauge.absent(Reason.LOST_DEVICE, _LOST) if isinstance(reading, Absent) else reading
+
+
+def _errors(gauge: Gauge, said: str) -> Reading:
+    """Return the uncorrected errors; in MIG mode the column says that it is on, and the slices count them."""
+    if said.lower() in _SLICED:
+        return gauge.absent(Reason.UNSUPPORTED, "MIG is on: errors are counted for each slice")
+    return measured(gauge, Q.ERRORS_UNCORRECTED, said)
+
+
+def _state(gauge: Gauge, said: str) -> Reading:
+    if _STATE.fullmatch(said):
+        return gauge(Q.PERFORMANCE_STATE, said)
+    return said_nothing(said, SOURCE) or gauge.absent(Reason.UNPARSED, f"no state: {said[:40]!r}")
 
 
 def _second_line(gauge: Gauge, line: "re.Match[str]") -> Iterator[tuple[Quantity, Reading]]:
     for quantity, name in ((Q.FAN, "fan"), (Q.TEMPERATURE, "temperature"), (Q.POWER, "power"),
                            (Q.POWER_LIMIT, "limit"), (Q.UTILIZATION, "busy")):  # fmt: skip
         yield quantity, measured(gauge, quantity, line[name])
-    state = said_nothing(line["state"], SOURCE)
-    yield Q.PERFORMANCE_STATE, state if state is not None else gauge(Q.PERFORMANCE_STATE, line["state"])
+    yield Q.PERFORMANCE_STATE, _state(gauge, line["state"])
     both = _MEMORY.fullmatch(line["memory"])
     for quantity, name in ((Q.MEMORY_TOTAL, "total"), (Q.MEMORY_USED, "used")):
-        yield quantity, measured(gauge, quantity, both[name] if both else line["memory"])
+        yield quantity, measured(gauge, quantity, both[name] if both else line["memory"], spelled=_SPELLED)
 
 
 def _versions(gauge: Gauge, head: "re.Match[str]") -> Iterator[tuple[Quantity, Reading]]:
@@ -129,19 +169,29 @@ def _slices(
 
 def _processes(lines: list[str]) -> "Held | Absent":
     """Return the processes by device and slice; why there are none where the table does not tell."""
-    head = next((n for n, line in enumerate(lines) if re.match(r"\|\s*Processes:", line)), None)
+    head = next((n for n, line in enumerate(lines) if _BLOCK.match(line)), None)
     if head is None:
         return Absent(Reason.UNSUPPORTED, "the table tells of no processes", SOURCE)
+    compute = lines[head].lstrip("| ").startswith("Compute")
     held: Held = {}
     for line in lines[head:]:
-        found = _PROCESS.match(line)
+        found, unseen = _PROCESS.match(line), _UNSEEN.match(line)
         if found is not None:
-            kinds = found["kind"].split("+")
-            kind = "+".join(w for letter, w in (("C", "compute"), ("G", "graphics")) if letter in kinds)
-            memory = measured(Gauge(SOURCE), Q.MEMORY_USED, found["memory"])
-            process = ProcessSnapshot(whole_number(found["pid"]), found["name"].strip(), memory, kind)
-            held.setdefault((found["gpu"], found["gi"] or "N/A", found["ci"] or "N/A"), []).append(process)
+            where = found["gpu"], found["gi"] or "N/A", found["ci"] or "N/A"
+            group = held.setdefault(where, [])
+            if isinstance(group, list):
+                group.append(_process(found, compute=compute))
+        elif unseen is not None:
+            why = Absent(Reason.UNSUPPORTED, f"it says {unseen['says'][:60]!r}", SOURCE)
+            held[unseen["gpu"], "N/A", "N/A"] = why
     return held
+
+
+def _process(found: "re.Match[str]", *, compute: bool) -> ProcessSnapshot:
+    kinds = (found["kind"] or ("C" if compute else "")).split("+")
+    kind = "+".join(w for letter, w in (("C", "compute"), ("G", "graphics")) if letter in kinds)
+    memory = measured(Gauge(SOURCE), Q.MEMORY_USED, found["memory"], spelled=_SPELLED)
+    return ProcessSnapshot(whole_number(found["pid"]), name_of(found["name"]), memory, kind)
 
 
 def _of(
@@ -149,9 +199,9 @@ def _of(
 ) -> tuple[ProcessSnapshot, ...] | Absent:
     if isinstance(held, Absent):
         return held
-    return tuple(
-        p for (where, *of), group in held.items() for p in group if where == gpu and ids in {None, tuple(of)}
-    )
+    groups = [group for (where, *of), group in held.items() if where == gpu and ids in {None, tuple(of)}]
+    why = next((group for group in groups if isinstance(group, Absent)), None)
+    return why or tuple(each for group in groups if isinstance(group, list) for each in group)
 
 
 def is_list(text: str) -> bool:

@@ -165,3 +165,15 @@ def test_every_engine_of_the_table_is_known_by_its_page() -> None:
     for engine in table.prefixes:
         for name in table.names(engine):
             assert engine_of(f"# TYPE {name} gauge\n{name} 1\n") == engine
+
+
+def test_names_without_colons_are_the_same_names() -> None:
+    """A gateway that writes underscores for colons tells the same; so do the first names of SGLang."""
+    page = '# TYPE @num_running_reqs gauge\n@num_running_reqs{model_name="m"} 3\n@max_total_num_tokens 9\n'
+    plain, usual = (read(page.replace("@", prefix)) for prefix in ("sglang_", "sglang:"))
+    assert plain == usual
+    assert value(plain["requests_running"]) == 3
+    assert plain.models[0].name == "m"
+    first = read('sglang:num_requests_running{name="m"} 4\nsglang:num_requests_waiting{name="m"} 5\n')
+    assert (value(first["requests_running"]), value(first["requests_waiting"])) == (4, 5)
+    assert first.models[0].name == "m"
