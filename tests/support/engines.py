@@ -98,7 +98,7 @@ def free_port() -> int:
 
 
 def quick_blas(folder: Path) -> str:
-    """Compile ``blas.c`` against the OpenBLAS that numpy brings; return its path, empty where it is absent."""
+    """Compile ``blas.c`` against the OpenBLAS that numpy brings; return its path, or nothing."""
     numpy = find_spec("numpy")
     libraries = Path(numpy.origin).parent.parent / "numpy.libs" if numpy and numpy.origin else folder
     found = next(libraries.glob("libscipy_openblas64_*.so"), None)
