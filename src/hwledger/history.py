@@ -2,21 +2,23 @@
 
 import os
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from getpass import getuser
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from hwledger.errors import MissingError, UsageError
-from hwledger.ledger.event import Event, new_id
-from hwledger.ledger.sqlite import SqliteReader, SqliteStore
+from hwledger.errors import MissingError
+from hwledger.ledger.event import Event, new_id, time_text
+from hwledger.ledger.opening import file_of, open_reader, open_store
 from hwledger.ledger.types import shipped_types
 from hwledger.library.paths import data_dir, typed
 
 if TYPE_CHECKING:
+    from hwledger.fleet.client import Client
     from hwledger.ledger.chain import Entry
-    from hwledger.ledger.store import Receipt
     from hwledger.planner.plan import Plan
 
 PATIENCE_SECONDS: Final = 10.0
@@ -26,23 +28,54 @@ KINDS: Final = ("model", "host")
 _NEAR: Final = 5
 
 
-def local_ledger() -> Path:
-    """Return where the local ledger lies: ``HWLEDGER_LEDGER``, or ``ledger.db`` in the data folder.
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """Where a plan is on record.
+
+    Attributes:
+        seq: the number of its event.
+        ledger: the ledger, as it can be printed.
+    """
+
+    seq: int
+    ledger: str
+
+
+class Listed(Protocol):
+    """A ledger that can be read and tells its subjects."""
+
+    def read(
+        self, after: int = 0, limit: int = 100, *, types: Sequence[str] = (), subject: str = ""
+    ) -> "list[Entry]":
+        """Return entries, as the port of stores says."""
+
+    def subjects(self, prefix: str) -> list[str]:
+        """Return the different subjects that begin with a text."""
+
+
+def local_ledger() -> Path | str:
+    """Return where the local ledger is: ``HWLEDGER_LEDGER``, or ``ledger.db`` in the data folder.
 
     Raises:
-        UsageError: ``HWLEDGER_LEDGER`` is an address and no file.
+        UsageError: ``HWLEDGER_LEDGER`` is an address that no ledger has.
     """
     chosen = os.environ.get("HWLEDGER_LEDGER")
-    if not chosen:
-        return data_dir() / "ledger.db"
-    if "://" in chosen:
-        raise UsageError(
-            f"HWLEDGER_LEDGER is {chosen.partition('://')[0]}://…; only a file can be one so far"
-        )
-    return typed(chosen)
+    return ledger_at(chosen) if chosen else data_dir() / "ledger.db"
 
 
-def record_plan(plan: "Plan", printed: bytes, path: Path | None = None) -> "Receipt":
+def ledger_at(text: str) -> Path | str:
+    """Return the ledger that people mean by a text: a file, or an address of PostgreSQL.
+
+    Raises:
+        UsageError: it is an address that no ledger has.
+    """
+    path = file_of(text)
+    if path is None:
+        return text
+    return path if text.startswith("sqlite:") else typed(text)
+
+
+def record_plan(plan: "Plan", printed: bytes, path: Path | str | None = None) -> "Recorded":
     """Add a plan to a ledger, which is made where there is none.
 
     Args:
@@ -51,7 +84,7 @@ def record_plan(plan: "Plan", printed: bytes, path: Path | None = None) -> "Rece
         path: the ledger; the local one where ``None``.
 
     Returns:
-        Where it is, once it is durable.
+        Which event it is, and of which ledger, once it is durable.
 
     Raises:
         BusyError: another process writes to the ledger for longer than 10 s.
@@ -59,9 +92,74 @@ def record_plan(plan: "Plan", printed: bytes, path: Path | None = None) -> "Rece
     """
     event = plan_event(plan, printed, time.time_ns() // 1000, os.urandom(10), user_name())
     shipped_types().check(event)
-    with SqliteStore(path or local_ledger(), patience_seconds=PATIENCE_SECONDS) as store:
+    return put_on_record(event, path, PATIENCE_SECONDS)
+
+
+def put_on_record(event: Event, path: Path | str | None, patience_seconds: float) -> Recorded:
+    """Add an event to a ledger; where a server has the local one, through the server, in its user's name.
+
+    Args:
+        event: whole, checked against its type.
+        path: the ledger; the local one where ``None``.
+        patience_seconds: how long to wait for another process that writes.
+
+    Raises:
+        HwledgerError: it cannot be added.
+    """
+    if path is None and is_served():
+        return _sent(event)
+    with open_store(path or local_ledger(), patience_seconds=patience_seconds) as store:
         (receipt,) = store.append([event])
-    return receipt
+        return Recorded(receipt.seq, store.name)
+
+
+def is_served() -> bool:
+    """Return whether a server has the ledger that is meant where none is named.
+
+    That is one that ``HWLEDGER_SERVER`` names, or one that runs on this machine, on whatever ledger; another
+    that ``HWLEDGER_LEDGER`` names is read and written as a file.
+    """
+    from hwledger.fleet.client import SERVER  # noqa: PLC0415 - start-up time
+    from hwledger.fleet.running import found_running, is_running  # noqa: PLC0415 - start-up time
+
+    if os.environ.get(SERVER):
+        return True
+    if not is_running(data_dir()):
+        return False
+    running = found_running(data_dir())
+    chosen = local_ledger() if os.environ.get("HWLEDGER_LEDGER") else None
+    return running is not None and (chosen is None or ledger_name(chosen) == running.ledger)
+
+
+def ledger_name(ledger: Path | str) -> str:
+    """Return a ledger as a server says which one it has: a whole path, or an address without password.
+
+    Raises:
+        UsageError: it is an address that no ledger has.
+    """
+    if isinstance(ledger, Path):
+        return str(ledger.absolute())
+    from hwledger.ledger.postgresql.connecting import Address  # noqa: PLC0415 - an extra
+
+    return Address.read(ledger).name
+
+
+def asked_server() -> "Client":
+    """Return the server that has the ledger, to ask.
+
+    Raises:
+        HwledgerError: there is none, or no token for it.
+    """
+    from hwledger.fleet.client import Client, Entrance  # noqa: PLC0415 - start-up time
+
+    return Client(Entrance.found(data_dir()))
+
+
+def _sent(event: Event) -> Recorded:
+    moment, server = time_text(event.time_microseconds), asked_server()
+    told = {"id": event.id, "type": event.type, "subject": event.subject, "time": moment}
+    (made,) = server.post("/v1/events", {**told, "data": dict(event.data)})["events"]
+    return Recorded(int(made["seq"]), f"the ledger of {server.address}")
 
 
 def plan_event(plan: "Plan", printed: bytes, moment: int, random_bytes: bytes, user: str) -> Event:
@@ -115,7 +213,7 @@ def printable_name(text: str) -> str:
     return "".join(char if char.isprintable() else "?" for char in text)[:1000]
 
 
-def history(name: str, path: Path | None = None, *, after: int = 0, limit: int = 100) -> "list[Entry]":
+def history(name: str, path: Path | str | None = None, *, after: int = 0, limit: int = 100) -> "list[Entry]":
     """Return what is on record of a model or a host, oldest first.
 
     Args:
@@ -128,13 +226,18 @@ def history(name: str, path: Path | None = None, *, after: int = 0, limit: int =
         MissingError: there is no ledger, or nothing of that name in it; near names are in the sentence.
         AlteredError: an event is not what was written.
     """
+    with open_reader(path or local_ledger()) as reader:
+        return history_in(reader, name, after=after, limit=limit)
+
+
+def history_in(store: "Listed", name: str, *, after: int = 0, limit: int = 100) -> "list[Entry]":
+    """Return what is on record of a model or a host in an open ledger, as ``history``."""
     subjects = [name, *(f"{kind}/{name}" for kind in KINDS)]
-    with SqliteReader(path or local_ledger()) as reader:
-        pages = [reader.read(after, limit, subject=subject) for subject in subjects]
-        found = sorted((entry for page in pages for entry in page), key=lambda entry: entry.seq)
-        if not found and not any(reader.read(0, 1, subject=subject) for subject in subjects):
-            known = [subject for kind in KINDS for subject in reader.subjects(f"{kind}/")]
-            raise MissingError(f"nothing is on record of {name!r}; {_near(name, known)}")
+    pages = [store.read(after, limit, subject=subject) for subject in subjects]
+    found = sorted((entry for page in pages for entry in page), key=lambda entry: entry.seq)
+    if not found and not any(store.read(0, 1, subject=subject) for subject in subjects):
+        known = [subject for kind in KINDS for subject in store.subjects(f"{kind}/")]
+        raise MissingError(f"nothing is on record of {name!r}; {_near(name, known)}")
     return found[:limit]
 
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from hwledger.errors import AmbiguousError, HwledgerError, MissingError, UsageError
-from hwledger.history import local_ledger, printable_name, source_name, user_name
+from hwledger.history import local_ledger, printable_name, put_on_record, source_name, user_name
 from hwledger.ledger.event import Event, event_of, new_id
-from hwledger.ledger.sqlite import SqliteReader, SqliteStore
+from hwledger.ledger.opening import open_reader
 from hwledger.ledger.types import shipped_types
 from hwledger.reconcile.record import THOUSANDTHS, read_record, recorded
 from hwledger.reconcile.term import Reconciliation
@@ -52,7 +52,9 @@ class Recorder:
         kept: something of it is in the ledger.
     """
 
-    def __init__(self, say: Callable[[str], None], path: Path | None = None, *, keep: bool = True) -> None:
+    def __init__(
+        self, say: Callable[[str], None], path: Path | str | None = None, *, keep: bool = True
+    ) -> None:
         self.run = new_id(time.time_ns() // 1000, os.urandom(10))
         self.kept = False
         self._say, self._path, self._works = say, path, keep
@@ -106,8 +108,7 @@ class Recorder:
         try:
             event = _event(kind, identity, {name: value for name, value in told.items() if value is not None})
             shipped_types().check(event)
-            with SqliteStore(self._path or local_ledger(), patience_seconds=PATIENCE_SECONDS) as store:
-                store.append([event])
+            put_on_record(event, self._path, PATIENCE_SECONDS)
             self.kept = True
         except (HwledgerError, OSError) as error:
             self._works = False
@@ -155,7 +156,7 @@ class Recalled:
     found: Reconciliation
 
 
-def recall(name: str, path: Path | None = None) -> Recalled:
+def recall(name: str, path: Path | str | None = None) -> Recalled:
     """Return the reconciliation of a run.
 
     Args:
@@ -186,14 +187,27 @@ def recall(name: str, path: Path | None = None) -> Recalled:
     return _recalled(*next(iter(found.values())))
 
 
+def recalled_all(path: Path | None = None) -> "Iterator[Recalled | HwledgerError]":
+    """Yield every reconciliation on record, oldest first; one that cannot be read is the error that says so.
+
+    Raises:
+        MissingError: there is no ledger.
+    """
+    for run, seq, event in _reconciliations(path or local_ledger()):
+        try:
+            yield _recalled(run, seq, event)
+        except HwledgerError as error:
+            yield error
+
+
 def _names(wanted: str, run: str) -> bool:
     return run.startswith(wanted) or run.endswith(wanted)
 
 
-def _reconciliations(path: Path) -> list[tuple[str, int, Event]]:
+def _reconciliations(path: Path | str) -> list[tuple[str, int, Event]]:
     """Return run, place and event of every reconciliation, oldest first."""
     found: list[tuple[str, int, Event]] = []
-    with SqliteReader(path) as reader:
+    with open_reader(path) as reader:
         after = 0
         while page := reader.read(after, _PAGE, types=[RECONCILED]):
             for entry in page:

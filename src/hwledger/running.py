@@ -8,6 +8,7 @@ from hwledger.app import plan
 from hwledger.errors import EngineError, UsageError
 from hwledger.library.access import Access
 from hwledger.library.told import as_texts
+from hwledger.model.spec import ModelSpec
 from hwledger.planner.engine import engine_profile
 from hwledger.planner.fit import Verdict, judge
 from hwledger.planner.plan import Plan
@@ -16,8 +17,6 @@ from hwledger.telemetry.local import host_bytes
 from hwledger.telemetry.probing import probe
 
 AUTO: Final = "auto"
-ON_HOST: Final = ("n_gpu_layers=0", "n_batch=512")
-"""A processor takes a prompt in slowly, and llama.cpp sees between two batches alone that nobody wants it."""
 _ALIKE: Final = {"n_batch": "n_ubatch"}
 """An option that is not set where another one is: a smaller batch would make that smaller, too."""
 
@@ -29,6 +28,7 @@ class Asked:
     ref: str
     engine: str
     context: int | None
+    concurrency: int | None
     kv_cache: str | None
     options: tuple[str, ...]
     access: Access | None
@@ -41,7 +41,8 @@ class Asked:
         added = [text for text, is_free in zip(more, free, strict=True) if is_free]
         return plan(
             self.ref, engine=self.engine, engine_version=version, context=self.context,
-            kv_cache=self.kv_cache, device=device, options=[*added, *self.options], access=self.access,
+            concurrency=self.concurrency, kv_cache=self.kv_cache, device=device,
+            options=[*added, *self.options], access=self.access,
         )  # fmt: skip
 
 
@@ -79,6 +80,7 @@ def prepare(  # noqa: PLR0913 - what can be asked of a run
     *,
     engine_name: str = AUTO,
     context: int | None = None,
+    concurrency: int | None = None,
     kv_cache: str | None = None,
     options: Mapping[str, object] | Sequence[str] = (),
     access: Access | None = None,
@@ -90,6 +92,7 @@ def prepare(  # noqa: PLR0913 - what can be asked of a run
         ref: the model, as ``plan`` takes it.
         engine_name: ``llama.cpp`` …; ``auto``: the one that is installed and loads the model's format.
         context: tokens of the request; the plan's own choice where ``None``.
+        concurrency: requests at once; 1 where ``None``.
         kv_cache: number type of the KV cache.
         options: the engine's own options, as ``plan`` takes them.
         access: how the model may be read.
@@ -100,12 +103,13 @@ def prepare(  # noqa: PLR0913 - what can be asked of a run
         EngineError: the engine is not installed; the sentence says how to install it.
         InputError, UnreachableError: the model cannot be read.
     """
-    chosen, found = _installed(*((runner, runner.find()) if runner else _chosen(engine_name)))
-    asked = Asked(ref, chosen.name, context, kv_cache, tuple(as_texts(options)), access)
+    chosen, found, rules = _engine_for(ref, access, [runner] if runner else _named(engine_name))
+    asked = Asked(ref, rules, context, concurrency, kv_cache, tuple(as_texts(options)), access)
     on_host = not found.devices
-    version = _known(chosen, found)
-    made = asked.planned(version, device=None, more=ON_HOST) if on_host else asked.planned(version, "local")
-    _check_format(chosen, made)
+    version = _known(chosen, found, rules)
+    made = asked.planned(version, None if on_host else "local", chosen.settings(on_host=on_host))
+    if made.spec.format not in chosen.formats:
+        raise _wrong_format(chosen, made.spec)
     made = _noted(made, found.notes)
     if on_host:
         return _on_host(chosen, found, made, asked)
@@ -113,32 +117,56 @@ def prepare(  # noqa: PLR0913 - what can be asked of a run
     return Prepared(engine=chosen, installed=found, plan=made, on_host=False, verdict=verdict)
 
 
-def _chosen(name: str) -> tuple[Engine, Installation | NotInstalled]:
-    """Return the engine of a name, or the first one that is installed, and what is installed of it."""
-    known = [engine(each) for each in (engine_names() if name == AUTO else (name,))]
+def _named(name: str) -> list[Engine]:
+    """Return the engine of a name, or all of them."""
+    return [engine(each) for each in (engine_names() if name == AUTO else (name,))]
+
+
+def _engine_for(ref: str, access: Access | None, known: Sequence[Engine]) -> tuple[Engine, Installation, str]:
+    """Return the first of the engines that is installed and loads the model, and whose rules plan it.
+
+    Raises:
+        UsageError: none that is installed loads the model's format.
+        EngineError: none is installed.
+    """
     found = [(each, each.find()) for each in known]
-    return next((pair for pair in found if isinstance(pair[1], Installation)), found[0])
+    here = [(each, what) for each, what in found if isinstance(what, Installation)]
+    if not here:
+        raise _absent(found)
+    chosen, what = here[0]
+    if len(known) == 1 and chosen.planned_as("") == chosen.name:
+        return chosen, what, chosen.name
+    spec = plan(ref, access=access).spec
+    for chosen, what in here:
+        if spec.format in chosen.formats:
+            return chosen, what, chosen.planned_as(spec.format)
+    able = [(each, what) for each, what in found if spec.format in each.formats]
+    if able:
+        raise _absent(able)
+    raise _wrong_format(here[0][0], spec)
 
 
-def _installed(chosen: Engine, found: Installation | NotInstalled) -> tuple[Engine, Installation]:
-    if isinstance(found, NotInstalled):
-        raise EngineError(
-            f"{chosen.title} is not installed here ({found.why}); install it with: {found.install}"
-        )
-    return chosen, found
+def _absent(found: Sequence[tuple[Engine, Installation | NotInstalled]]) -> EngineError:
+    """Return how to install an engine that is not there."""
+    said = [
+        f"{each.title} is not installed here ({what.why}); install it with: {what.install}"
+        for each, what in found
+        if isinstance(what, NotInstalled)
+    ]
+    return EngineError("; or ".join(said))
 
 
-def _check_format(chosen: Engine, made: Plan) -> None:
-    if made.spec.format not in chosen.formats:
-        raise UsageError(
-            f"{chosen.title} loads {' and '.join(sorted(chosen.formats)).upper()}, and {made.spec.id} is"
-            f" {made.spec.format}: name a file or repository of it in that format"
-        )
+def _wrong_format(chosen: Engine, spec: ModelSpec) -> UsageError:
+    formats = " and ".join(each.upper() if each == "gguf" else each for each in sorted(chosen.formats))
+    return UsageError(
+        f"{chosen.title} loads {formats}, and {spec.id} is {spec.format}: name a file or repository of it in"
+        " that format"
+    )
 
 
-def _known(chosen: Engine, found: Installation) -> str | None:
+def _known(chosen: Engine, found: Installation, rules: str) -> str | None:
     """Return the version where the planner has rules for it; ``None``: its newest ones."""
-    if not found.version:
+    if not found.version or rules != chosen.name:
         return None
     try:
         return engine_profile(chosen.name).check_version(found.version)

@@ -24,7 +24,7 @@ _FACTORS: Final = {
     "g": GIB, "gi": GIB, "gib": GIB, "gb": 10**9,
     "t": TIB, "ti": TIB, "tib": TIB, "tb": 10**12,
 }  # fmt: skip
-_TIME: Final = r"\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>us|µs|ms|s|sec|min|m|h)?\s*"
+_TIME: Final = r"\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>us|µs|ms|s|sec|min|m|h|d)?\s*"
 _SECONDS: Final = {
     "us": 1e-6,
     "µs": 1e-6,
@@ -34,6 +34,7 @@ _SECONDS: Final = {
     "m": 60.0,
     "min": 60.0,
     "h": 3600.0,
+    "d": 86400.0,
 }
 _MONEY: Final = (
     r"\s*(?:\$|USD\s*)?(?P<number>\d+(?:\.\d+)?)\s*(?:\$|USD)?\s*"

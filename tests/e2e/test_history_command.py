@@ -14,7 +14,8 @@ from hwledger.app import plan
 from hwledger.cli import run as call
 from hwledger.history import history, local_ledger, plan_event
 from hwledger.ledger.event import body_of, event_of
-from hwledger.ledger.sqlite import SqliteReader, SqliteStore
+from hwledger.ledger.opening import open_reader
+from hwledger.ledger.sqlite import SqliteStore
 from hwledger.ledger.types import shipped_types
 from support.events import event
 from support.process import run
@@ -26,7 +27,7 @@ PLAN = ("plan", MODEL, "--engine", "vllm", "--device", "2x H100 SXM", "--context
 
 def recorded() -> list[dict[str, Any]]:
     """Return the data of every event of the local ledger."""
-    with SqliteReader(local_ledger()) as reader:
+    with open_reader(local_ledger()) as reader:
         return [dict(event_of(entry.body).data) for entry in reader.read()]
 
 

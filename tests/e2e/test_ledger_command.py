@@ -98,7 +98,7 @@ ALTERED = {
         "events 16 to 20 are missing",
     ),
     "foreign": (["PRAGMA application_id = 1"], "database of another program"),
-    "newer": (["PRAGMA user_version = 2"], "written by a newer hwledger"),
+    "newer": (["PRAGMA user_version = 3"], "written by a newer hwledger"),
 }  # fmt: skip
 
 
@@ -257,12 +257,12 @@ def test_events_are_listed_and_chosen(capsys: pytest.CaptureFixture[str], path: 
 def test_the_local_ledger(
     capsys: pytest.CaptureFixture[str], path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without FILE it is the one of HWLEDGER_LEDGER, or of the data folder; an address is refused so far."""
+    """Without FILE it is that of HWLEDGER_LEDGER, or of the data folder; an address of others is refused."""
     assert "ledger.db" in said(capsys, 4, "ledger", "verify")
     monkeypatch.setenv("HWLEDGER_LEDGER", str(path))
     assert "20 events" in said(capsys, 0, "ledger", "verify")
     assert "host.online" in said(capsys, 0, "events")
-    monkeypatch.setenv("HWLEDGER_LEDGER", "postgresql://user:secret@host/db")
+    monkeypatch.setenv("HWLEDGER_LEDGER", "mysql://user:secret@host/db")
     assert "secret" not in said(capsys, 2, "events")
 
 

@@ -10,15 +10,16 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 
 PLACES = ("/usr/lib/postgresql", "/usr/local/pgsql", "/opt/homebrew/opt/postgresql")
-SECRET = "a canary that no sentence shows"
+SECRET = "a canary that no sentence shows"  # noqa: S105 - of a server on loopback
 
 
 def programs() -> Path | None:
@@ -84,15 +85,25 @@ class Server:
                 return
 
     def stop(self, number: int = signal.SIGINT) -> None:
-        """End the server: at once (SIGINT), or by a kill (SIGKILL), and wait for all its processes."""
+        """End the server: in order (SIGINT), or at once (SIGQUIT), and wait for it."""
         if self.process is None:
             return
         os.kill(self.process.pid, number)
         self.process.wait()
         self.process = None
-        pid = self.folder / "data/postmaster.pid"
-        if number == signal.SIGKILL:
-            pid.unlink(missing_ok=True)  # as a start after a crash finds it: of no living process
+
+    def kill(self) -> None:
+        """Kill every process of the server at once, as a crash of its machine does."""
+        if self.process is None:
+            return
+        those = [psutil.Process(self.process.pid), *psutil.Process(self.process.pid).children(recursive=True)]
+        for one in those:
+            with suppress(psutil.NoSuchProcess):
+                one.kill()
+        psutil.wait_procs(those[1:])
+        self.process.wait()
+        self.process = None
+        (self.folder / "data/postmaster.pid").unlink(missing_ok=True)
 
 
 def owner() -> str | None:
@@ -124,8 +135,8 @@ def server(found: Path, options: tuple[str, ...] = (), folder: Path | None = Non
     place.chmod(0o755)
     try:
         initdb = [
-            str(found / "initdb"), "-D", str(place / "data"), "--auth-local=trust", "--auth-host=scram-sha-256",
-            "--encoding=UTF8", "--locale=C.UTF-8", "--no-instructions",
+            str(found / "initdb"), "-D", str(place / "data"), "--auth-local=trust",
+            "--auth-host=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--no-instructions",
         ]  # fmt: skip
         subprocess.run(as_owner(initdb), check=True, capture_output=True, cwd=place)
         made = Server(found, place, free_port(), options=list(options))
@@ -134,7 +145,7 @@ def server(found: Path, options: tuple[str, ...] = (), folder: Path | None = Non
         try:
             yield made
         finally:
-            made.stop()
+            made.stop(signal.SIGQUIT)
     finally:
         if folder is None:
             shutil.rmtree(place, ignore_errors=True)

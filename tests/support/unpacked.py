@@ -1,15 +1,16 @@
-"""A packed Llama in a GGUF file, unpacked: the same numbers in float32 as safetensors with a tokenizer, and as GGUF.
+"""A packed Llama in a GGUF file, unpacked: the same numbers in float32 as safetensors and as GGUF.
 
-Engines that compute in float32 on one set of weights answer with the same likeliest tokens, and packed ones do not: so
-they are held against each other on what is written here. The layout of a file: ggml ``docs/gguf.md`` version 3; of its
-blocks: ggml ``src/ggml-common.h`` and ``ggml-quants.c``; the order of rows of queries and keys: llama.cpp
-``conversion/llama.py`` ``permute``.
+Engines that compute in float32 on one set of weights answer with the same likeliest tokens, and packed ones
+do not: so they are held against each other on what is written here. The layout of a file: ggml
+``docs/gguf.md`` version 3; of its blocks: ggml ``src/ggml-common.h`` and ``ggml-quants.c``; the order of
+rows of queries and keys: llama.cpp ``conversion/llama.py`` ``permute``.
 """
 
 import json
+import shutil
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -59,6 +60,55 @@ class Packed:
             size = BLOCK_BYTES[each.kind] * (int(np.prod(each.shape)) // BLOCK)
             raw = np.fromfile(self.path, np.uint8, size, offset=self.begin + each.offset)
             yield each, numbers(raw, each.kind).reshape(each.shape[::-1])
+
+
+def shallow(packed: Packed, layers: int) -> Packed:
+    """Return a file's first layers as a model of their own: it talks nonsense, and is quick."""
+    key = struct.pack("<Q", 17) + b"llama.block_count" + struct.pack("<I", 4)
+    stored = packed.as_stored.replace(
+        key + struct.pack("<I", packed.said["llama.block_count"]), key + struct.pack("<I", layers)
+    )
+    tensors = tuple(each for each in packed.tensors if _layer(each.name) < layers)
+    said = {**packed.said, "llama.block_count": layers}
+    return replace(packed, said=said, as_stored=stored, tensors=tensors)
+
+
+def _layer(name: str) -> int:
+    parts = name.split(".")
+    return int(parts[1]) if parts[0] == "blk" else -1
+
+
+@dataclass(frozen=True)
+class Unpacked:
+    """The same numbers in two forms.
+
+    Attributes:
+        packed: what they came from.
+        folder: safetensors, config and tokenizer.
+        place: where the GGUF file is made when it is wanted.
+    """
+
+    packed: Packed
+    folder: Path
+    place: Path
+
+    @classmethod
+    def of(cls, packed: Packed, base: Path) -> "Unpacked":
+        """Write the folder, and return both."""
+        write_folder(packed, base / "smollm2-f32")
+        return cls(packed, base / "smollm2-f32", base / "smollm2-f32.gguf")
+
+    @property
+    def gguf(self) -> Path:
+        """The GGUF file."""
+        if not self.place.exists():
+            write_gguf(self.packed, self.place)
+        return self.place
+
+    def remove(self) -> None:
+        """Remove both: they are half a gigabyte each."""
+        shutil.rmtree(self.folder)
+        self.place.unlink(missing_ok=True)
 
 
 def numbers(raw: "npt.NDArray[np.uint8]", kind: int) -> Array:

@@ -18,13 +18,18 @@ NOT_WRITTEN = {errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG}
 
 COMMANDS = {
     "accuracy": "replay every known measurement and print how right the plans are",
+    "agent": "let this machine be a host of a fleet: join, run, status, leave, install-service",
+    "bench": "measure a model at several contexts and numbers of users, beside its plans",
+    "cache": "look at, check and empty what is kept of prompts on disk",
     "calibrate": "correct figures of speed by measured runs of your own",
     "catalogue": "keep the catalogue up to date, pinned or as shipped",
     "compare": "compare models, devices and quantisations side by side",
     "devices": "list accelerators and nodes, or show one with the source of each figure",
     "engines": "list the engines that can run models here, and how to install the others",
-    "events": "list the events of a ledger",
+    "events": "list the events of a ledger, or follow them as they come",
     "fit": "list what this machine or other devices can run, and how fast",
+    "host": "show a machine of the fleet, let it in, let it go or keep it out",
+    "hosts": "list the machines of the fleet as they are now",
     "history": "show what is on record of a model or a host",
     "ledger": "check, prove, sign, export and copy a ledger file",
     "models": "list models of the catalogue, of this machine or of the hub",
@@ -32,9 +37,13 @@ COMMANDS = {
     "probe": "show every accelerator and engine of this machine as it is now",
     "reconcile": "put what a running engine tells beside the plan of what it runs",
     "run": "run a model on an engine of this machine, and say whether the plan was right",
+    "serve": "serve a model to programs of this machine as OpenAI's servers do",
     "serve-metrics": "serve the telemetry of this machine to Prometheus",
     "show": "show what a model is and where each fact came from",
+    "token": "make and list the tokens with which machines join the fleet",
     "top": "watch devices, processes and engines of this machine live",
+    "up": "start the server of a fleet on this machine",
+    "user": "make, list and revoke the tokens of the server's users",
 }
 
 

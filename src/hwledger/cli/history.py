@@ -1,11 +1,16 @@
 """``hwledger history``."""
 
+from typing import TYPE_CHECKING
+
 import click
+
+if TYPE_CHECKING:
+    from hwledger.ledger.chain import Entry
 
 
 @click.command("history")
 @click.argument("name", metavar="MODEL|HOST")
-@click.option("--ledger", metavar="FILE", help="The ledger; the local one if not given.")
+@click.option("--ledger", metavar="LEDGER", help="A file or an address; the local one if not given.")
 @click.option("--after", type=click.IntRange(0), default=0, metavar="SEQ", help="Only after this event.")
 @click.option(
     "--limit",
@@ -22,19 +27,28 @@ def command(name: str, ledger: str | None, after: int, limit: int, *, as_json: b
     """
     from hwledger.cli.output import write_json
     from hwledger.cli.table import write_lines, write_table
-    from hwledger.history import history, local_ledger
-    from hwledger.ledger.sqlite import SqliteReader
-    from hwledger.library.paths import typed
     from hwledger.screens.ledger import HISTORY_HEADS, event_document, history_rows
 
-    path = typed(ledger) if ledger else local_ledger()
-    found = history(name, path, after=after, limit=limit)
+    found, origin = _found(name, ledger, after, limit)
     if as_json:
-        with SqliteReader(path) as reader:
-            write_json(event_document(found, reader.origin))
+        write_json(event_document(found, origin))
         return
     write_table(HISTORY_HEADS, history_rows(found))
     if not found:
         write_lines([f"nothing after {after}"])
     elif len(found) == limit:
         write_lines([f"there may be more: --after {found[-1].seq}"])
+
+
+def _found(name: str, ledger: str | None, after: int, limit: int) -> "tuple[list[Entry], str]":
+    """Return what is on record, and the name of the ledger; a server's where one has the local ledger."""
+    from hwledger.history import asked_server, history, is_served, ledger_at, local_ledger
+    from hwledger.ledger.opening import open_reader
+
+    if ledger is None and is_served():
+        client = asked_server()
+        return client.history(name, after=after, limit=limit), client.origin()
+    path = ledger_at(ledger) if ledger else local_ledger()
+    found = history(name, path, after=after, limit=limit)
+    with open_reader(path) as reader:
+        return found, reader.origin

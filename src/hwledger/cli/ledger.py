@@ -1,4 +1,4 @@
-"""``hwledger ledger``: a ledger file, with no server."""
+"""``hwledger ledger``: a ledger in a file or on PostgreSQL, with no server of hwledger."""
 
 import sys
 from pathlib import Path
@@ -9,18 +9,22 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from hwledger.ledger.audit import Report
     from hwledger.ledger.note import Checkpoint, VerifierKey
-    from hwledger.ledger.sqlite import SqliteReader
+    from hwledger.ledger.reader import SqlReader
+    from hwledger.ledger.writer import SqlStore
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+_STEP = 100_000
 FILE = click.argument("file", metavar="[FILE]", required=False)
 
 
 @click.group("ledger")
 def command() -> None:
-    """Check, prove, sign, export and copy a ledger file; none of it needs a server.
+    """Check, prove, sign, export, copy and move a ledger; none of it needs a server of hwledger.
 
-    FILE is the local ledger where none is given: HWLEDGER_LEDGER, or ledger.db in hwledger's data folder.
+    FILE is a path, sqlite:///path or postgresql://user@host/database; where none is given the local ledger:
+    HWLEDGER_LEDGER, or ledger.db in hwledger's data folder.
     """
 
 
@@ -45,7 +49,7 @@ def verify_command(file: str | None, notes: tuple[str, ...], key: str | None, *,
         if as_json:
             write_json(verify_document(report))
         else:
-            write_lines(verify_lines(report, str(reader.path)))
+            write_lines(verify_lines(report, reader.name))
 
 
 @command.command("prove")
@@ -86,24 +90,56 @@ def checkpoint_command(file: str | None, key_file: str | None) -> None:
 
     The key lies in hwledger's data folder, apart from the ledger; the key to check with goes to stderr.
     """
+    with _opened_store(file) as store:
+        _, note = _signed(store, key_file)
+    sys.stdout.write(note)
+
+
+@command.command("freeze")
+@FILE
+@click.option("--key-file", metavar="FILE", help="The key that signs; made where there is none.")
+def freeze_command(file: str | None, key_file: str | None) -> None:
+    """Check and sign FILE, and seal its events in a file beside it that nothing is added to any more.
+
+    FILE goes on behind them, under the same name and numbers, and is read as one with what is sealed; the
+    sealed file has to stay beside it. Stop the server of the ledger first.
+    """
+    from hwledger.freezing import freeze_ledger, shrink_ledger
+
+    path = _ledger(file)
+    with _opened_store(file) as store:
+        report, note = _signed(store, key_file)
+        sealed = freeze_ledger(store, report.checkpoint, note)
+        name = store.name
+    shrink_ledger(path)
+    click.echo(f"{sealed}: events up to {report.head.seq:,} of {report.origin}, sealed; {name} goes on")
+
+
+def _opened_store(file: str | None) -> "SqlStore":
+    """Return a ledger that is there for writing, without projections."""
+    from hwledger.ledger.opening import open_store
+
+    opened_reader(file).close()  # an error where there is none: nothing is made
+    return open_store(_ledger(file), projections=())
+
+
+def _signed(store: "SqlStore", key_file: str | None) -> "tuple[Report, str]":
+    """Return what a check of a ledger found, and the signed checkpoint of it, which is kept."""
     from hwledger.ledger.audit import audit
     from hwledger.ledger.keys import key_path, note_path, signing_key
     from hwledger.ledger.note import signed, verifier_key
-    from hwledger.ledger.sqlite import SqliteStore
     from hwledger.library.files import write_whole
 
-    with opened_reader(file) as reader:
-        path, origin = reader.path, reader.origin
-    with SqliteStore(path) as store:
-        key = signing_key(Path(key_file) if key_file else key_path(keys_folder(), origin), origin)
-        public = verifier_key(origin, key)
-        report = audit(store, list(_seen(origin, (), public)), public)
-        note = store.notes().get(report.head.seq) or signed(report.checkpoint, key)
-        keys_folder().mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_whole(note_path(keys_folder(), origin), note.encode())
-        store.keep_note(note, report.head.seq)
-    sys.stdout.write(note)
+    origin = store.origin
+    key = signing_key(Path(key_file) if key_file else key_path(keys_folder(), origin), origin)
+    public = verifier_key(origin, key)
+    report = audit(store, list(_seen(origin, (), public)), public)
+    note = store.notes().get(report.head.seq) or signed(report.checkpoint, key)
+    keys_folder().mkdir(parents=True, exist_ok=True, mode=0o700)
+    write_whole(note_path(keys_folder(), origin), note.encode())
+    store.keep_note(note, report.head.seq)
     sys.stderr.write(f"hwledger: checked with the key {public.text()}\n")
+    return report, note
 
 
 @command.command("export")
@@ -122,10 +158,15 @@ def export_command(file: str | None, after: int) -> None:
 @click.argument("file")
 @click.argument("target")
 def backup_command(file: str, target: str) -> None:
-    """Copy FILE to TARGET, also while others write it, and check the copy."""
+    """Copy FILE to the file TARGET, also while others write it, and check the copy."""
     from hwledger.ledger.copies import backup
+    from hwledger.ledger.moving import backup_whole
 
-    report = backup(_path(file), _path(target))
+    source = _ledger(file)
+    if isinstance(source, Path):
+        report = backup(source, _path(target))
+    else:
+        report = backup_whole(source, _path(target))
     click.echo(f"{target}: {report.head.seq:,} events of {report.origin}, checked")
 
 
@@ -134,13 +175,46 @@ def backup_command(file: str, target: str) -> None:
 @FILE
 def restore_command(source: str, file: str | None) -> None:
     """Check BACKUP and put it where FILE was; a file that is there is not replaced."""
+    from hwledger.errors import UsageError
     from hwledger.ledger.copies import restore
 
-    target = _path(file)
+    target = _ledger(file)
+    if isinstance(target, str):
+        raise UsageError(
+            "a backup is put back as a file; hwledger ledger migrate BACKUP ADDRESS copies it there"
+        )
     report = restore(_path(source), target)
     click.echo(f"{target}: {report.head.seq:,} events of {report.origin}, checked")
     for line in _missing(report.origin, report.head.seq):
         click.echo(f"hwledger: note: {line}", err=True)
+
+
+@command.command("migrate")
+@click.argument("source", metavar="FROM")
+@click.argument("target", metavar="TO")
+def migrate_command(source: str, target: str) -> None:
+    """Copy the ledger FROM, with its checkpoints, byte for byte to TO: from a file to PostgreSQL, or back.
+
+    Nobody may write either meanwhile. TO has no ledger yet, or a beginning of this one, which is continued;
+    all of it is there at the end, or nothing more than before.
+    """
+    from hwledger.ledger.moving import migrate
+
+    head = migrate(_ledger(source), _ledger(target), _Progress())
+    with opened_reader(target) as reader:
+        click.echo(f"{reader.name}: {head.seq:,} events of {reader.origin}, chain {head.chain.hex()}")
+
+
+class _Progress:
+    """Says on stderr how far a long copy is, each time another hundred thousand events are there."""
+
+    def __init__(self) -> None:
+        self._next = _STEP
+
+    def __call__(self, done: int, total: int) -> None:
+        if done >= self._next:
+            click.echo(f"hwledger: {done:,} of {total:,} events", err=True)
+            self._next = done - done % _STEP + _STEP
 
 
 def _missing(origin: str, size: int) -> list[str]:
@@ -154,18 +228,32 @@ def _missing(origin: str, size: int) -> list[str]:
     return [f"{lost}; who has seen them will refuse this ledger"] if last > size else []
 
 
-def opened_reader(file: str | None) -> "SqliteReader":
-    """Return a ledger for reading: a file, or the local one."""
-    from hwledger.ledger.sqlite import SqliteReader
+def opened_reader(file: str | None) -> "SqlReader":
+    """Return a ledger for reading: a file, one on a server, or the local one."""
+    from hwledger.ledger.opening import open_reader
 
-    return SqliteReader(_path(file))
+    return open_reader(_ledger(file))
 
 
-def _path(file: str | None) -> Path:
-    from hwledger.history import local_ledger
-    from hwledger.library.paths import typed
+def _ledger(file: str | None) -> Path | str:
+    from hwledger.history import ledger_at, local_ledger
 
-    return local_ledger() if file is None else typed(file)
+    return local_ledger() if file is None else ledger_at(file)
+
+
+def _path(text: str) -> Path:
+    """Return a file.
+
+    Raises:
+        UsageError: it is an address of PostgreSQL, where only a file can be.
+    """
+    from hwledger.errors import UsageError
+    from hwledger.history import ledger_at
+
+    found = ledger_at(text)
+    if isinstance(found, str):
+        raise UsageError("a backup is a file, and this is an address; hwledger ledger migrate copies to one")
+    return found
 
 
 def keys_folder() -> Path:

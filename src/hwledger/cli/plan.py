@@ -11,10 +11,12 @@ from hwledger.cli.values import Size
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from hwledger.library.access import Access
     from hwledger.library.deployment import Deployment
     from hwledger.planner.plan import Plan
     from hwledger.planner.solve.holding import Held
     from hwledger.planner.throughput import Throughput
+    from hwledger.reconcile.asked import Asked
 
 DOES_NOT_FIT = 3
 
@@ -65,6 +67,10 @@ DOES_NOT_FIT = 3
     " compose:sglang names the program inside.",
 )
 @click.option("--force", is_flag=True, help="Export although the plan does not fit.")
+@click.option(
+    "--ask-engine", is_flag=True,
+    help="Ask the llama.cpp that is here what it would allocate, beside the plan; reads no weights.",
+)  # fmt: skip
 @click.option("--record", is_flag=True, help="Put the plan into the local ledger; hwledger history shows it.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON (hwledger.plan/1).")
 @click.pass_context
@@ -89,6 +95,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     layers: bool,
     force: bool,
     record: bool,
+    ask_engine: bool,
     as_json: bool,
     **asked: Any,
 ) -> None:
@@ -107,6 +114,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
 
     looking = target is None and check_asked(asked)
     check_record(record=record, one_plan=target is None and not looking)
+    check_one_plan(ask_engine=ask_engine, one_plan=target is None and not looking)
     holding = not looking and is_asked(asked)
     check_price(asked, shown=looking or as_json)
     with reading(revision=revision, offline=offline, refresh=refresh) as access:
@@ -124,6 +132,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
             least_context=_longest(asked) if holding else 0,
             reserve_bytes=asked["reserve"] or 0 if holding else 0,
         )
+        said = engine_answer(made, " ".join(words), access) if ask_engine else None
     if target:
         write_export(made, target, asked["files"], force=force)
         return
@@ -135,7 +144,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
         return
     price = asked["price_kind"] or "rent"
     told = asked if holding else None
-    if not write_plan(made, told, price, layers=layers, as_json=as_json, record=record):
+    if not write_plan(made, told, price, layers=layers, as_json=as_json, record=record, engine=said):
         ctx.exit(DOES_NOT_FIT)
 
 
@@ -165,6 +174,7 @@ def write_plan(  # noqa: PLR0913 - what a plan is shown with
     layers: bool,
     as_json: bool,
     record: bool = False,
+    engine: "Asked | None" = None,
 ) -> bool:
     """Print a plan with its speed; ``asked``: under which traffic, and which limits it is held to.
 
@@ -175,6 +185,7 @@ def write_plan(  # noqa: PLR0913 - what a plan is shown with
         layers: show every layer.
         as_json: print the document.
         record: put it into the local ledger, before it is printed.
+        engine: what the engine itself says that it would allocate.
 
     Returns:
         Whether it fits and holds every limit.
@@ -182,7 +193,7 @@ def write_plan(  # noqa: PLR0913 - what a plan is shown with
     from hwledger.planner.fit import Verdict
 
     fast, held = _speed(made, asked)
-    document = _document(made, fast, held, price) if as_json or record else {}
+    document = _document(made, fast, held, price, engine) if as_json or record else {}
     if record:
         _record(made, document)
     if as_json:
@@ -194,17 +205,25 @@ def write_plan(  # noqa: PLR0913 - what a plan is shown with
         from hwledger.screens.plan import plan_screen
 
         write_plan(plan_screen(made, fast, held), layers=layers)
+        if engine is not None:
+            from hwledger.cli.reconciled import draw_asked
+
+            draw_asked(engine)
     fits = made.fit is None or made.fit.verdict is not Verdict.DOES_NOT_FIT
     return fits and not any(one.miss for one in held)
 
 
 def _document(
-    made: "Plan", fast: "Throughput | None", held: "tuple[Held, ...]", price: str
+    made: "Plan", fast: "Throughput | None", held: "tuple[Held, ...]", price: str, engine: "Asked | None"
 ) -> dict[str, Any]:
     from hwledger.app import cost
     from hwledger.planner.document import plan_document
 
-    more = {"cost": cost(made, fast, price) if fast else None, "limits": _limits(held)}
+    more: dict[str, Any] = {"cost": cost(made, fast, price) if fast else None, "limits": _limits(held)}
+    if engine is not None:
+        from hwledger.reconcile.asked import asked_document
+
+        more["asked"] = asked_document(engine)
     return {**plan_document(made, fast), **more}
 
 
@@ -213,10 +232,10 @@ def _record(made: "Plan", document: dict[str, Any]) -> None:
     import sys
 
     from hwledger.cli.output import json_line
-    from hwledger.history import local_ledger, record_plan
+    from hwledger.history import record_plan
 
-    receipt = record_plan(made, json_line(document).encode("utf-8", "backslashreplace"))
-    sys.stderr.write(f"hwledger: recorded as event {receipt.seq} of {local_ledger()}\n")
+    recorded = record_plan(made, json_line(document).encode("utf-8", "backslashreplace"))
+    sys.stderr.write(f"hwledger: recorded as event {recorded.seq} of {recorded.ledger}\n")
 
 
 def check_record(*, record: bool, one_plan: bool) -> None:
@@ -229,6 +248,27 @@ def check_record(*, record: bool, one_plan: bool) -> None:
 
     if record and not one_plan:
         raise UsageError("--record keeps one plan; give it without --export, --solve, --what-if and --grid")
+
+
+def check_one_plan(*, ask_engine: bool, one_plan: bool) -> None:
+    """Refuse to ask an engine where there is not one plan.
+
+    Raises:
+        UsageError: it is a search or an export.
+    """
+    from hwledger.errors import UsageError
+
+    if ask_engine and not one_plan:
+        raise UsageError(
+            "--ask-engine asks for one plan; give it without --export, --solve, --what-if and --grid"
+        )
+
+
+def engine_answer(made: "Plan", ref: str, access: "Access") -> "Asked":
+    """Return what the engine of a plan says that it would allocate."""
+    from hwledger.asking import ask_engine
+
+    return ask_engine(made, ref, access)
 
 
 def _speed(made: "Plan", asked: dict[str, Any] | None) -> "tuple[Throughput | None, tuple[Held, ...]]":

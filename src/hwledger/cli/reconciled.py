@@ -3,6 +3,7 @@
 from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from hwledger.reconcile.asked import Asked
     from hwledger.reconcile.term import Reconciliation
 
 
@@ -33,3 +34,17 @@ def draw(found: "Reconciliation", stream: IO[str], when: str = "") -> None:
             say(f"Not known: {line}", "dim")
         for line in screen.notes:
             say(f"Note: {line}", "yellow")
+
+
+def draw_asked(asked: "Asked") -> None:
+    """Write what an engine says that it would allocate beside the plan, to stdout."""
+    from hwledger.cli.output import line_width, printable, styled
+    from hwledger.cli.table import wrapped, write_lines, write_table
+    from hwledger.screens.run import TERM_COLUMNS, asked_title, term_rows
+
+    write_lines(["", styled(printable(asked_title(asked)), "bold")])
+    write_table(TERM_COLUMNS, term_rows(asked.terms))
+    width = line_width()
+    for note in asked.notes:
+        text = printable(f"Note: {note}")
+        write_lines([text] if width is None else wrapped(text, width))

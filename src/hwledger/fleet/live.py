@@ -88,9 +88,22 @@ class Live:
 
         return leave
 
+    @property
+    def waiting(self) -> int:
+        """Return how many wait for news of a host: agents whose long poll is open."""
+        with self._lock:
+            return sum(map(len, self._waiting.values()))
+
     def wake(self, host: str) -> None:
         """Tell everybody who waits for news of a host."""
         with self._lock:
             waiting = list(self._waiting.get(host, ()))
+        for wake in waiting:
+            wake()
+
+    def wake_all(self) -> None:
+        """Tell everybody who waits for news of any host: the server stops."""
+        with self._lock:
+            waiting = [one for some in self._waiting.values() for one in some]
         for wake in waiting:
             wake()

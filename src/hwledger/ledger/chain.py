@@ -16,7 +16,7 @@ from hwledger.ledger.event import leaf_of
 
 HASH_BYTES: Final = 32
 GENESIS: Final = bytes(HASH_BYTES)
-_MARK: Final = b"hl1"
+MARK: Final = b"hl1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def next_entry(head: Head, body: bytes) -> Entry:
 
 def chain_hash(seq: int, before: bytes, leaf: bytes) -> bytes:
     """Return the chain hash of an event, 32 bytes."""
-    return sha256(_MARK + seq.to_bytes(8, "big") + before + leaf).digest()
+    return sha256(MARK + seq.to_bytes(8, "big") + before + leaf).digest()
 
 
 def entries(head: Head, bodies: Iterable[bytes]) -> list[Entry]:

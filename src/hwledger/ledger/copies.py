@@ -3,7 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -11,7 +11,7 @@ from hwledger.errors import InputError, UsageError
 from hwledger.ledger.audit import Report, audit
 from hwledger.ledger.reader import SqlReader
 from hwledger.ledger.sqlite.connecting import explaining
-from hwledger.ledger.sqlite.places import check_header, check_local, make_private, printable_path
+from hwledger.ledger.sqlite.places import check_local, make_private, printable_path
 from hwledger.ledger.sqlite.reading import SqliteReader
 from hwledger.ledger.sqlite.writing import locked
 
@@ -21,6 +21,8 @@ _PAGE: Final = 1000
 def backup(source: Path, target: Path) -> Report:
     """Copy a ledger, also while others write it, and check the copy; it is there whole or not at all.
 
+    Of one that has frozen beginnings the copy is one file of everything.
+
     Returns:
         What the copy holds.
 
@@ -28,21 +30,39 @@ def backup(source: Path, target: Path) -> Report:
         UsageError: there is a file already.
         HwledgerError: the ledger cannot be read, or is not whole; nothing is left behind.
     """
-    check_header(source)
-    _refuse_taken(target)
-    part = target.with_name(f"{target.name}.part")
-    part.unlink(missing_ok=True)
-    make_private(part)
-    try:
+    with SqliteReader(source) as reader:
+        if reader.shards():
+            from hwledger.ledger.moving import backup_whole  # noqa: PLC0415 - which builds on this
+
+            return backup_whole(source, target)
+    with in_place(target) as part:
+        make_private(part)
         with explaining(source):
             _copy(source, part)
         with SqliteReader(part) as reader:
-            report = audit(reader)
+            return audit(reader)
+
+
+@contextmanager
+def in_place(target: Path) -> Iterator[Path]:
+    """Give a path to make a file at, which is put in place when it was made; nothing else is left behind.
+
+    Raises:
+        UsageError: there is a file already.
+    """
+    _refuse_taken(target)
+    part = target.with_name(f"{target.name}.part")
+    _clear(part)
+    try:
+        yield part
         _put(part, target)
     finally:
-        for name in (part.name, f"{part.name}-wal", f"{part.name}-shm"):
-            part.with_name(name).unlink(missing_ok=True)
-    return report
+        _clear(part)
+
+
+def _clear(part: Path) -> None:
+    for ending in ("", "-wal", "-shm", "-journal", ".lock"):
+        part.with_name(f"{part.name}{ending}").unlink(missing_ok=True)
 
 
 def restore(source: Path, target: Path) -> Report:

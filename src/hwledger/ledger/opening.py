@@ -1,6 +1,5 @@
 """Opening a ledger by its address: a path, ``sqlite:///path`` or ``postgresql://…``."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
@@ -8,6 +7,8 @@ from urllib.parse import unquote
 from hwledger.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hwledger.ledger.projections import Projection
     from hwledger.ledger.reader import SqlReader
     from hwledger.ledger.writer import SqlStore
@@ -77,7 +78,7 @@ def file_of(address: str | Path) -> Path | None:
     scheme, _, rest = address.partition("://")
     if address.startswith(_SQLITE):
         path = unquote(address.removeprefix("sqlite:///") if rest else address.removeprefix(_SQLITE))
-        if not path or address.startswith("sqlite://") and not address.startswith("sqlite:///"):
+        if not path or (address.startswith("sqlite://") and not address.startswith("sqlite:///")):
             raise UsageError(
                 "an address of a file is sqlite:///ledger.db, or sqlite:////srv/ledger.db from the root"
             )

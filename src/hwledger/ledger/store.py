@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 from hwledger.errors import ConflictError
 from hwledger.ledger.chain import Entry, Head, next_entry
 from hwledger.ledger.event import Event, body_of
+from hwledger.ledger.projections import Projection
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -47,6 +48,10 @@ class Store(Protocol):
     def origin(self) -> str:
         """Return the name of this ledger."""
 
+    @property
+    def projections(self) -> Sequence[Projection]:
+        """Return what is kept up to date with the events: the objects that take them in."""
+
     def append(self, events: Sequence[Event], *, expected_seq: int | None = None) -> tuple[Receipt, ...]:
         """Add events, all or none, one after the other; they are durable when this returns.
 
@@ -73,6 +78,17 @@ class Store(Protocol):
         Raises:
             HwledgerError: as in ``append``.
         """
+
+    async def append_async(
+        self, events: Sequence[Event], *, expected_seq: int | None = None
+    ) -> tuple[Receipt, ...]:
+        """Add events as ``append`` does, while the event loop goes on.
+
+        Who is cancelled meanwhile has to look whether they were added; sent again, they are added once.
+        """
+
+    async def decide_async(self, decision: Decision) -> tuple[Receipt, ...]:
+        """Add what a decision makes as ``decide`` does, while the event loop goes on."""
 
     def query(self, question: Callable[["Connection"], Answer]) -> Answer:
         """Return what a question finds in the projections, which are as of one event."""

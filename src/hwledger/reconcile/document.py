@@ -18,16 +18,18 @@ def reconciliation_document(found: Reconciliation) -> dict[str, Any]:
         "planned_version": found.planned_version,
         "seen_version": found.seen_version or None,
         "planned_bytes": found.planned_bytes,
-        "terms": [_term(term) for term in found.terms],
+        "terms": [term_document(term) for term in found.terms],
         "accounts": [_account(account) for account in found.accounts],
         "notes": list(found.notes),
     }
 
 
-def _term(term: Term) -> dict[str, Any]:
+def term_document(term: Term) -> dict[str, Any]:
+    """Return one term for JSON."""
     return {
         "name": term.name, "unit": term.unit.value, "expected": _expected(term.expected),
         "seen": _seen(term.seen), "difference": term.difference, "inside": term.inside,
+        "doubt": term.doubt or None,
     }  # fmt: skip
 
 
@@ -48,6 +50,7 @@ def _account(account: Account) -> dict[str, Any]:
     return {
         "name": account.name, "whole": _seen(account.whole), "parts": [_part(part) for part in account.parts],
         UNEXPLAINED: account.unexplained, "meaning": account.meaning,
+        "expected": _expected(account.expected), "inside": account.inside,
     }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, Self, runtime_checkable
 
-from hwledger.errors import UnknownOptionError
+from hwledger.errors import EngineError, UnknownOptionError
 from hwledger.extensions import extensions
 
 if TYPE_CHECKING:
@@ -32,6 +32,14 @@ class Ability(StrEnum):
     """Reports the speed of prefill and decode itself."""
     MEMORY = "memory"
     """Reports what its buffers take."""
+    PARALLEL = "parallel"
+    """Answers several requests at once: what it starts satisfies ``Shared``."""
+    SERVE = "serve"
+    """Answers others over HTTP as OpenAI's servers do, at a port that is given: it satisfies ``Serves``."""
+    TOKENIZE = "tokenize"
+    """Tells the tokens of a text: what it starts satisfies ``Tokenizes``."""
+    KEEP = "keep"
+    """Keeps what it computed of prompts on disk, for the next process."""
 
 
 class Ending(StrEnum):
@@ -143,15 +151,17 @@ class NotInstalled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How long things may take, in seconds.
+    """How long things may take, and how much may be kept.
 
     Attributes:
-        ready_s: until a model is loaded.
-        silent_s: between two words of a running request.
+        ready_s: seconds until a model is loaded.
+        silent_s: seconds between two words of a running request.
+        kept_bytes: bytes of prompt caches on disk, where the engine keeps any; 0: nothing is read or written.
     """
 
     ready_s: float = 600.0
     silent_s: float = 600.0
+    kept_bytes: int = 0
 
 
 @runtime_checkable
@@ -222,12 +232,75 @@ class Engine(Protocol):
         """Return what is installed here; never raises for what is not, or does not work."""
         ...
 
+    def planned_as(self, model_format: str) -> str:
+        """Return the name of the planner's engine whose rules plan a model of a format for this one."""
+        ...
+
+    def settings(self, *, on_host: bool) -> tuple[str, ...]:
+        """Return options that a run is planned with where others are not asked for.
+
+        Args:
+            on_host: it computes on the processor.
+        """
+        ...
+
     def start(self, plan: "Plan", limits: Limits | None = None) -> Running:
         """Start the engine with the settings of a plan and wait until it holds the model.
 
         Raises:
             UsageError: it cannot run the plan.
             EngineError: it does not start.
+        """
+        ...
+
+
+@runtime_checkable
+class Shared(Protocol):
+    """A running engine that answers several requests at once."""
+
+    def beside(self) -> Running:
+        """Return another way to ask the same engine, for a request beside others.
+
+        Ending it ends the engine.
+        """
+        ...
+
+
+class Served(Running, Protocol):
+    """A running engine that others may ask, at its address."""
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for its end, and return whether it has ended."""
+        ...
+
+    def failure(self) -> EngineError:
+        """Return what to say of it where it ended by itself."""
+        ...
+
+
+@runtime_checkable
+class Serves(Protocol):
+    """An engine that answers others."""
+
+    def serve(self, plan: "Plan", port: int, limits: Limits | None = None) -> Served:
+        """Start the engine as ``Engine.start`` does, at a port of loopback; 0: any that is free.
+
+        Raises:
+            UsageError: it cannot run the plan, or the port is taken.
+            EngineError: it does not start.
+        """
+        ...
+
+
+@runtime_checkable
+class Tokenizes(Protocol):
+    """A running engine that tells tokens."""
+
+    def tokenize(self, text: str) -> list[int]:
+        """Return the tokens of a text, as they are at the beginning of a prompt.
+
+        Raises:
+            EngineError: the engine fails.
         """
         ...
 

@@ -41,6 +41,8 @@ class FakeRunning:
         plan: what it was started with.
         fails_after: pieces after which it breaks; ``None``: never.
         stopped: it was.
+        serves_looks: how often one may wait for it before it ends by itself; ``None``: it does not.
+        looks: how often somebody waited for its end.
     """
 
     plan: Plan
@@ -50,6 +52,8 @@ class FakeRunning:
     log: Path | None = None
     notes: tuple[str, ...] = ()
     stopped: bool = False
+    serves_looks: int | None = None
+    looks: int = 0
     _cancelled: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> Self:
@@ -86,6 +90,24 @@ class FakeRunning:
         """End the answer with its next piece."""
         self._cancelled.set()
 
+    def beside(self) -> "FakeRunning":
+        """Return another that knows the same plan."""
+        return FakeRunning(self.plan, self.fails_after)
+
+    def wait(self, seconds: float) -> bool:
+        """Return whether it was stopped, or has served as long as it was told to."""
+        del seconds
+        self.looks += 1
+        return self.stopped or (self.serves_looks is not None and self.looks > self.serves_looks)
+
+    def failure(self) -> EngineError:
+        """Return what to say of it."""
+        return EngineError("the fake engine ended while it served, as it was told to")
+
+    def tokenize(self, text: str) -> list[int]:
+        """Return a number for each word."""
+        return list(range(len(text.split())))
+
     def memory(self) -> EngineSnapshot:
         """Return just what was planned."""
         gauge = Gauge("fake")
@@ -109,10 +131,12 @@ class FakeEngine:
         installed: whether it is.
         fails_after: as ``FakeRunning.fails_after``.
         started: every engine that was started.
+        serves_looks: as ``FakeRunning.serves_looks``.
     """
 
     installed: bool = True
     fails_after: int | None = None
+    serves_looks: int | None = None
     started: list[FakeRunning] = field(default_factory=list)
     name: str = "llama.cpp"
     title: str = "the fake engine"
@@ -126,9 +150,25 @@ class FakeEngine:
             return Installation(self.name, "", "memory")
         return NotInstalled(self.name, "it was told to be absent", self.install)
 
+    def planned_as(self, model_format: str) -> str:
+        """Return that it is planned as what it is called."""
+        del model_format
+        return self.name
+
+    def settings(self, *, on_host: bool) -> tuple[str, ...]:
+        """Return those of llama.cpp."""
+        return ("n_gpu_layers=0", "n_batch=512") if on_host else ()
+
     def start(self, plan: Plan, limits: Limits | None = None) -> FakeRunning:
         """Return it running."""
         del limits
         running = FakeRunning(plan, self.fails_after)
         self.started.append(running)
+        return running
+
+    def serve(self, plan: Plan, port: int, limits: Limits | None = None) -> FakeRunning:
+        """Return it running, at an address where nobody answers."""
+        running = self.start(plan, limits)
+        running.address = f"http://127.0.0.1:{port}"
+        running.serves_looks = self.serves_looks
         return running

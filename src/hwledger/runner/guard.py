@@ -7,8 +7,8 @@ with SIGTERM and after the grace with SIGKILL, when its standard input ends (who
 gone, however it died), when it is asked to by SIGTERM, or when it is orphaned. On Linux the kernel kills the
 program when the guard itself is killed, and what the program leaves behind is adopted and reaped here.
 
-In place of ``-`` stand the numbers of two open pipes, ``IN,OUT``, for a program that is talked to: it gets them
-as its standard input and output, the guard keeps neither, and LOG gets its standard error alone.
+In place of ``-`` stand the numbers of two open pipes, ``IN,OUT``, for a program that is talked to: it gets
+them as its standard input and output, the guard keeps neither, and LOG gets its standard error alone.
 
 It writes lines to its standard output: ``started PID``, then ``ended CODE`` (negative: the signal), or
 ``failed ERRNO`` where the program cannot be run. It imports nothing of hwledger: it has to be there in 20 ms.
@@ -73,8 +73,8 @@ def become(guard: int, streams: list[int], tell: int, command: list[str]) -> Non
             os._exit(NOT_RUN)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE):
             signal.signal(number, signal.SIG_DFL)
-        for number, stream in enumerate(streams):
-            os.dup2(stream, number)
+        for place, stream in enumerate(streams):
+            os.dup2(stream, place)
         for stream in {each for each in streams if each > STREAMS}:
             os.close(stream)
         os.execvp(command[0], command)  # noqa: S606 - running a program is what it is for

@@ -3,19 +3,16 @@
 import contextlib
 import http.client
 import json
-import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
-from hwledger.errors import EngineError
+from hwledger.errors import EngineError, UsageError
 from hwledger.library.fields import mapping
-from hwledger.library.paths import cache_dir
 from hwledger.planner.export.llama_cpp import build
 from hwledger.planner.export.recipe import Recipe
 from hwledger.planner.plan import Plan
@@ -32,10 +29,15 @@ from hwledger.runner.engine import (
     Timings,
 )
 from hwledger.runner.llama_program import ENGINE, INSTALL, Program, environment, find, locate
+from hwledger.runner.llama_slots import Slots
 from hwledger.runner.llama_stream import LONGEST, question, read_events, refusal
+from hwledger.runner.logs import log_file, prompts_folder
 from hwledger.runner.process import Child
 from hwledger.telemetry.engines.llama_log import read_llama_log
 from hwledger.telemetry.snapshot import EngineSnapshot
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HOST: Final = "127.0.0.1"
 VERBOSITY: Final = ("-lv", "4")
@@ -43,9 +45,9 @@ VERBOSITY: Final = ("-lv", "4")
 LARGEST_LOG: Final = 16 << 20
 TRIES: Final = 3
 """A port that was free a moment ago may be taken by then."""
-KEPT_LOGS: Final = 20
 FETCHING_S: Final = 24 * 3600.0
 """What a model may take that llama.cpp fetches before it loads it."""
+ON_HOST: Final = ("n_gpu_layers=0", "n_batch=512")
 _ASK_S: Final = 5.0
 _TAKEN: Final = ("couldn't bind", "address already in use")
 
@@ -63,6 +65,15 @@ class LlamaCpp:
         """Return ``llama-server`` of ``PATH``, else that of the xllamacpp package."""
         return find()
 
+    def planned_as(self, model_format: str) -> str:
+        """Return the profile that plans it."""
+        del model_format
+        return ENGINE
+
+    def settings(self, *, on_host: bool) -> tuple[str, ...]:
+        """Return what is planned on a processor: it sees between two batches alone that it is to stop."""
+        return ON_HOST if on_host else ()
+
     def start(self, plan: Plan, limits: Limits | None = None) -> "LlamaRunning":
         """Start the server with the plan's flags and wait until it holds the model.
 
@@ -72,33 +83,76 @@ class LlamaCpp:
             UsageError: llama.cpp cannot run the plan.
             EngineError: it is not installed, or does not start.
         """
-        recipe = build(plan)
-        program = locate()
-        if program is None:
-            raise EngineError(f"llama.cpp is not installed here; install it with: {INSTALL}")
+        recipe, program = build(plan), _program()
         for attempt in range(1, TRIES + 1):
             try:
-                return _start(program, recipe, limits or Limits())
+                return _start(program, recipe, limits or Limits(), plan, _free_port())
             except EngineError as error:
                 if attempt == TRIES or not any(words in str(error) for words in _TAKEN):
                     raise
         raise AssertionError  # the last attempt returns or raises
 
+    def serve(self, plan: Plan, port: int, limits: Limits | None = None) -> "LlamaRunning":
+        """Start the server as ``start`` does, at a port that others know; see ``Serves``."""
+        if not port:
+            return self.start(plan, limits)
+        recipe, program = build(plan), _program()
+        if not _is_free(port):
+            raise UsageError(
+                f"port {port} of {HOST} is taken; give another --port, or 0 for any that is free"
+            )
+        return _start(program, recipe, limits or Limits(), plan, port)
 
-def _start(program: Program, recipe: Recipe, limits: Limits) -> "LlamaRunning":
-    port = _free_port()
+
+def _program() -> Program:
+    """Return how the server is run here.
+
+    Raises:
+        EngineError: it is not installed.
+    """
+    program = locate()
+    if program is None:
+        raise EngineError(f"llama.cpp is not installed here; install it with: {INSTALL}")
+    return program
+
+
+def _is_free(port: int) -> bool:
+    """Whether a port can be listened on; one whose last connections still linger can."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def _start(program: Program, recipe: Recipe, limits: Limits, plan: Plan, port: int) -> "LlamaRunning":
     env, left_out = environment()
-    log = _log_file()
-    child = Child("llama.cpp", [*program.words, *arguments(recipe, port)], log, env=env)
+    log = log_file(ENGINE)
+    slots = _slots(program, recipe, limits, plan)
+    more = ["--slot-save-path", f"{slots.folder}/"] if slots else []
+    child = Child("llama.cpp", [*program.words, *arguments(recipe, port), *more], log, env=env)
     try:
         child.wait_ready(lambda: _is_ready(port), limits.ready_s if recipe.local else FETCHING_S)
     except BaseException:
         child.stop()
+        if slots:
+            slots.close()
         raise
     notes = [*recipe.notes]
     if left_out:
         notes.append(f"left out of its environment, as the plan does not know them: {', '.join(left_out)}")
-    return LlamaRunning(child, port, limits, tuple(notes))
+    return LlamaRunning(child, port, limits, tuple(notes), slots)
+
+
+def _slots(program: Program, recipe: Recipe, limits: Limits, plan: Plan) -> Slots | None:
+    """Return where prompt caches are kept; ``None``: nowhere."""
+    if not limits.kept_bytes or not recipe.local:
+        return None
+    found = find()
+    version = f"{found.version} {program.where}" if isinstance(found, Installation) and found.version else ""
+    return Slots.of(plan, recipe.local, version, prompts_folder(), limits.kept_bytes)
 
 
 def arguments(recipe: Recipe, port: int) -> list[str]:
@@ -111,16 +165,6 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
-
-
-def _log_file() -> Path:
-    """Return the file for the next log; older ones beyond a few are deleted."""
-    folder = cache_dir() / "runs"
-    with contextlib.suppress(OSError):
-        old = sorted(folder.glob("llama.cpp-*.log"), key=lambda path: path.stat().st_mtime)
-        for path in old[: -KEPT_LOGS + 1]:
-            path.unlink()
-    return folder / f"llama.cpp-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}-{time.monotonic_ns()}.log"
 
 
 def _is_ready(port: int) -> bool:
@@ -137,7 +181,9 @@ def _is_ready(port: int) -> bool:
 class LlamaRunning:
     """A server that holds a model; satisfies ``Running``."""
 
-    def __init__(self, child: Child, port: int, limits: Limits, notes: tuple[str, ...]) -> None:
+    def __init__(
+        self, child: Child, port: int, limits: Limits, notes: tuple[str, ...], slots: Slots | None = None
+    ) -> None:
         self.pid: int | None = child.pid
         self.address = f"http://{HOST}:{port}"
         self.log: Path | None = child.log
@@ -145,6 +191,7 @@ class LlamaRunning:
         self._child = child
         self._port = port
         self._limits = limits
+        self._slots = slots
         self._socket: socket.socket | None = None
         self._cancelled = threading.Event()
 
@@ -160,11 +207,15 @@ class LlamaRunning:
         """Yield the answer as it comes; see ``Running``."""
         self._cancelled.clear()
         begun, first = time.monotonic(), None
+        if self._slots:
+            self._slots.restore(ask, self._asked)
         try:
             for event in self._streamed(ask):
                 if first is None and isinstance(event, Piece):
                     first = time.monotonic() - begun
                 yield _timed(event, first)
+            if self._slots and not self._cancelled.is_set():
+                self._slots.keep(self._asked)
         except (OSError, http.client.HTTPException) as error:
             if not self._cancelled.is_set():
                 raise self._broken(error) from None
@@ -217,6 +268,42 @@ class LlamaRunning:
                 taken.shutdown(socket.SHUT_RDWR)
             taken.close()
 
+    def beside(self) -> "LlamaRunning":
+        """Return another way to ask the same server; see ``Shared``."""
+        return LlamaRunning(self._child, self._port, self._limits, self.notes)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for its end, and return whether it has ended."""
+        return self._child.wait(seconds)
+
+    def failure(self) -> EngineError:
+        """Return how it ended by itself, with its last lines."""
+        return self._child.failure("while it served")
+
+    def tokenize(self, text: str) -> list[int]:
+        """Return the tokens of a text, with the mark of a beginning where the model has one."""
+        told = self._asked("/tokenize", {"content": text, "add_special": True}).get("tokens")
+        return [each for each in told if isinstance(each, int)] if isinstance(told, list) else []
+
+    def _asked(self, path: str, body: Mapping[str, object]) -> dict[str, Any]:
+        """Return the answer to a short question.
+
+        Raises:
+            EngineError: the server is gone, or refuses.
+        """
+        connection = http.client.HTTPConnection(HOST, self._port, timeout=self._limits.silent_s)
+        try:
+            connection.request("POST", path, json.dumps(body).encode(), {"Content-Type": "application/json"})
+            reply = connection.getresponse()
+            told = reply.read(LONGEST)
+        except (OSError, http.client.HTTPException) as error:
+            raise self._broken(error) from None
+        finally:
+            connection.close()
+        if reply.status != http.client.OK:
+            raise refusal(_error_in(told))
+        return dict(mapping(json.loads(told)))
+
     def memory(self) -> EngineSnapshot:
         """Return what its log says of build, buffers by device, slots and context."""
         assert self.log is not None  # noqa: S101 - for the type alone
@@ -232,6 +319,8 @@ class LlamaRunning:
         """End the server and whatever it runs."""
         self.cancel()
         self._child.stop()
+        if self._slots:
+            self._slots.close()
 
 
 def _timed(event: Event, first: float | None) -> Event:

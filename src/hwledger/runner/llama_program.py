@@ -50,13 +50,19 @@ def locate() -> Program | None:
     found = find_spec(PACKAGE)
     if found is None or found.origin is None:
         return None
-    number = _package_version()
-    build = number.rpartition(".")[2]
+    number = package_version()
     words = (sys.executable, "-P", str(_SERVER))
-    return Program(words, f"{PACKAGE} {number}".strip(), f"b{build}" if build.isdigit() else "")
+    return Program(words, f"{PACKAGE} {number}".strip(), build_of(number))
 
 
-def _package_version() -> str:
+def build_of(number: str) -> str:
+    """Return the build that a version of the package carries; empty where it carries none."""
+    build = number.rpartition(".")[2]
+    return f"b{build}" if build.isdigit() else ""
+
+
+def package_version() -> str:
+    """Return the version of the xllamacpp package; empty where it is not installed."""
     from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - start-up time
 
     try:

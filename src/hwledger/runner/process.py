@@ -40,8 +40,8 @@ class Child:
         log: file that gets what it prints; made anew.
         env: its environment; this one's where ``None``.
         grace_s: seconds between asking it to end and killing it.
-        talks: it is talked to: ``pipes`` are its standard input and output, and the log gets what it writes to
-            its standard error.
+        talks: it is talked to: ``pipes`` are its standard input and output, and the log gets what it writes
+            to its standard error.
 
     Attributes:
         name, log: as given.
@@ -53,7 +53,7 @@ class Child:
         UsageError: this system has no process groups (Windows).
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what is told of a process
         self, name: str, command: Sequence[str], log: Path, *, env: Mapping[str, str] | None = None,
         grace_s: float = GRACE_S, talks: bool = False,
     ) -> None:  # fmt: skip
@@ -75,6 +75,11 @@ class Child:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+    @property
+    def guard_pid(self) -> int:
+        """The guard's number."""
+        return self._guard.pid
 
     @property
     def alive(self) -> bool:

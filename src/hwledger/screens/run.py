@@ -6,7 +6,18 @@ from typing import Final
 
 from hwledger.planner.fit import Verdict
 from hwledger.planner.plan import Plan
-from hwledger.reconcile.term import UNEXPLAINED, Account, Expected, Reconciliation, Seen, Term, Unknown
+from hwledger.reconcile.asked import Asked
+from hwledger.reconcile.term import (
+    UNEXPLAINED,
+    Account,
+    Expected,
+    Part,
+    Quality,
+    Reconciliation,
+    Seen,
+    Term,
+    Unknown,
+)
 from hwledger.runner.engine import Engine, Installation, NotInstalled, Timings
 from hwledger.running import Prepared
 from hwledger.screens.column import Column
@@ -117,11 +128,22 @@ def reconciliation_screen(found: Reconciliation) -> ReconciliationScreen:
         by_why.setdefault(why, []).append(_name(name))
     return ReconciliationScreen(
         title=f"{found.model} on {found.engine}, planned as {found.planned_as} {found.planned_version}{seen}",
-        rows=tuple(_row(term) for term in found.terms),
+        rows=term_rows(found.terms),
         accounts=tuple(_account(account) for account in found.accounts),
         unknown=tuple(f"{', '.join(dict.fromkeys(names))}: {why}" for why, names in by_why.items()),
         notes=found.notes,
     )
+
+
+def asked_title(asked: Asked) -> str:
+    """Return who was asked, and both totals, in one line."""
+    told = format_bytes(asked.total_bytes)
+    return f"{asked.engine} {asked.version} itself would allocate {told} (measured: {asked.source}):"
+
+
+def term_rows(terms: Iterable[Term]) -> tuple[tuple[str, ...], ...]:
+    """Return a row of ``TERM_COLUMNS`` for each term."""
+    return tuple(_row(term) for term in terms)
 
 
 def _row(term: Term) -> tuple[str, ...]:
@@ -159,6 +181,8 @@ def _difference(term: Term) -> str:
 
 
 def _judged(term: Term) -> str:
+    if term.doubt and isinstance(term.expected, Expected) and isinstance(term.seen, Seen):
+        return "not judged"
     return {None: "", True: "as planned", False: "outside"}[term.inside]
 
 
@@ -171,7 +195,25 @@ def _amount(value: float, unit: Unit) -> str:
 def _account(account: Account) -> str:
     if isinstance(account.whole, Unknown):
         return f"{account.name}: not known ({account.whole.why})"
-    parts = [f"{_name(part.name)} ({part.place}) {format_bytes(part.seen.value)}" for part in account.parts]
+    parts = [
+        f"{_name(part.name)} ({_told_by(part)}) {format_bytes(part.seen.value)}" for part in account.parts
+    ]
     rest = f"{UNEXPLAINED} {format_bytes(account.unexplained or 0)} ({account.meaning})"
     whole = f"{format_bytes(account.whole.value)} ({account.whole.source})"
-    return f"{account.name}: {whole} = {' + '.join([*parts, rest])}"
+    return f"{account.name}: {whole} = {' + '.join([*parts, rest])}{_planned_whole(account)}"
+
+
+def _told_by(part: Part) -> str:
+    """Return where a part lies, and that it is expected and not seen where that is so."""
+    expected = part.seen.quality in {Quality.CALIBRATED, Quality.ASSUMED}
+    return f"{part.place}, {part.seen.quality.value}" if expected else part.place
+
+
+def _planned_whole(account: Account) -> str:
+    """Return what was planned for a whole, with the verdict; empty where nothing was."""
+    expected = account.expected
+    if isinstance(expected, Unknown):
+        return ""
+    ends = f"{format_bytes(expected.low)} … {format_bytes(expected.high)}"
+    verdict = {None: "", True: ", as planned", False: ", outside"}[account.inside]
+    return f"; planned {format_bytes(expected.value)} ({ends}, {expected.basis.value}{verdict})"

@@ -8,7 +8,7 @@ import json
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from hwledger.errors import (
+    AlteredError,
     BusyError,
     ConflictError,
     DeniedError,
@@ -35,10 +36,11 @@ from hwledger.ledger.event import time_text
 
 LONGEST_WAIT_SECONDS: Final = 60
 _STATUS: Final = (
-    (TooLargeError, 413), (NewerError, 426), (DeniedError, 403), (MissingError, 404), (ConflictError, 409),
+    (TooLargeError, 413), (NewerError, 426), (DeniedError, 422), (MissingError, 404), (ConflictError, 409),
     (FullError, 507), (BusyError, 503),
 )  # fmt: skip
 _OTHER: Final = 400
+# 403 is not among them: it says that the host is refused, whatever it sends, and is said before these routes.
 WATCH_SECONDS: Final = 1.0
 SEAL_SECONDS: Final = 60.0
 
@@ -53,7 +55,7 @@ class Notary(Protocol):
         """Return it with the proof that it continues the ledger of a size.
 
         Raises:
-            HwledgerError, ValueError: the ledger is shorter than that.
+            AlteredError: the ledger is shorter than that, or does not continue what was signed before.
         """
 
 
@@ -109,16 +111,24 @@ class Reporting:
         }
 
     def _signed(self, seen_size: int | None) -> dict[str, Any]:
-        """Return the newest checkpoint with its proof; a ledger shorter than was seen has none to show."""
-        if self._notary is None:
-            return {"checkpoint": None, "consistency": []}
-        if not seen_size:
-            return {"checkpoint": self._notary.note(), "consistency": []}
-        try:
-            note, hashes = self._notary.proof(seen_size)
-        except (ValueError, HwledgerError):
-            note, hashes = self._notary.note(), ()
+        """Return the newest checkpoint with its proof.
+
+        A ledger that is shorter than was seen has no proof to show; one that does not continue what was
+        signed before is not signed, and no checkpoint is shown: agents refuse both.
+        """
+        note, hashes = self._proof(seen_size or 0) if self._notary else (None, ())
         return {"checkpoint": note, "consistency": [b64encode(one).decode() for one in hashes]}
+
+    def _proof(self, seen_size: int) -> tuple[str | None, Sequence[bytes]]:
+        notary = cast("Notary", self._notary)
+        try:
+            return notary.proof(seen_size) if seen_size else (notary.note(), ())
+        except AlteredError as error:
+            _log(error)
+        try:
+            return notary.note(), ()
+        except AlteredError:
+            return None, ()
 
     async def _events(self, request: Request) -> dict[str, Any]:
         reported = events_of(await body_of(request))

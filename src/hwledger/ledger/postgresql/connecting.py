@@ -106,7 +106,7 @@ def _check_server(connection: "Connection[Any]", address: Address) -> None:
     settings = {name: connection.execute(f"SHOW {name}").fetchone() for name in ("fsync", "server_encoding")}
     if settings["fsync"] != ("on",):
         raise InputError(
-            f"{address.name}: this server runs with fsync=off and would lose acknowledged events; set it to on"
+            f"{address.name}: this server runs with fsync=off and loses what it acknowledged; set it to on"
         )
     if settings["server_encoding"] != ("UTF8",):
         raise InputError(f"{address.name}: this database is not in UTF-8; create one with ENCODING 'UTF8'")

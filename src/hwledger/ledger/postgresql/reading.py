@@ -47,7 +47,8 @@ class PostgresReader(SqlReader):
     @classmethod
     def cursor(cls, connection: Connection) -> Any:
         """Return a cursor of the driver to which bytes come as they are, not as text."""
-        return connection.connection.cursor(binary=True)  # type: ignore[call-arg] - psycopg's
+        driver: Any = connection.connection
+        return driver.cursor(binary=True)
 
     def check_marks(self, connection: Connection) -> None:
         """Look at the version of the schema."""
@@ -85,6 +86,11 @@ def _count(connection: Connection, wanted: str, *, by_index: bool) -> int:
 
 def _choose(connection: Connection, *, by_index: bool | None) -> None:
     """Have the planner use indexes, or none; ``None``: as it likes."""
-    for name, value in (("seqscan", by_index is not True), ("indexscan", by_index is not False),
-                        ("indexonlyscan", by_index is not False), ("bitmapscan", by_index is None)):  # fmt: skip
+    chosen = {
+        "seqscan": by_index is not True,
+        "indexscan": by_index is not False,
+        "indexonlyscan": by_index is not False,
+        "bitmapscan": by_index is None,
+    }
+    for name, value in chosen.items():
         connection.exec_driver_sql(f"SET LOCAL enable_{name} = {'on' if value else 'off'}")

@@ -127,8 +127,8 @@ class PostgresStore(SqlStore, PostgresReader):
 
     def _lost(self) -> HwledgerError:
         return BusyError(
-            f"{self.name}: the session with the server was lost, and the lock with it; what was not answered may"
-            " be there or not: open the ledger again and repeat it"
+            f"{self.name}: the session with the server was lost, and the lock with it; what was not answered"
+            " may be there or not: open the ledger again and repeat it"
         )
 
     def let_go(self) -> None:

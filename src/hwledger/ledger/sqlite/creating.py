@@ -1,4 +1,4 @@
-"""Making a new ledger file, or one of an older version newer: in one transaction, so that no half is ever found."""
+"""Making a new ledger file, or an older one newer: in one transaction, so that no half is ever found."""
 
 import os
 from pathlib import Path

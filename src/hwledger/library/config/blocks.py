@@ -2,13 +2,13 @@
 
 from hwledger.library.config.draft import Draft
 from hwledger.model.channel import DenseMLP, MixtureOfExperts
-from hwledger.model.mixers import FullAttention
+from hwledger.model.mixers import FullAttention, SlidingAttention
 from hwledger.model.tensors import Part, Split
 
 
 def grouped_attention(  # noqa: PLR0913 - the knobs that families really turn
     draft: Draft,
-    attention: FullAttention,
+    attention: FullAttention | SlidingAttention,
     *,
     name: str = "self_attn",
     qkv_bias: bool = False,

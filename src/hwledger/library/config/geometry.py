@@ -18,7 +18,7 @@ KV_HEADS = (
     "num_query_groups",
 )
 HIDDEN = ("hidden_size", "n_embd", "n_embed", "d_model", "dim")
-MLP_WIDTHS = ("intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size", "dff")
+MLP_WIDTHS = ("intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size", "ff_intermediate_size", "dff")
 
 
 def read_attention(config: Config, traits: Traits, kind: str, index: int = 0) -> KeyValueMixer:

@@ -5,7 +5,8 @@ from typing import Any
 
 from hwledger.errors import UnknownOptionError
 from hwledger.library.config.draft import Draft
-from hwledger.library.config.families import family_of
+from hwledger.library.config.families import family_of, is_common, reader_of, type_by_class, wraps
+from hwledger.library.config.geometry import HIDDEN
 from hwledger.library.config.quantisation import read_quantisation
 from hwledger.library.config.reader import Config
 from hwledger.model.number_types import number_type
@@ -35,13 +36,13 @@ def read_config(
     Raises:
         MalformedError: a needed key is missing, absurd or contradicts another.
     """
-    config = Config(raw, where)
-    reader, listed = family_of(config.model_type)
-    if not listed and config.nested(*TEXT_CONFIGS) is not None:
+    config = _typed(Config(raw, where))
+    reader, kind = reader_of(config)
+    if kind and config.nested(*TEXT_CONFIGS) is not None:
         reader, _ = family_of(UNKNOWN_WRAPPER)
     draft = reader(config)
-    if not listed:
-        draft.unknowns.append(_unlisted(config))
+    if kind:
+        draft.unknowns.append(_unlisted(config, kind))
     return ModelSpec(
         id=name or str(raw.get("_name_or_path") or where),
         architecture=config.model_type or "unknown",
@@ -65,9 +66,29 @@ def read_config(
     )
 
 
-def _unlisted(config: Config) -> str:
-    kind = config.model_type or "no model_type"
-    return f"architecture {kind} is not known: it is read as a common decoder, from the keys that it states"
+def _typed(config: Config) -> Config:
+    """Return a config under the listed type that its class names, where its own says less.
+
+    That is a type without a row, and the type of a text model over a file that keeps the text model's keys
+    one level below: Ministral 3 stated as ``ministral3`` in place of ``mistral3``.
+    """
+    listed = family_of(config.model_type)[1]
+    inner = config.nested(*TEXT_CONFIGS)
+    if listed and (inner is None or not is_common(config.model_type) or any(map(config.has, HIDDEN))):
+        return config
+    named = type_by_class(config.raw)
+    if inner is not None and not wraps(named):
+        named = UNKNOWN_WRAPPER if listed else ""
+    if not named:
+        return config
+    typed = Config({**config.raw, "model_type": named}, config.where)
+    typed.derived("model_type", named, "the class in architectures")
+    return typed
+
+
+def _unlisted(config: Config, kind: str) -> str:
+    name = config.model_type or "no model_type"
+    return f"architecture {name} is not known: it is read as {kind}, from the keys that it states"
 
 
 def _context_length(text: Config, top: Config) -> int | None:

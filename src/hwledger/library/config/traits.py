@@ -44,7 +44,9 @@ class Traits:
         router_bias, expert_bias: conditions.
         correction: a parameter with one value per expert beside the router, ``name?condition``; empty:
             none, or a buffer that transformers does not count.
-        expert_width, shared_width: config keys of these widths; empty: the common ones in ``experts``.
+        expert_width, shared_width: config keys of these widths; empty: the common ones in ``experts``. The
+            shared one may hang on a condition, ``key?condition``; a dense MLP beside the experts (Grok,
+            Arctic) is one that all tokens share.
         shared: name of the shared experts, ``none`` where the family has none.
         shared_gate: condition for their gate.
         moe: name of the MoE block.

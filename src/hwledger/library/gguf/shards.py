@@ -36,6 +36,15 @@ def read_gguf_model(files: Files, name: str) -> GgufHeader:
     return _join(files, header, match["stem"], int(match["count"]))
 
 
+def shard_names(name: str) -> list[str]:
+    """Return the names of all files of a model whose first file is called so."""
+    match = _SHARD.fullmatch(name)
+    count = int(match["count"]) if match else 1
+    if match is None or not 1 < count <= MOST_SHARDS:
+        return [name]
+    return [f"{match['stem']}-{number:05}-of-{count:05}.gguf" for number in range(1, count + 1)]
+
+
 def _join(files: Files, first: GgufHeader, stem: str, count: int) -> GgufHeader:
     path = f"{files.where}/{stem}"
     if count > MOST_SHARDS:

@@ -10,6 +10,7 @@ from hwledger.model.mixers.compressed import CompressedAttention
 from hwledger.model.mixers.cross import CrossAttention
 from hwledger.model.mixers.full import FullAttention
 from hwledger.model.mixers.gated_delta_net import GatedDeltaNet
+from hwledger.model.mixers.gated_linear import GatedLinearRecurrence
 from hwledger.model.mixers.kimi_delta import KimiDeltaAttention
 from hwledger.model.mixers.latent import Indexer, LatentAttention
 from hwledger.model.mixers.lightning import LightningAttention
@@ -29,6 +30,7 @@ __all__ = [
     "CrossAttention",
     "FullAttention",
     "GatedDeltaNet",
+    "GatedLinearRecurrence",
     "Indexer",
     "KeyValueMixer",
     "KimiDeltaAttention",

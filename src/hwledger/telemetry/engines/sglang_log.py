@@ -27,7 +27,10 @@ _CACHE: Final = re.compile(
     r"KV Cache is allocated\.(?: dtype: [\w.]{1,40},)? #tokens: (?P<tokens>[0-9]{1,12}),"
     rf" (?:K size: (?P<k>{_N}) GB, V size: (?P<v>{_N}) GB|KV size: (?P<both>{_N}) GB)"
 )
-_GRAPH: Final = re.compile(rf"Capture cuda graph end\..{{0,200}}\bmem usage=({_N} GB)")
+_STATE: Final = re.compile(
+    rf"Mamba Cache is allocated\..{{0,200}}?\bconv_state size: ({_N}) ?GB,? ssm_state size: ({_N}) ?GB"
+)
+_GRAPH: Final = re.compile(rf"Capture \w{{1,20}} graph end\..{{0,200}}\bmem usage=({_N} GB)")
 _CAPACITY: Final = re.compile(r"\bmax_total_num_tokens=([0-9]{1,12}), ")
 _BESIDE: Final = {
     Quantity.SLOTS: re.compile(r"\bmax_running_requests=([0-9]{1,9})\b"),
@@ -40,6 +43,9 @@ _OF_BATCH: Final = {
     Quantity.DECODE_SPEED: re.compile(rf"gen throughput \(token/s\): ({_N}),"),
     Quantity.REQUESTS_WAITING: re.compile(r"#queue-req: ([0-9]{1,9})\b"),
 }  # fmt: skip
+_BYTES: Final = (
+    Quantity.WEIGHTS_BYTES, Quantity.KV_CACHE_BYTES, Quantity.STATE_BYTES, Quantity.GRAPH_BYTES,
+)  # fmt: skip
 _NOT_ADDED: Final = frozenset({Quantity.CONTEXT, Quantity.KV_CACHE_USED})
 _GIB: Final = {"gb": "gib"}
 _LONGEST_LINE: Final = 20_000
@@ -64,7 +70,7 @@ class _Start:
 
 def is_sglang_log(text: str) -> bool:
     """Whether a text is a log of SGLang's server."""
-    return any(each.search(text) for each in (_CACHE, _WEIGHTS, _DECODE))
+    return any(each.search(text) for each in (_CACHE, _WEIGHTS, _CAPACITY, _DECODE))
 
 
 def read_sglang_log(text: str) -> Sample:
@@ -98,6 +104,9 @@ def _enter(start: _Start, line: str, gauge: Gauge) -> None:
         told[Quantity.GRAPH_BYTES] = measured(gauge, Quantity.GRAPH_BYTES, found[1], "", _GIB)
     elif (found := _CACHE.search(line)) and rank not in start.behind:
         _enter_pool(start, rank, found)
+    elif (found := _STATE.search(line)) and rank not in start.behind:
+        size = sum(map(float, found.groups())) * (1 << 30)
+        told[Quantity.STATE_BYTES] = checked(Gauge(SOURCE, basis=Basis.DERIVED), Quantity.STATE_BYTES, size)
     elif found := _CAPACITY.search(line):
         _say(start, rank, line, {Quantity.KV_CACHE_TOKENS: found[1]}, _BESIDE)
     elif found := _DECODE.search(line):
@@ -128,8 +137,8 @@ def _of_replicas(start: _Start, gauge: Gauge) -> Told:
 
     Where no capacity is told, it is that of the one pool of each replica.
     """
-    for replica, tokens in start.tokens.items():
-        if len(tokens) == 1:
+    if all(len(tokens) == 1 for tokens in start.tokens.values()):
+        for replica, tokens in start.tokens.items():
             start.told.setdefault(replica, {}).setdefault(Quantity.KV_CACHE_TOKENS, next(iter(tokens)))
     told: Told = {}
     for quantity in dict.fromkeys(name for said in start.told.values() for name in said):
@@ -157,7 +166,7 @@ def _rank(line: str) -> str:
 def _largest(start: _Start) -> Told:
     """Return the bytes of the rank that holds most of each kind."""
     told: Told = {}
-    for quantity in (Quantity.WEIGHTS_BYTES, Quantity.KV_CACHE_BYTES, Quantity.GRAPH_BYTES):
+    for quantity in _BYTES:
         known = [each[quantity] for each in start.ranks.values() if quantity in each]
         if known:
             told[quantity] = max(known, key=lambda each: number_of(each) or -1.0)

@@ -258,3 +258,43 @@ def test_mtp_heads_are_kept_apart() -> None:
 def test_families_outside_transformers_match_their_checkpoints(raw: dict[str, Any], total: int) -> None:
     """Remote code and nested configs give the counts that their publishers state."""
     assert read_config(raw).census.total == total
+
+
+@pytest.mark.requirement("FR-PLAN-PARAMETERS")
+def test_an_unlisted_type_is_read_as_its_kin() -> None:
+    """Keys of latent attention make an unlisted type a latent decoder; it is said in place of which kind."""
+    latent = {
+        "model_type": "not_listed", "hidden_size": 8, "intermediate_size": 20, "num_hidden_layers": 2,
+        "num_attention_heads": 2, "vocab_size": 10, "kv_lora_rank": 4, "q_lora_rank": None,
+        "qk_rope_head_dim": 2, "qk_nope_head_dim": 2, "v_head_dim": 2, "tie_word_embeddings": False,
+    }  # fmt: skip
+    spec = read_config(latent)
+    layer = 8 * 8 + 6 * 8 + 4 + 8 * 4 + 4 * 8 + 3 * 160 + 16
+    assert spec.census.total == 2 * layer + 2 * 80 + 8
+    assert any("latent attention" in each for each in spec.unknowns)
+
+
+@pytest.mark.requirement("FR-PLAN-PARAMETERS")
+def test_an_unlisted_encoder_is_read_as_bert() -> None:
+    """Segments make an unlisted type an encoder, which keeps no cache; a decoder by its own word is none."""
+    raw = {
+        "model_type": "not_listed", "hidden_size": 8, "intermediate_size": 20, "num_hidden_layers": 2,
+        "num_attention_heads": 2, "vocab_size": 10, "type_vocab_size": 2, "max_position_embeddings": 16,
+    }  # fmt: skip
+    assert len(read_config(raw).encoder_layers) == 2
+    assert not read_config({**raw, "is_decoder": True}).encoder_layers
+
+
+@pytest.mark.requirement("FR-PLAN-PARAMETERS")
+@pytest.mark.parametrize(("version", "more"), [("4.50.0.dev0", 80), ("5.1.0", 0), ("", 0)])
+def test_wrappers_of_an_older_library_leave_the_output_matrix_to_the_text(version: str, more: int) -> None:
+    """A wrapper that says nothing ties since transformers 5; before, the text model's class decided."""
+    text = {**TINY, "model_type": "mistral"}
+    del text["tie_word_embeddings"]
+    raw = {
+        "model_type": "mistral3",
+        "transformers_version": version,
+        "text_config": text,
+        "vision_config": None,
+    }
+    assert read_config(raw).census.total == TOTAL - 80 + more

@@ -46,13 +46,19 @@ def add_layers(draft: Draft, traits: Traits, names: Names) -> None:
     gated = holds(traits.gated, config)
     experts = None
     if holds(traits.experts, config):
-        shared = "none" if traits.shared == "none" else traits.shared_width
-        experts = read_experts(config, gated=gated, width_key=traits.expert_width, shared_key=shared)
+        experts = read_experts(
+            config, gated=gated, width_key=traits.expert_width, shared_key=_shared_key(traits, config)
+        )
     sparse = sparse_layers(config, count, int(traits.dense)) if experts else [False] * count
     dense = None if all(sparse) else DenseMLP(width=read_width(config, traits), gated=gated)
     for index, kind in enumerate(kinds):
         _layer(draft, traits, names, index, kind, experts if sparse[index] else dense)
     _mtp_heads(draft, traits, names, kinds[-1], experts if sparse[-1] else dense)
+
+
+def _shared_key(traits: Traits, config: Config) -> str:
+    key, _, condition = traits.shared_width.partition("?")
+    return key if traits.shared != "none" and holds(condition or "yes", config) else "none"
 
 
 def _layer(  # noqa: PLR0913, PLR0917 - a layer is what it is

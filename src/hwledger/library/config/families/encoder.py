@@ -52,13 +52,14 @@ def _bert_layer(draft: Draft, mlp: DenseMLP) -> None:
     draft.norm("output.LayerNorm", draft.hidden, bias=True)
 
 
-def _class_name(config: Config) -> str:
+def class_name(config: Config) -> str:
+    """Return the first class that the file names; empty where it names none."""
     classes = config.value("architectures")
     return str(classes[0]) if isinstance(classes, list) and classes else ""
 
 
 def _bert_head(draft: Draft) -> None:
-    name = _class_name(draft.config)
+    name = class_name(draft.config)
     roberta = draft.config.model_type != "bert"
     if not name.endswith(_UNPOOLED) and not (roberta and name.endswith("ForSequenceClassification")):
         draft.linear("pooler.dense", draft.hidden, draft.hidden, Part.OTHER, bias=True)
@@ -104,7 +105,7 @@ def modernbert(config: Config) -> Draft:
         kind = str(stated[index]) if stated and index < len(stated) else kind
         draft.encoder_layers.append(encoder_layer(index, attention, mlp, kind))
     draft.norm("final_norm", draft.hidden, bias=config.flag("norm_bias"))
-    if _class_name(config).endswith("ForMaskedLM"):
+    if class_name(config).endswith("ForMaskedLM"):
         draft.linear(
             "head.dense", draft.hidden, draft.hidden, Part.OTHER, bias=config.flag("classifier_bias")
         )

@@ -1,7 +1,10 @@
 """Encoder-decoders: Whisper, BART and its kin, T5 and its kin.
 
-Source: transformers 5.23.0 ``models/{whisper,bart,mbart,t5}/modeling_*.py``.
+Source: transformers 5.24.0 ``modeling_*.py`` of whisper, bart, mbart, m2m_100, pegasus, marian, blenderbot
+and t5.
 """
+
+from dataclasses import dataclass
 
 from hwledger.library.config.draft import Draft
 from hwledger.library.config.reader import Config
@@ -14,25 +17,38 @@ _OFFSET = 2  # rows that BART's learned positions keep free
 _DECODER_ONLY = "ForCausalLM"
 
 
+@dataclass(frozen=True, slots=True)
+class _Stack:
+    """What sets a kin of BART apart: rows of positions before the first (``None``: no table), norms."""
+
+    offset: int | None = _OFFSET
+    embed_norm: bool = True
+    final_norm: bool = False
+
+
+_STACKS = {
+    "mbart": _Stack(final_norm=True),
+    "m2m_100": _Stack(offset=None, embed_norm=False, final_norm=True),  # also NLLB
+    "pegasus": _Stack(offset=0, embed_norm=False, final_norm=True),
+    "blenderbot": _Stack(offset=0, embed_norm=False, final_norm=True),
+    "blenderbot-small": _Stack(offset=0),
+    "marian": _Stack(offset=0, embed_norm=False),
+}
+
+
 def bart(config: Config) -> Draft:
-    """Read BART: learned positions, biases everywhere, a norm behind the embedding."""
-    return _bart(config, final_norm=False)
-
-
-def mbart(config: Config) -> Draft:
-    """Read mBART: BART with a norm at the end of each stack."""
-    return _bart(config, final_norm=True)
-
-
-def _bart(config: Config, *, final_norm: bool) -> Draft:
-    draft = Draft(config)
+    """Read BART and its kin, which differ in their positions and in the norms around their stacks."""
+    draft, stack = Draft(config), _STACKS.get(config.model_type, _Stack())
     draft.tied = True
     draft.add("shared.weight", (draft.vocab, draft.hidden), Part.EMBEDDING, split=Split.VOCAB)
     positions = config.integer("max_position_embeddings", least=1)
     for side in _sides(config):
-        draft.add(f"{side}.embed_positions.weight", (positions + _OFFSET, draft.hidden), Part.EMBEDDING)
-        draft.norm(f"{side}.layernorm_embedding", draft.hidden, bias=True)
-        if final_norm:
+        if stack.offset is not None:
+            shape = (positions + stack.offset, draft.hidden)
+            draft.add(f"{side}.embed_positions.weight", shape, Part.EMBEDDING)
+        if stack.embed_norm:
+            draft.norm(f"{side}.layernorm_embedding", draft.hidden, bias=True)
+        if stack.final_norm:
             draft.norm(f"{side}.layer_norm", draft.hidden, bias=True)
     _add_stacks(draft, positions, key_bias=True)
     return draft

@@ -1,4 +1,4 @@
-"""Falcon: its norms and KV heads depend on three flags."""
+"""Falcon: its norms and KV heads depend on three flags; its first files had a type of their own."""
 
 from dataclasses import replace
 
@@ -19,6 +19,18 @@ def read(config: Config) -> Draft:
     traits = traits_of("falcon")
     add_decoder(draft, replace(traits, norms=_norms(config)), names_of(traits.names))
     return draft
+
+
+def refined_web(config: Config) -> Draft:
+    """Read Falcon's first files: ``RefinedWebModel`` (7B, 1B) and ``RefinedWeb`` (40B, the newer layer).
+
+    Source: tiiuae/falcon-7b and falcon-40b ``configuration_RW.py`` and ``modelling_RW.py`` (remote code):
+    the output matrix is tied, and the key of an ALiBi model is ``alibi``.
+    """
+    grouped = config.optional_integer("n_head_kv", least=1) is not None
+    parallel = config.flag("parallel_attn", default=True)
+    meant = {"new_decoder_architecture": grouped, "parallel_attn": parallel, "tie_word_embeddings": True}
+    return read(Config({**meant, **config.raw, "model_type": "falcon"}, config.where, facts=config.facts))
 
 
 def _norms(config: Config) -> str:

@@ -5,8 +5,9 @@ Source of every shape: transformers 5.23.0 ``models/*/modeling_*.py`` of the wra
 
 from collections.abc import Callable, Mapping
 
+from hwledger.library.config.defaults import class_defaults
 from hwledger.library.config.draft import Draft
-from hwledger.library.config.families import family_of
+from hwledger.library.config.families import reader_of
 from hwledger.library.config.families.towers import (
     audio,
     glm,
@@ -23,10 +24,12 @@ from hwledger.library.config.families.towers import gemma4 as gemma4_tower
 from hwledger.library.config.families.towers.tower import Tower
 from hwledger.library.config.reader import Config
 
+TIED = "tie_word_embeddings"
 TEXT_KEYS = ("text_config", "llm_config", "language_config", "thinker_config")
 VISION_TOWERS: Mapping[str, Callable[[Draft, Config], int]] = {
     "siglip_vision_model": siglip.siglip, "siglip2_vision_model": siglip.siglip2,
     "clip_vision_model": siglip.clip, "pixtral": pixtral.pixtral, "internvl_vision": internvl.internvl,
+    "intern_vit_6b": internvl.internvl,
 }  # fmt: skip
 
 
@@ -41,13 +44,14 @@ def text_draft(config: Config, *, tied: bool | None = None) -> Draft:
     )
     raw = text.raw if text is not None else {**config.raw, "model_type": kind}
     name = (text.model_type if text is not None else kind) or kind
-    says = config.flag("tie_word_embeddings") if _says_tied(config) else tied
-    extra = {} if says is None else {"tie_word_embeddings": says}
+    says = _tied(config, text, name, tied)
+    extra = {} if says is None else {TIED: says}
     path = text.path if text is not None else config.path
-    reader, listed = family_of(name)
-    draft = reader(Config({**raw, **extra, "model_type": name}, config.where, path=path, facts=config.facts))
-    if not listed:
-        draft.unknowns.append(f"text model {name} is not known: its layers are read as a common decoder's")
+    whole = Config({**raw, **extra, "model_type": name}, config.where, path=path, facts=config.facts)
+    reader, kind = reader_of(whole)
+    draft = reader(whole)
+    if kind:
+        draft.unknowns.append(f"text model {name} is not known: its layers are read as those of {kind}")
     if text is None and not any(
         config.has(key) for key in ("hidden_size", "num_hidden_layers", "vocab_size")
     ):
@@ -57,8 +61,28 @@ def text_draft(config: Config, *, tied: bool | None = None) -> Draft:
     return draft
 
 
-def _says_tied(config: Config) -> bool:
-    return config.has("tie_word_embeddings") or "tie_word_embeddings" in config.defaults.values
+def _tied(config: Config, text: Config | None, name: str, tied: bool | None) -> bool | None:  # noqa: FBT001 - private
+    """Return what the wrapper says of the output matrix; ``None`` leaves it to the text model.
+
+    What a file states comes before any class default. A file that an older transformers than 5 wrote
+    leaves it to the text model, whose own class decided then (Mistral Small 3.1).
+    """
+    if config.has(TIED):
+        return config.flag(TIED)
+    if text is not None and text.has(TIED):
+        return None
+    if TIED not in config.defaults.values:
+        return tied
+    own = class_defaults(name)
+    if tied is None and own is not None and own.values.get(TIED) is False and _of_an_older_library(config):
+        return None
+    return config.flag(TIED)
+
+
+def _of_an_older_library(config: Config) -> bool:
+    """Whether the file says that a transformers before 5 wrote it."""
+    major = str(config.raw.get("transformers_version", "")).partition(".")[0]
+    return major.isdecimal() and int(major) < 5  # noqa: PLR2004 - the version whose wrappers tie
 
 
 def part_config(config: Config, key: str, default: str = "") -> Config | None:
@@ -86,9 +110,8 @@ def vision_tower(draft: Draft, config: Config, default: str) -> int | None:
     return build(draft, vision)
 
 
-def _two_linears(
-    draft: Draft, inputs: int, *, bias: bool = True, name: str = "multi_modal_projector"
-) -> None:
+def two_linears(draft: Draft, inputs: int, *, bias: bool = True, name: str = "multi_modal_projector") -> None:
+    """Add a projector of two linear layers that leads from ``inputs`` to the text model's width."""
     projector = Tower(draft, f"model.{name}.")
     projector.matrix("linear_1", draft.hidden, inputs, bias=bias)
     projector.matrix("linear_2", draft.hidden, draft.hidden, bias=bias)
@@ -218,7 +241,7 @@ def mistral3(config: Config) -> Draft:
         projector = Tower(draft, "model.multi_modal_projector.")
         projector.norm("norm", width, bias=False)
         projector.matrix("patch_merger.merging_layer", width, width * merge**2)
-        _two_linears(draft, width, bias=config.flag("multimodal_projector_bias"))
+        two_linears(draft, width, bias=config.flag("multimodal_projector_bias"))
     return draft
 
 
@@ -230,7 +253,7 @@ def llava(config: Config) -> Draft:
         layers = config.value("vision_feature_layer", default=-2)
         count = len(layers) if isinstance(layers, list) else 1
         bias = config.flag("multimodal_projector_bias", default=True)
-        _two_linears(draft, width * count, bias=bias)
+        two_linears(draft, width * count, bias=bias)
         if config.model_type != "llava":
             Tower(draft, "model.").array("image_newline", draft.hidden)
     return draft
@@ -243,7 +266,7 @@ def internvl_chat(config: Config) -> Draft:
     if width:
         folded = int(width * (1 / config.number("downsample_ratio", default=0.5)) ** 2)
         Tower(draft, "model.multi_modal_projector.").norm("layer_norm", folded)
-        _two_linears(draft, folded)
+        two_linears(draft, folded)
     return draft
 
 

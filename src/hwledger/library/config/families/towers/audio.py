@@ -1,4 +1,4 @@
-"""Audio towers: Whisper's encoder (Qwen2-Audio, Voxtral) and Qwen3-Omni's.
+"""Audio towers: Whisper's encoder (Qwen2-Audio, Voxtral), Qwen2.5-Omni's and Qwen3-Omni's.
 
 Source: transformers 5.23.0 ``models/{qwen2_audio,voxtral,qwen3_omni_moe}/modeling_*.py``.
 """
@@ -19,6 +19,18 @@ def whisper(draft: Draft, audio: Config, *, final: str = "layer_norm") -> int:
     _layers(tower, audio, width)
     tower.norm(final, width)
     return width
+
+
+def qwen2_5_omni(draft: Draft, audio: Config) -> None:
+    """Add Qwen2.5-Omni's tower: Whisper's without learned positions, two marks around a sound, one layer."""
+    tower, width = Tower(draft, "model.audio_tower."), audio.integer("d_model", least=1)
+    out = audio.integer("output_dim", default=3584, least=1)
+    tower.patches("conv1", width, audio.integer("num_mel_bins", default=128, least=1), 3)
+    tower.patches("conv2", width, width, 3)
+    tower.array("audio_bos_eos_token.weight", 2, out)
+    _layers(tower, audio, width)
+    tower.norm("ln_post", width)
+    tower.matrix("proj", out, width, bias=True)
 
 
 def qwen3_omni(draft: Draft, audio: Config) -> None:
@@ -42,7 +54,7 @@ def _layers(tower: Tower, audio: Config, width: int) -> None:
     """Add Whisper's layers; their key projection has no bias except in Qwen3-Omni."""
     layers = audio.layer_count("encoder_layers", "num_hidden_layers")
     inner = audio.integer("encoder_ffn_dim", "intermediate_size", least=1)
-    keys = audio.model_type.startswith("qwen3_omni")
+    keys = audio.model_type.startswith(("qwen3_omni", "qwen3_asr"))
     for name in ("k_proj", "v_proj", "q_proj", "out_proj"):
         bias = keys or name != "k_proj"
         tower.matrix(f"layers.*.self_attn.{name}", width, width, bias=bias, layers=layers)

@@ -26,3 +26,27 @@ def glm4v(draft: Draft, vision: Config) -> None:
     tower.matrix("merger.proj", out, out)
     tower.norm("merger.post_projection_norm", out)
     tower.mlp("merger", out, vision.integer("intermediate_size", least=1), names=GATED, bias=False)
+
+
+def glm_ocr(draft: Draft, vision: Config) -> None:
+    """Add GLM-OCR's tower: norms of queries and keys, biases in the MLP, a merger three times as wide.
+
+    Source: transformers 5.24.0 ``models/glm_ocr/modeling_glm_ocr.py``.
+    """
+    tower, width = Tower(draft, "model.visual."), vision.integer("hidden_size", least=1)
+    patch, out = vision.integer("patch_size", least=1), vision.integer("out_hidden_size", least=1)
+    layers, merge = vision.integer("depth", least=1), vision.integer("spatial_merge_size", least=1)
+    channels, bias = vision.integer("in_channels", default=3, least=1), vision.flag("attention_bias")
+    tower.patches("patch_embed.proj", width, channels, vision.integer("temporal_patch_size"), patch, patch)
+    tower.fused_attention("blocks.*.attn", width, bias=bias, layers=layers)
+    head = width // vision.integer("num_heads", "num_attention_heads", least=1)
+    inner = vision.integer("intermediate_size", least=1)
+    tower.mlp("blocks.*.mlp", width, inner, names=GATED, bias=bias, layers=layers)
+    for name, size in (("norm1", width), ("norm2", width), ("attn.q_norm", head), ("attn.k_norm", head)):
+        tower.norm(f"blocks.*.{name}", size, bias=False, layers=layers)
+    tower.norm("post_layernorm", width, bias=False)
+    tower.patches("downsample", out, width, merge, merge)
+    tower.matrix("merger.proj", out, out)
+    tower.norm("merger.post_projection_norm", out)
+    wide = out * vision.integer("in_channels", default=3, least=1)
+    tower.mlp("merger", out, wide, names=GATED, bias=False)

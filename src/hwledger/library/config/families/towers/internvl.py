@@ -21,10 +21,14 @@ def internvl(draft: Draft, vision: Config) -> int:
     block, rms = "encoder.layer.*.", vision.text("norm_type", default="layer_norm") == "rms_norm"
     for name in ("q_proj", "k_proj", "v_proj"):
         tower.matrix(
-            f"{block}attention.{name}", width, width, bias=vision.flag("attention_bias"), layers=layers
+            f"{block}attention.{name}",
+            width,
+            width,
+            bias=vision.flag("attention_bias", "qkv_bias"),
+            layers=layers,
         )
     tower.matrix(f"{block}attention.projection_layer", width, width, bias=True, layers=layers)
-    if vision.flag("use_qk_norm"):
+    if vision.flag("use_qk_norm", "qk_normalization"):
         tower.array(f"{block}attention.q_norm.weight", width, layers=layers)
         tower.array(f"{block}attention.k_norm.weight", width, layers=layers)
     tower.mlp(f"{block}mlp", width, vision.integer("intermediate_size", least=1), layers=layers)

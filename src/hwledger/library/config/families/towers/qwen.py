@@ -28,7 +28,10 @@ def qwen2_5(draft: Draft, vision: Config) -> None:
     tower, width = Tower(draft, "model.visual."), vision.integer("hidden_size", least=1)
     layers = vision.integer("depth", least=1)
     tower.patches("patch_embed.proj", width, *_kernel(vision), bias=False)
-    tower.fused_attention("blocks.*.attn", width, layers=layers)
+    heads = vision.integer("num_heads", default=16, least=1)
+    kept = vision.integer("num_key_value_heads", default=heads, least=1)  # EXAONE 4.5 has fewer
+    tower.matrix("blocks.*.attn.qkv", width + 2 * (width // heads * kept), width, bias=True, layers=layers)
+    tower.matrix("blocks.*.attn.proj", width, width, bias=True, layers=layers)
     inner = vision.integer("intermediate_size", least=1)
     tower.mlp("blocks.*.mlp", width, inner, names=GATED, layers=layers)
     tower.norm("blocks.*.norm1", width, bias=False, layers=layers)

@@ -1,0 +1,36 @@
+"""Reading what is sent, no more of it than is allowed."""
+
+import json
+from typing import Any
+
+from starlette.requests import Request
+
+from hwledger.errors import MalformedError, TooLargeError
+
+
+async def body_of(request: Request, largest: int) -> bytes:
+    """Return the body of a request.
+
+    Raises:
+        TooLargeError: it has more bytes than ``largest``; the rest was not read.
+    """
+    raw = bytearray()
+    async for chunk in request.stream():
+        raw += chunk
+        if len(raw) > largest:
+            raise TooLargeError(f"the body takes more than {largest} bytes; send less")
+    return bytes(raw)
+
+
+async def json_body(request: Request, largest: int) -> Any:
+    """Return what the JSON body of a request holds.
+
+    Raises:
+        TooLargeError: it has more bytes than ``largest``.
+        MalformedError: it is no JSON.
+    """
+    raw = await body_of(request, largest)
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError):
+        raise MalformedError("the body is no JSON; send an object") from None
