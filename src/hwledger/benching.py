@@ -263,7 +263,8 @@ def _reconciled(
     ready: Prepared, running: "Running", before: "HostSnapshot", timings: Timings, cell: Cell
 ) -> Reconciliation:
     return reconcile_run(
-        ready.plan, running, timings, before, program=own_program(ready.installed.where),
+        ready.plan, running, timings, before, engine=ready.engine.name,
+        program=own_program(ready.installed.where),
         users=cell.concurrency, others=cell.others,
     )  # fmt: skip
 
@@ -279,7 +280,8 @@ def _learn(  # noqa: PLR0913, PLR0917 - what is known of a run
 ) -> None:  # fmt: skip
     program = own_program(ready.installed.where)
     learned = learn(Run(
-        plan=ready.plan, found=found, timings=timings, host=before, program=program,
+        plan=ready.plan, found=found, timings=timings, host=before, engine=ready.engine.name,
+        program=program,
         users=cell.concurrency, busy=cell.outcome is Outcome.BUSY, source=f"bench {run}",
     ))  # fmt: skip
     for sentence in learned:

@@ -38,6 +38,7 @@ class Run:
         found: what it said of it.
         timings: of its requests; ``None``: nothing was timed.
         host: before it.
+        engine: what ran, where others' rules planned it.
         program: how the engine is installed.
         users: requests at once.
         busy: others disturbed it, so that its speeds say nothing.
@@ -48,6 +49,7 @@ class Run:
     found: Reconciliation
     timings: "Timings | None"
     host: HostSnapshot
+    engine: str = ""
     program: str = ""
     users: int = 1
     busy: bool = False
@@ -92,7 +94,7 @@ def rest_seen(run: Run) -> Rest | None:
     if rest <= LEAST_REST:  # a mapped file that was not read in yet: nothing to learn
         return None
     return Rest(
-        engine=run.plan.engine, version=run.plan.request.version, program=run.program,
+        engine=run.engine or run.plan.engine, version=run.plan.request.version, program=run.program,
         device=rest_device(run.plan, run.host), model=run.plan.spec.id, rest_bytes=round(rest),
         source=run.source,
     )  # fmt: skip

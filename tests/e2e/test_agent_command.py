@@ -17,6 +17,7 @@ from hwledger.fleet.agent.state import Home
 from hwledger.fleet.agent.status import status_of
 from hwledger.fleet.hosts import host
 from support.real_fleet import RealFleet, wait_until
+from support.shifted import library
 
 pytestmark = [pytest.mark.enable_socket, pytest.mark.requirement("FR-AGENT-CLI")]
 
@@ -28,9 +29,12 @@ def fleet(tmp_path: Path) -> Iterator[RealFleet]:
         yield running
 
 
-def agent(folder: Path, *words: str, code: int = 0) -> str:
+def agent(folder: Path, *words: str, code: int = 0, env: dict[str, str] | None = None) -> str:
     """Call the command; return what it printed."""
-    found = subprocess.run(_words(folder, *words), capture_output=True, text=True, check=False, timeout=120)
+    found = subprocess.run(
+        _words(folder, *words), capture_output=True, text=True, check=False, timeout=120,
+        env=os.environ | (env or {}),
+    )  # fmt: skip
     assert found.returncode == code, found.stderr
     return found.stdout + found.stderr
 
@@ -40,9 +44,11 @@ def _words(folder: Path, *words: str) -> list[str]:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator["subprocess.Popen[str]"]:
+def running(folder: Path, env: dict[str, str] | None = None) -> Iterator["subprocess.Popen[str]"]:
     """Run the agent of a folder."""
-    made = subprocess.Popen(_words(folder, "run"), stderr=subprocess.PIPE, text=True)
+    made = subprocess.Popen(
+        _words(folder, "run"), stderr=subprocess.PIPE, text=True, env=os.environ | (env or {})
+    )
     try:
         yield made
     finally:
@@ -138,6 +144,26 @@ def test_a_host_that_waits_for_approval(fleet: RealFleet, tmp_path: Path) -> Non
     assert status(folder)["host"] == asked["host"]
     agent(folder, "leave", "--yes")
     assert {path.name for path in folder.iterdir()} <= {"agent.lock", "machine"}
+
+
+@pytest.mark.requirement("FR-AGENT-CLOCK")
+@pytest.mark.parametrize("days", [-2, 2])
+def test_a_clock_that_is_off_by_days(fleet: RealFleet, tmp_path: Path, days: int) -> None:
+    """The host joins, reports and obeys; how far its clock is off is on record, once, and order is kept."""
+    folder, shift = tmp_path / "agent", {"LD_PRELOAD": str(library()), "FAKETIME": f"{days:+d}d"}
+    shift |= {"DONT_FAKE_MONOTONIC": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    agent(folder, "join", fleet.token(), "--name", "box", env=shift)
+    me = host(fleet.fleet, "box").id
+    with running(folder, shift):
+        assert order(fleet, me, "probe").startswith("done: ")
+        (started,) = wait_until(lambda: fleet.events("agent.started"))
+        (skew,) = fleet.told("host.clock_skew")
+    for offset in (skew["offset_ms"], started.clock_offset_ms or 0, host(fleet.fleet, me).clock_offset_ms):
+        assert offset == 0 or abs(offset - days * 86_400_000) < 60_000
+    assert skew["offset_ms"]
+    assert not fleet.told("host.cert_renewed", "host.banned")
+    times = [event.time_microseconds for event in fleet.events() if "/server/" in event.source]
+    assert times == sorted(times)
 
 
 @pytest.mark.requirement("FR-AGENT-SERVICE")

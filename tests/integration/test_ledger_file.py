@@ -65,7 +65,9 @@ def test_what_was_written_is_there_again(path: Path) -> None:
 def test_the_promise_of_durability_is_set(store: SqliteStore) -> None:
     """The connection that writes uses a write-ahead log and syncs it at each commit."""
     settings = {
-        name: store._do(lambda connection, one=name: connection.exec_driver_sql(f"PRAGMA {one}").scalar())
+        name: store.transact(
+            lambda connection, one=name: connection.exec_driver_sql(f"PRAGMA {one}").scalar()
+        )
         for name in ("journal_mode", "synchronous", "recursive_triggers")
     }
     assert settings == {"journal_mode": "wal", "synchronous": 2, "recursive_triggers": 1}
@@ -250,13 +252,13 @@ def test_a_group_is_one_commit_and_each_request_has_its_own_answer(store: Sqlite
 def test_when_the_disk_is_full_nothing_is_lost_or_half_there(store: SqliteStore) -> None:
     """A commit that fails is refused whole, reading goes on, and once there is room appending does, too."""
     store.append(events(10))
-    pages = store._do(lambda connection: connection.exec_driver_sql("PRAGMA page_count").scalar())
-    store._do(lambda connection: connection.exec_driver_sql(f"PRAGMA max_page_count={pages}").scalar())
+    pages = store.transact(lambda connection: connection.exec_driver_sql("PRAGMA page_count").scalar())
+    store.transact(lambda connection: connection.exec_driver_sql(f"PRAGMA max_page_count={pages}").scalar())
     with pytest.raises(FullError, match="free the disk"):
         store.append([event(11, text="x" * 100_000), *events(50, 20)])
     assert store.head().seq == 10
     assert len(store.read()) == 10
-    store._do(lambda connection: connection.exec_driver_sql("PRAGMA max_page_count=1000000").scalar())
+    store.transact(lambda connection: connection.exec_driver_sql("PRAGMA max_page_count=1000000").scalar())
     assert store.append([event(11, text="x" * 100_000)])[0].seq == 11
     assert [entry.seq for entry in store.read(9)] == [10, 11]
 
@@ -269,7 +271,7 @@ def test_what_is_cancelled_in_time_is_not_added(store: SqliteStore) -> None:
         began.set()
         go.wait(30)
 
-    holding = threading.Thread(target=store._do, args=(hold,))
+    holding = threading.Thread(target=store.transact, args=(hold,))
     holding.start()
     began.wait(30)
     answers = [store.submit([one]) for one in events(3)]
@@ -318,7 +320,7 @@ def test_a_projection_follows_the_events_and_is_made_anew(path: Path) -> None:
             assert last_of_producer(connection, "spiffe://test/agent/a", "b0") == 4
             assert last_of_producer(connection, "spiffe://test/agent/a", "b2") is None
             before = connection.execute(select(PRODUCER)).all()
-        store._do(lambda connection: connection.execute(delete(PRODUCER)))
+        store.transact(lambda connection: connection.execute(delete(PRODUCER)))
         store.rebuild()
         with store.connected() as connection:
             assert connection.execute(select(PRODUCER)).all() == before

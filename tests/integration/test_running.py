@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from hwledger.errors import EngineError, UsageError
+from hwledger.looking import reconcile_server
 from hwledger.planner.fit import Verdict
 from hwledger.planner.memory import Basis
 from hwledger.reconcile.document import reconciliation_document
 from hwledger.reconcile.term import Expected, Seen
-from hwledger.reconciling import host_now, reconcile_run, reconcile_server
+from hwledger.reconciling import host_now, reconcile_run
 from hwledger.runner.engine import Ask, Done, Installation, NotInstalled
 from hwledger.runner.fake import FakeEngine
 from hwledger.running import prepare

@@ -18,7 +18,7 @@ from hwledger.fleet.enrolment import create_token
 from hwledger.fleet.notary import Notary
 from hwledger.fleet.segments import Segments
 from hwledger.fleet.views import projections
-from hwledger.ledger.event import event_of
+from hwledger.ledger.event import Event, event_of
 from hwledger.ledger.sqlite import SqliteStore
 from hwledger.ledger.types import split_type
 from hwledger.server.agents import agents_app
@@ -73,10 +73,14 @@ class RealFleet:
         told: dict[str, Any] = {"address": f"127.0.0.1:{self.ports[0]}", "actor": "user:anna", **more}
         return create_token(self.fleet, **told).text
 
+    def events(self, *types: str) -> list[Event]:
+        """Return all events, or those of some types, in order."""
+        found = [event_of(entry.body) for entry in self.fleet.store.read(limit=100_000)]
+        return [event for event in found if not types or split_type(event.type)[0] in types]
+
     def told(self, *types: str) -> list[dict[str, Any]]:
         """Return the data of all events of some types."""
-        found = [event_of(entry.body) for entry in self.fleet.store.read(limit=100_000)]
-        return [dict(event.data) for event in found if split_type(event.type)[0] in types]
+        return [dict(event.data) for event in self.events(*types)]
 
     def copied_to(self, place: Path) -> None:
         """Copy everything that a server has; it is stopped."""

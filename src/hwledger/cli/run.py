@@ -148,14 +148,16 @@ def _run(prepared: "Prepared", ask: "Ask", shown: "Shown", *, record: bool, kept
         others = others_share(first, moment(running.pid), cores())
         timings = done.timings if done else None
         found = reconcile_run(
-            prepared.plan, running, timings, before, program=program, others=others
+            prepared.plan, running, timings, before, engine=prepared.engine.name, program=program,
+            others=others,
         )  # fmt: skip
     recorder.finished(done.ending.value if done else "failed", timings)
     recorder.reconciled(found)
     shown.reconciled(found)
     if record:
         busy = bool(busy_note(before, cores(), others))
-        run = Run(plan=prepared.plan, found=found, timings=timings, host=before, program=program, busy=busy,
+        run = Run(plan=prepared.plan, found=found, timings=timings, host=before,
+                  engine=prepared.engine.name, program=program, busy=busy,
                   source=f"run {recorder.run}")  # fmt: skip
         for sentence in learn(run):
             shown.trouble(sentence)

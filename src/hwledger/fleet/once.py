@@ -23,6 +23,7 @@ from hwledger.ledger.chain import Entry
 from hwledger.ledger.event import Event, event_of
 from hwledger.ledger.schema import METADATA
 from hwledger.ledger.store import Decision, Receipt, Store
+from hwledger.ledger.types import split_type
 
 KEY: Final = "fleetkey"
 ASKED: Final = "fleetasked"
@@ -100,6 +101,10 @@ class Done(Generic[Made]):
     made: Made | None
     entries: tuple[tuple[Entry, Event], ...]
     repeated: bool
+
+    def event(self, kind: str) -> Event:
+        """Return the event of a kind (``token.created``) among what came of it, whatever came beside it."""
+        return next(event for _, event in self.entries if split_type(event.type)[0] == kind)
 
 
 def once(fleet: Fleet, asked: Asked, act: Callable[[Fleet], Made], *, remade: bool = False) -> Done[Made]:

@@ -148,7 +148,9 @@ class SqlStore(SqlReader):
     def keep_note(self, note: str, size: int) -> None:
         """Keep a signed checkpoint, as the port says."""
         if size not in self.notes():
-            self._do(lambda connection: connection.execute(insert(CHECKPOINT).values(size=size, note=note)))
+            self.transact(
+                lambda connection: connection.execute(insert(CHECKPOINT).values(size=size, note=note))
+            )
 
     def take_in(self, pages: Iterable[Sequence[Entry]], notes: Mapping[int, str]) -> Head:
         """Add entries as they are, after the end of this ledger, with checkpoints: all of them, or none.
@@ -159,7 +161,7 @@ class SqlStore(SqlReader):
         Raises:
             AlteredError: an entry does not follow on the one before.
         """
-        self._do(partial(self._take_in, pages=pages, notes=notes))
+        self.transact(partial(self._take_in, pages=pages, notes=notes))
         return self.head()
 
     def _take_in(
@@ -178,9 +180,10 @@ class SqlStore(SqlReader):
     def rebuild(self) -> None:
         """Make every projection anew from the events."""
         for projection in self._projections:
-            self._do(partial(catch_up, projection=projection, anew=True))
+            self.transact(partial(catch_up, projection=projection, anew=True))
 
-    def _do(self, work: Callable[[Connection], Answer]) -> Answer:
+    def transact(self, work: Callable[[Connection], Answer]) -> Answer:
+        """Return what some work in a transaction of its own gives, in the thread that writes."""
         task = Task(work)
         self._put(task)
         answer: Answer = task.answer.result()

@@ -27,6 +27,9 @@ LEAST_SPREAD: Final = 2.0 * MIB
 """Of the rest from run to run: heaps and threads; seen 0.3 MiB over starts of llama.cpp, pages more."""
 FIRST_SPREAD: Final = 5.0 * MIB
 """… that a single run leaves open."""
+STEPS: Final = ("n_ubatch", "prefill_step_size")
+"""Options that say how many tokens of a prompt are taken in at once."""
+USUAL_STEP: Final = 512
 OTHER_VERSION: Final = 2.0
 """Factor by which the interval is wider where every run was of another version."""
 
@@ -98,21 +101,22 @@ def process_memory(plan: Plan, rest: Learned, used: float = 1.0) -> ProcessMemor
 def host_bytes(plan: Plan, used: float) -> float:
     """Return what a plan holds of the host's memory with a share of its scratch in use.
 
-    A plan without a device is one of the host.
+    A plan without a device is one of the host. The engine's own runtime is a part of the rest.
     """
     found = 0.0
     for part in plan.memory.components:
         if plan.request.devices and part.place != HOST and plan.request.devices[0].category != "processor":
             continue
         is_scratch = part.category is Category.COMPUTE or "compute" in part.name
-        found += part.size_bytes * (used if is_scratch else 1.0)
+        if is_scratch or part.category is not Category.RUNTIME:
+            found += part.size_bytes * (used if is_scratch else 1.0)
     return found
 
 
 def used_share(plan: Plan, prompt_tokens: int) -> float:
     """Return the share of the scratch memory that a longest prompt uses: of the tokens of one step."""
-    step = plan.memory.options.get("n_ubatch")
-    size = step if isinstance(step, int) and step > 0 else 512
+    told = (plan.memory.options.get(name) for name in STEPS)
+    size = next((each for each in told if isinstance(each, int) and each > 0), USUAL_STEP)
     return min(1.0, prompt_tokens / size)
 
 

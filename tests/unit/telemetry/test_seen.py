@@ -70,3 +70,17 @@ def test_a_short_list_of_lm_studio_is_known() -> None:
     kind, sample = read_recorded('{"data": [{"id": "m", "state": "loaded", "loaded_context_length": 99}]}')
     assert kind.name == "LM Studio GET /api/v0/models"
     assert value(sample.engines[0].models[0][Q.CONTEXT]) == 99
+
+
+@pytest.mark.requirement("FR-TEL-RECORDED")
+@pytest.mark.parametrize("margin", ["> ", ">", "> > ", "   ", "\t", "> \t"])
+def test_a_quotation_is_read_without_its_marks(margin: str) -> None:
+    """Marks of quotation and a common margin, as around text that was copied out of a page, are no output."""
+    text = (
+        "| AMD-SMI 26.1.9          amdgpu version: 6.1.2    ROCm version: 6.4.9 |\n"
+        "| 0000:03:00.0        Some Radeon | 4 %       40 °C   0        21/80 W |\n"
+        "|   0       0     N/A         N/A | 9 %       N/A          100/4096 MB |\n"
+    )
+    quoted = "".join(f"{margin}{line}\n" for line in text.splitlines())
+    assert read_recorded(quoted) == read_recorded(text)
+    assert len(read_recorded(quoted)[1].devices) == 1

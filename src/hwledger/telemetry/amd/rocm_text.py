@@ -9,7 +9,7 @@ from typing import Any, Final
 from hwledger.telemetry.amd.facts import complaint
 from hwledger.telemetry.amd.jsontext import before, documents
 from hwledger.telemetry.amd.rocm import CARD, SOURCE, card, key_of
-from hwledger.telemetry.amd.rocm_lists import is_hardware, is_pids
+from hwledger.telemetry.amd.rocm_lists import ANY_CARD, is_hardware, is_pids, processes
 from hwledger.telemetry.amd.telling import Identity, device_of, reading_of, text_of
 from hwledger.telemetry.parsing import digits_in
 from hwledger.telemetry.quantity import Quantity
@@ -150,7 +150,12 @@ def read_lines(text: str) -> Sample:
         elif line.startswith("Driver version:"):
             system["driver version"] = line.partition(":")[2].strip()
     devices = [card(fields, gauge, number, system) for number, fields in sorted(cards.items())]
-    return Sample(devices=tuple(_with_table(devices, text)), troubles=warnings(text))
+    devices = list(_with_table(devices, text))
+    if is_pids(text):  # of one card it is clear whose they are
+        why = gauge.absent(Reason.UNSUPPORTED, ANY_CARD)
+        held = processes(text) if len(devices) == 1 else why
+        devices = [replace(device, processes=held) for device in devices]
+    return Sample(devices=tuple(devices), troubles=warnings(text))
 
 
 def _with_table(devices: Sequence[DeviceSnapshot], text: str) -> Iterator[DeviceSnapshot]:
@@ -215,6 +220,11 @@ def _cell(gauge: Gauge, quantity: Quantity, text: str, unit: str) -> Reading:
     if quantity is Quantity.PERFORMANCE_STATE:
         return text_of(gauge, quantity, text)
     return reading_of(gauge, quantity, text, unit)
+
+
+def is_list_of_processes(text: str) -> bool:
+    """Return whether a text is the list of processes, and nothing beside it."""
+    return is_pids(text) and not is_lines(text) and not _has_table(text)
 
 
 def is_complaint(text: str) -> bool:

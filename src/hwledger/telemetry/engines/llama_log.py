@@ -225,6 +225,8 @@ def _model(load: _Load, table: tuple[int, Table] | None, gauge: Gauge, notes: li
             (Quantity.WEIGHTS_BYTES, Quantity.KV_CACHE_BYTES, Quantity.COMPUTE_BYTES),
             gauge.absent(Reason.UNSUPPORTED, _NO_BUFFERS),
         )
+    if table is not None and not table[1].dry and table[0] > load.last_line:
+        told = with_sums(gauge, table[1].devices, _BYTES) | told
     if table is None or load.sizes:
         told |= _whole_cache(load, told, gauge)
     told |= _facts(load, gauge)

@@ -157,3 +157,20 @@ def test_two_calls_in_one_text_are_read_together() -> None:
     )
     first, second = map(told, read(text, "rocm-smi -a").devices)
     assert (first["power"], first["memory_total"], second["power"]) == (40, 1 << 20, 41)
+
+
+@pytest.mark.parametrize("cards", [1, 2])
+def test_processes_of_one_card_are_its_own(cards: int) -> None:
+    """``rocm-smi -a`` lists processes without the card; where there is one, it is clear whose they are."""
+    text = "".join(f"GPU[{n}] : GPU use (%): 5\n" for n in range(cards)) + (
+        "KFD process information:\n"
+        "PID     PROCESS NAME    GPU(s)  VRAM USED       SDMA USED       CU OCCUPANCY\n"
+        "77      server          1       4096            0               9\n"
+    )
+    held = [device.processes for device in read(text, "rocm-smi -a").devices]
+    if cards == 1:
+        (only,) = held
+        assert not isinstance(only, Absent)
+        assert [(each.pid, each.name) for each in only] == [(77, "server")]
+    else:
+        assert all(isinstance(each, Absent) and each.reason is Reason.UNSUPPORTED for each in held)
