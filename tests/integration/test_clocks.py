@@ -67,22 +67,6 @@ def test_a_server_whose_clock_is_off_and_jumps(tmp_path: Path, start: str, later
     assert times[3] > times[4] > times[2]
 
 
-def test_a_host_that_slept_for_two_days(tmp_path: Path) -> None:
-    """Time passed for all: the certificate ran out, the proof brings it back, once for each sleep."""
-    with _both(tmp_path) as (server, agent):
-        host = agent.ask("join", token=server.ask("token"))
-        for days in (2, 4, 6):
-            for one in (server, agent):
-                one.shift(f"+{days}d")
-            assert agent.ask("who")[0] == 0
-            assert agent.ask("come_back") == host
-            server.ask("tend")
-            assert agent.ask("who") == [200, {"host": host}]
-        for one in (server, agent):
-            one.shift("+8d")
-        assert "too often" in agent.ask("come_back")["detail"]
-
-
 def test_new_authorities_take_over_without_a_gap(tmp_path: Path) -> None:
     """A host that renews as it should is served at every hour while one generation follows the other.
 
