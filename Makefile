@@ -39,10 +39,13 @@ benchmark: $(READY)
 fuzz: $(READY)
 	$(BIN)/python -m pytest fuzz
 
-# A thousand kills and ten thousand alterations of a ledger, half an hour; the tests do fifty and two hundred.
+# A thousand kills on each database and ten thousand alterations of a ledger, an hour; the tests do fewer.
 faults: $(READY)
 	$(BIN)/python tests/faults/kill_writer.py --times 1000
+	$(BIN)/python tests/faults/kill_writer.py --times 1000 --postgresql
 	$(BIN)/python tests/faults/alter_ledger.py --times 10000
+	$(BIN)/python tests/faults/break_sidecars.py --times 500
+	$(BIN)/python tests/faults/spoil_prompts.py --times 200
 
 accuracy: $(READY)
 	$(BIN)/hwledger accuracy --page docs/accuracy.md

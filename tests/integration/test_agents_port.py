@@ -212,7 +212,7 @@ def test_a_ban_while_a_poll_waits(here: Site, port: Port) -> None:
     assert "secret" not in problem
 
 
-def test_a_ban_while_an_answer_goes_out(here: Site, port: Port) -> None:
+def test_a_ban_while_an_answer_goes_out(here: Site, port: Port, caplog: pytest.LogCaptureFixture) -> None:
     """The rest of it is not sent; the connection ends."""
     host = here.host()
     with _open(here, port, host) as open_one:
@@ -223,6 +223,7 @@ def test_a_ban_while_an_answer_goes_out(here: Site, port: Port) -> None:
         heard = _all(open_one)
     assert b"first" in heard
     assert b"second" not in heard
+    assert not [one for one in caplog.records if one.exc_info]
 
 
 def test_a_ban_from_a_request_that_others_wait_behind(here: Site, port: Port) -> None:

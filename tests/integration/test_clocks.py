@@ -81,3 +81,22 @@ def test_a_host_that_slept_for_two_days(tmp_path: Path) -> None:
         for one in (server, agent):
             one.shift("+8d")
         assert "too often" in agent.ask("come_back")["detail"]
+
+
+def test_new_authorities_take_over_without_a_gap(tmp_path: Path) -> None:
+    """A host that renews as it should is served at every hour while one generation follows the other.
+
+    Its certificates are of the new authority at once; the server's after two days, when the host has heard of
+    that authority along with its own certificate.
+    """
+    with _both(tmp_path) as (server, agent):
+        host, known = agent.ask("join", token=server.ask("token")), []
+        server.ask("roll")
+        for hours in range(0, 109, 12):
+            for one in (server, agent):
+                one.shift(f"+{hours * 3600}")
+            server.ask("tend")
+            assert agent.ask("who") == [200, {"host": host}]
+            known.append(agent.ask("renew"))
+            assert agent.ask("who") == [200, {"host": host}]
+    assert known == [2] * 8 + [1] * 2

@@ -15,6 +15,7 @@ from hwledger.ledger.chain import Head
 from hwledger.ledger.note import Checkpoint
 from hwledger.ledger.sqlite import SqliteReader, SqliteStore
 from support.events import events
+from support.postgres import programs
 
 pytestmark = pytest.mark.requirement("NFR-LEDGER-CRASH")
 KILL = Path(__file__).parents[1] / "faults/kill_writer.py"
@@ -27,6 +28,20 @@ def test_fifty_kills_in_mid_append_lose_nothing() -> None:
     )
     found = json.loads(done.stdout)
     assert (found["kills"], found["lost"], found["broken"]) == (50, 0, 0), done.stderr
+    assert found["acknowledged"] > 500
+    assert done.returncode == 0
+
+
+@pytest.mark.skipif(programs() is None, reason="no PostgreSQL server is installed here (Debian: postgresql)")
+def test_fifty_kills_lose_nothing_on_a_server() -> None:
+    """The same with the ledger on PostgreSQL, of which all processes are killed, too."""
+    done = subprocess.run(
+        [sys.executable, KILL, "--times", "50", "--postgresql"],
+        capture_output=True, text=True, check=False, timeout=600,
+    )  # fmt: skip
+    found = json.loads(done.stdout)
+    assert (found["kills"], found["lost"], found["broken"]) == (50, 0, 0), done.stderr
+    assert found["server_kills"] == 1
     assert found["acknowledged"] > 500
     assert done.returncode == 0
 

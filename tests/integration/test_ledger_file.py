@@ -1,5 +1,6 @@
 """The ledger in a real SQLite file: what guards it, what it refuses, what follows from it."""
 
+import os
 import sqlite3
 import stat
 import subprocess
@@ -65,7 +66,9 @@ def test_what_was_written_is_there_again(path: Path) -> None:
 def test_the_promise_of_durability_is_set(store: SqliteStore) -> None:
     """The connection that writes uses a write-ahead log and syncs it at each commit."""
     settings = {
-        name: store._do(lambda connection, one=name: connection.exec_driver_sql(f"PRAGMA {one}").scalar())
+        name: store.transact(
+            lambda connection, one=name: connection.exec_driver_sql(f"PRAGMA {one}").scalar()
+        )
         for name in ("journal_mode", "synchronous", "recursive_triggers")
     }
     assert settings == {"journal_mode": "wal", "synchronous": 2, "recursive_triggers": 1}
@@ -250,15 +253,43 @@ def test_a_group_is_one_commit_and_each_request_has_its_own_answer(store: Sqlite
 def test_when_the_disk_is_full_nothing_is_lost_or_half_there(store: SqliteStore) -> None:
     """A commit that fails is refused whole, reading goes on, and once there is room appending does, too."""
     store.append(events(10))
-    pages = store._do(lambda connection: connection.exec_driver_sql("PRAGMA page_count").scalar())
-    store._do(lambda connection: connection.exec_driver_sql(f"PRAGMA max_page_count={pages}").scalar())
+    pages = store.transact(lambda connection: connection.exec_driver_sql("PRAGMA page_count").scalar())
+    store.transact(lambda connection: connection.exec_driver_sql(f"PRAGMA max_page_count={pages}").scalar())
     with pytest.raises(FullError, match="free the disk"):
         store.append([event(11, text="x" * 100_000), *events(50, 20)])
     assert store.head().seq == 10
     assert len(store.read()) == 10
-    store._do(lambda connection: connection.exec_driver_sql("PRAGMA max_page_count=1000000").scalar())
+    store.transact(lambda connection: connection.exec_driver_sql("PRAGMA max_page_count=1000000").scalar())
     assert store.append([event(11, text="x" * 100_000)])[0].seq == 11
     assert [entry.seq for entry in store.read(9)] == [10, 11]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the system has no limit on the size of a file")
+def test_when_the_system_refuses_to_write_nothing_is_lost_or_half_there(path: Path) -> None:
+    """Writes that fail in the middle of a commit, as on a disk that fails; then it goes on."""
+    code = (
+        "import resource, sys; from pathlib import Path\n"
+        "from hwledger.errors import FullError; from hwledger.ledger.audit import audit\n"
+        "from hwledger.ledger.sqlite import SqliteStore\n"
+        "from support.events import event, events\n"
+        "store = SqliteStore(Path(sys.argv[1])); store.append(events(20))\n"
+        "limit = lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))\n"
+        "size = Path(sys.argv[1] + '-wal').stat().st_size; limit(size + 20_000); refused = 0\n"
+        "for number in range(3):\n"
+        "    try: store.append([event(100 + n, text='x' * 5000) for n in range(20)])\n"
+        "    except FullError as error: refused += 1; assert 'could not be written' in str(error)\n"
+        "assert (refused, store.head().seq, len(store.read())) == (3, 20, 20)\n"
+        "limit(resource.RLIM_INFINITY)\n"
+        "assert store.append([event(100)])[0].seq == 21\n"
+        "assert audit(store).head.seq == 21; store.close()"
+    )
+    here = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run(
+        [sys.executable, "-c", code, path], env=here, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    with SqliteReader(path) as reader:
+        assert reader.head().seq == 21
 
 
 def test_what_is_cancelled_in_time_is_not_added(store: SqliteStore) -> None:
@@ -269,7 +300,7 @@ def test_what_is_cancelled_in_time_is_not_added(store: SqliteStore) -> None:
         began.set()
         go.wait(30)
 
-    holding = threading.Thread(target=store._do, args=(hold,))
+    holding = threading.Thread(target=store.transact, args=(hold,))
     holding.start()
     began.wait(30)
     answers = [store.submit([one]) for one in events(3)]
@@ -318,7 +349,7 @@ def test_a_projection_follows_the_events_and_is_made_anew(path: Path) -> None:
             assert last_of_producer(connection, "spiffe://test/agent/a", "b0") == 4
             assert last_of_producer(connection, "spiffe://test/agent/a", "b2") is None
             before = connection.execute(select(PRODUCER)).all()
-        store._do(lambda connection: connection.execute(delete(PRODUCER)))
+        store.transact(lambda connection: connection.execute(delete(PRODUCER)))
         store.rebuild()
         with store.connected() as connection:
             assert connection.execute(select(PRODUCER)).all() == before

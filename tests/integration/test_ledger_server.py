@@ -1,6 +1,5 @@
 """The ledger on a real PostgreSQL server: what guards it, who may write it, what it says when it cannot."""
 
-import signal
 import subprocess
 import sys
 import threading
@@ -146,8 +145,13 @@ def test_a_writer_whose_epoch_is_past_adds_nothing(address: str) -> None:
             assert second.append(events(1, 30))[0].seq == 3
 
 
-def test_a_transaction_of_the_past_writer_ends_before_the_next_begins(address: str) -> None:
-    """While the first commits, the next one waits, and then sees what was added."""
+@pytest.mark.parametrize("isolation", ["read committed", "repeatable read", "serializable"])
+def test_a_transaction_of_the_past_writer_ends_before_the_next_begins(
+    postgres: Server, address: str, isolation: str
+) -> None:
+    """While the first commits, the next one waits, and then sees what was added, whatever is set."""
+    name = address.partition("?")[0].rpartition("/")[2]
+    postgres.run(f"ALTER DATABASE {name} SET default_transaction_isolation = '{isolation}'")
     began, go = threading.Event(), threading.Event()
     with PostgresStore(address) as first:
         first._session.execute("SELECT pg_advisory_unlock_all()")
@@ -180,7 +184,7 @@ def test_when_the_server_is_killed_nothing_acknowledged_is_lost(postgres: Server
     address = postgres.new_database()
     with PostgresStore(address) as store:
         receipts = store.append(events(100))
-        postgres.stop(signal.SIGKILL)
+        postgres.kill()
         with pytest.raises(BusyError, match="session with the server was lost"):
             store.append(events(1, 500))
         with pytest.raises(UnreachableError, match="does not answer"):

@@ -174,8 +174,12 @@ def test_on_a_server_too(first: str) -> None:
 
 
 def test_an_upgrade_that_fails_changes_nothing_on_a_server(first: str, postgres: Server) -> None:
-    """Something of the new version's name is in the way: it stays schema 1, and is read as before."""
-    postgres.run("CREATE FUNCTION hwledger_frozen() RETURNS int LANGUAGE sql AS 'SELECT 1'", first)
+    """Something is in the way: it stays schema 1, and is read as before."""
+    refuse = (
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'in the way'; END $$"
+    )
+    postgres.run(refuse, first)
+    postgres.run("CREATE TRIGGER t BEFORE UPDATE ON hwledger_schema EXECUTE FUNCTION refuse()", first)
     for _ in range(2):
         with pytest.raises(HwledgerError):
             open_store(first)

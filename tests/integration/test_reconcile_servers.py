@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from hwledger.errors import UnreachableError, UsageError
+from hwledger.looking import reconcile_server
 from hwledger.reconcile.document import reconciliation_document
 from hwledger.reconcile.term import Expected, Quality, Reconciliation, Seen, Unknown
-from hwledger.reconciling import reconcile_server
 from support import tiny
 from support.checkpoints import put
 from support.engine_servers import EngineServer, LlamaServer, Sglang, Tgi, Vllm

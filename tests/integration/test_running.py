@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from hwledger.errors import EngineError, UsageError
+from hwledger.looking import reconcile_server
 from hwledger.planner.fit import Verdict
+from hwledger.planner.memory import Basis
 from hwledger.reconcile.document import reconciliation_document
-from hwledger.reconcile.term import Expected, Seen, Unknown
-from hwledger.reconciling import host_now, reconcile_run, reconcile_server
+from hwledger.reconcile.term import Expected, Seen
+from hwledger.reconciling import host_now, reconcile_run
 from hwledger.runner.engine import Ask, Done, Installation, NotInstalled
 from hwledger.runner.fake import FakeEngine
 from hwledger.running import prepare
@@ -87,23 +89,23 @@ def test_a_format_that_the_engine_does_not_load_is_refused(tmp_path: Path) -> No
 
 
 def test_a_run_reconciles_with_its_plan(model: str) -> None:
-    """An engine that does as planned is as planned; its speeds are seen, and no speed was planned."""
+    """An engine that does as planned is as planned; its speeds stand beside assumed ones."""
     engine = FakeEngine()
     ready = prepare(model, runner=engine, context=128)
     with engine.start(ready.plan) as running:
         done = list(running.generate(Ask(prompt="one two", max_tokens=3)))[-1]
         assert isinstance(done, Done)
-        found = reconcile_run(ready.plan, running, done.timings, host_now())
+        found = reconcile_run(ready.plan, running, done.timings, host_now(), others=0.0)
     terms = {term.name: term for term in found.terms}
     assert terms["weights"].inside
     assert terms["kv_cache"].inside
     assert found.planned_bytes == ready.plan.total_bytes
     assert isinstance(terms["decode"].seen, Seen)
-    assert isinstance(terms["decode"].expected, Unknown)
+    assert isinstance(terms["decode"].expected, Expected)
+    assert terms["decode"].expected.basis is Basis.ASSUMED
     assert "2 tokens of prompt at 100 tokens/s, 3 of answer at 10" in timing_line(done.timings or _none())
     screen = reconciliation_screen(found)
     assert any("as planned" in row for row in screen.rows)
-    assert any("decode" in line for line in screen.unknown)
     document = reconciliation_document(found)
     assert {term["name"]: term["difference"] for term in document["terms"]}["kv_cache"] == 0
     assert engine.started[0].stopped

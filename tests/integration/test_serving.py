@@ -20,7 +20,7 @@ from hwledger.serving import RESTARTS, Down, Up, serve
 from support import tiny
 from support.engines import ask, free_port, needs
 
-pytestmark = pytest.mark.requirement("FR-RUN-SERVE")
+pytestmark = pytest.mark.requirement("FR-RUN-SERVE", "FR-REC-PROCESS", "FR-REC-EXPLAIN")
 HWLEDGER = [sys.executable, "-m", "hwledger"]
 PATIENCE_S = 120
 
@@ -97,6 +97,7 @@ def test_a_real_model_is_served_and_ends_cleanly(smollm: Path, monkeypatch: pyte
         assert (terms["kv_cache"]["inside"], terms["slots"]["seen"]["value"]) == (True, 2)
         answer = ask(f"{up['api']}/completions", {"prompt": "The sky is", "max_tokens": 3})
         assert answer["usage"]["completion_tokens"] == 3
+        _reconciled_by_its_process(up["pid"])
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=PATIENCE_S)
         assert (process.returncode, json.loads(out)["event"]) == (0, "ended"), err
@@ -104,6 +105,18 @@ def test_a_real_model_is_served_and_ends_cleanly(smollm: Path, monkeypatch: pyte
     finally:
         process.kill()
         process.communicate()
+
+
+def _reconciled_by_its_process(pid: int) -> None:
+    """By the number of its process, or of its guard, every buffer is seen in the log that it writes."""
+    ran = _run("reconcile", "--pid", str(pid), "--option", "n_gpu_layers=0", "--no-record", "--json")
+    terms = {term["name"]: term for term in json.loads(ran.stdout)["terms"]}
+    assert all(terms[name]["inside"] for name in ("weights", "kv_cache", "compute", "slots")), ran.stdout
+    guard = str(psutil.Process(pid).ppid())
+    ran = _run("reconcile", "--pid", guard, "--option", "n_gpu_layers=0", "--explain", "200MiB", "--json")
+    told = json.loads(ran.stdout)
+    assert {line["name"]: line["trust"] for line in told["lines"]}["kv_cache"] == "logged"
+    assert told["whole_bytes"] == 200 << 20
 
 
 @pytest.mark.enable_socket

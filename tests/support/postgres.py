@@ -10,11 +10,12 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 
 PLACES = ("/usr/lib/postgresql", "/usr/local/pgsql", "/opt/homebrew/opt/postgresql")
@@ -84,15 +85,25 @@ class Server:
                 return
 
     def stop(self, number: int = signal.SIGINT) -> None:
-        """End the server: in order (SIGINT), at once (SIGQUIT) or by a kill (SIGKILL), and wait for it."""
+        """End the server: in order (SIGINT), or at once (SIGQUIT), and wait for it."""
         if self.process is None:
             return
         os.kill(self.process.pid, number)
         self.process.wait()
         self.process = None
-        pid = self.folder / "data/postmaster.pid"
-        if number == signal.SIGKILL:
-            pid.unlink(missing_ok=True)  # as a start after a crash finds it: of no living process
+
+    def kill(self) -> None:
+        """Kill every process of the server at once, as a crash of its machine does."""
+        if self.process is None:
+            return
+        those = [psutil.Process(self.process.pid), *psutil.Process(self.process.pid).children(recursive=True)]
+        for one in those:
+            with suppress(psutil.NoSuchProcess):
+                one.kill()
+        psutil.wait_procs(those[1:])
+        self.process.wait()
+        self.process = None
+        (self.folder / "data/postmaster.pid").unlink(missing_ok=True)
 
 
 def owner() -> str | None:

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -98,11 +99,11 @@ class Server:
         self._fleet = Fleet(store, folder, "example.org")
         self._own = Authorities.open(folder, "example.org", self._fleet.clock)
         self._contexts = [make(self._own, ["127.0.0.1"]) for make in (public_context, agents_context)]
-        agents = agents_app(self._fleet, self._own, [Route("/a/v1/who", who)])
+        offer = Offer(":1", "x+0a0b0c0d+AQID")  # the port is known once it is served
+        agents = agents_app(self._fleet, self._own, [Route("/a/v1/who", who)], offer)
         self._agents = stack.enter_context(serving(agents, self._contexts[1]))
-        public = Starlette(
-            routes=routes(self._fleet, self._own, Offer(f":{self._agents}", "x+0a0b0c0d+AQID"))
-        )
+        offer = replace(offer, agents_address=f":{self._agents}")
+        public = Starlette(routes=routes(self._fleet, self._own, offer))
         self._public = stack.enter_context(serving(public, self._contexts[0]))
 
     def token(self) -> str:
@@ -110,6 +111,11 @@ class Server:
         from hwledger.fleet.enrolment import create_token  # noqa: PLC0415
 
         return create_token(self._fleet, address=f"127.0.0.1:{self._public}", actor="user:anna").text
+
+    def roll(self) -> None:
+        """Make the next generation of authorities."""
+        self._own.roll()
+        self.tend()
 
     def tend(self) -> None:
         """Do what a server does once an hour."""
@@ -135,7 +141,7 @@ class Agent:
 
     def __init__(self, folder: Path, _stack: ExitStack) -> None:
         self._folder = folder
-        self._public = ""
+        self._public, self._port = "", 0
         self._key: Any = None
         self._answer: Any = None
 
@@ -149,6 +155,7 @@ class Agent:
         self._public = address_text(read.host, read.port)
         said: dict[str, Any] = {"name": "box", "machine": "ab" * 32, "inventory": {}, "version": "1"}
         self._answer = join(read, self._key, **said)
+        self._port = int(self._answer.agents_address.rpartition(":")[2])
         return str(self._answer.host)
 
     def come_back(self) -> str:
@@ -161,8 +168,24 @@ class Agent:
         self._key = key
         return str(self._answer.host)
 
+    def renew(self) -> int:
+        """Get the next certificate on the agents' port; return how many authorities it comes with."""
+        from hwledger.fleet.joining import checked  # noqa: PLC0415
+        from hwledger.fleet.signing import make_request, new_key  # noqa: PLC0415
+        from hwledger.fleet.wire.enrolment import EnrolAnswer  # noqa: PLC0415
+
+        key = new_key()
+        status, told = self._asked("/a/v1/renew", "POST", {"csr": make_request(key)})
+        if status != 201:  # Created
+            raise ConnectionError(f"not renewed: {status} {told}")
+        self._answer, self._key = checked(EnrolAnswer.read(told), key, "127.0.0.1"), key
+        return int(self._answer.authorities.count("BEGIN"))
+
     def who(self) -> Any:
         """Return status and answer on the agents' port; 0: refused in the handshake."""
+        return self._asked("/a/v1/who", "GET", None)
+
+    def _asked(self, page: str, method: str, body: Any) -> Any:
         import ssl  # noqa: PLC0415
 
         from hwledger.fleet.joining import server_context  # noqa: PLC0415
@@ -174,9 +197,9 @@ class Agent:
         path.write_bytes(key_pem(self._key) + self._answer.certificate.encode())
         context.load_cert_chain(path)
         try:
-            connection = Connection(int(self._answer.agents_address.rpartition(":")[2]), context)
+            connection = Connection(self._port, context)
             try:
-                return connection.ask("/a/v1/who")
+                return connection.ask(page, method, body)
             finally:
                 connection.close()
         except (ssl.SSLError, OSError, EOFError) as error:  # asyncio sends no alert when a handshake fails

@@ -19,6 +19,8 @@ NOT_WRITTEN = {errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG}
 COMMANDS = {
     "accuracy": "replay every known measurement and print how right the plans are",
     "agent": "let this machine be a host of a fleet: join, run, status, leave, install-service",
+    "bench": "measure a model at several contexts and numbers of users, beside its plans",
+    "cache": "look at, check and empty what is kept of prompts on disk",
     "calibrate": "correct figures of speed by measured runs of your own",
     "catalogue": "keep the catalogue up to date, pinned or as shipped",
     "compare": "compare models, devices and quantisations side by side",

@@ -9,8 +9,10 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from hwledger.ledger.audit import Report
     from hwledger.ledger.note import Checkpoint, VerifierKey
     from hwledger.ledger.reader import SqlReader
+    from hwledger.ledger.writer import SqlStore
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 _STEP = 100_000
@@ -88,24 +90,56 @@ def checkpoint_command(file: str | None, key_file: str | None) -> None:
 
     The key lies in hwledger's data folder, apart from the ledger; the key to check with goes to stderr.
     """
+    with _opened_store(file) as store:
+        _, note = _signed(store, key_file)
+    sys.stdout.write(note)
+
+
+@command.command("freeze")
+@FILE
+@click.option("--key-file", metavar="FILE", help="The key that signs; made where there is none.")
+def freeze_command(file: str | None, key_file: str | None) -> None:
+    """Check and sign FILE, and seal its events in a file beside it that nothing is added to any more.
+
+    FILE goes on behind them, under the same name and numbers, and is read as one with what is sealed; the
+    sealed file has to stay beside it. Stop the server of the ledger first.
+    """
+    from hwledger.freezing import freeze_ledger, shrink_ledger
+
+    path = _ledger(file)
+    with _opened_store(file) as store:
+        report, note = _signed(store, key_file)
+        sealed = freeze_ledger(store, report.checkpoint, note)
+        name = store.name
+    shrink_ledger(path)
+    click.echo(f"{sealed}: events up to {report.head.seq:,} of {report.origin}, sealed; {name} goes on")
+
+
+def _opened_store(file: str | None) -> "SqlStore":
+    """Return a ledger that is there for writing, without projections."""
+    from hwledger.ledger.opening import open_store
+
+    opened_reader(file).close()  # an error where there is none: nothing is made
+    return open_store(_ledger(file), projections=())
+
+
+def _signed(store: "SqlStore", key_file: str | None) -> "tuple[Report, str]":
+    """Return what a check of a ledger found, and the signed checkpoint of it, which is kept."""
     from hwledger.ledger.audit import audit
     from hwledger.ledger.keys import key_path, note_path, signing_key
     from hwledger.ledger.note import signed, verifier_key
-    from hwledger.ledger.opening import open_store
     from hwledger.library.files import write_whole
 
-    with opened_reader(file) as reader:
-        origin = reader.origin
-    with open_store(_ledger(file), projections=()) as store:
-        key = signing_key(Path(key_file) if key_file else key_path(keys_folder(), origin), origin)
-        public = verifier_key(origin, key)
-        report = audit(store, list(_seen(origin, (), public)), public)
-        note = store.notes().get(report.head.seq) or signed(report.checkpoint, key)
-        keys_folder().mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_whole(note_path(keys_folder(), origin), note.encode())
-        store.keep_note(note, report.head.seq)
-    sys.stdout.write(note)
+    origin = store.origin
+    key = signing_key(Path(key_file) if key_file else key_path(keys_folder(), origin), origin)
+    public = verifier_key(origin, key)
+    report = audit(store, list(_seen(origin, (), public)), public)
+    note = store.notes().get(report.head.seq) or signed(report.checkpoint, key)
+    keys_folder().mkdir(parents=True, exist_ok=True, mode=0o700)
+    write_whole(note_path(keys_folder(), origin), note.encode())
+    store.keep_note(note, report.head.seq)
     sys.stderr.write(f"hwledger: checked with the key {public.text()}\n")
+    return report, note
 
 
 @command.command("export")
@@ -126,13 +160,13 @@ def export_command(file: str | None, after: int) -> None:
 def backup_command(file: str, target: str) -> None:
     """Copy FILE to the file TARGET, also while others write it, and check the copy."""
     from hwledger.ledger.copies import backup
-    from hwledger.ledger.moving import backup_server
+    from hwledger.ledger.moving import backup_whole
 
     source = _ledger(file)
     if isinstance(source, Path):
         report = backup(source, _path(target))
     else:
-        report = backup_server(source, _path(target))
+        report = backup_whole(source, _path(target))
     click.echo(f"{target}: {report.head.seq:,} events of {report.origin}, checked")
 
 

@@ -7,15 +7,28 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hwledger.cli.access import access_options
+from hwledger.cli.values import Size
 
 if TYPE_CHECKING:
     from hwledger.library.access import Access
+    from hwledger.looking import Looked
     from hwledger.reconcile.term import Reconciliation
     from hwledger.recording import Recalled
 
 
 @click.command("reconcile")
-@click.argument("target", metavar="[ADDRESS|RUN]", required=False)
+@click.argument("target", metavar="[ADDRESS|RUN|MODEL]", required=False)
+@click.option(
+    "--pid", type=click.IntRange(1), metavar="N", help="The engine that a process is, or is part of."
+)
+@click.option(
+    "--explain", type=Size(), metavar="SIZE",
+    help="Why does it take that much? Of an engine that runs, or of a MODEL or command line: 21GiB.",
+)  # fmt: skip
+@click.option(
+    "--model", metavar="MODEL", help="What it holds, where it does not tell that or cannot be read."
+)
+@click.option("--engine", metavar="NAME", help="Whose rules plan it, where its own name is not known.")
 @click.option("--device", metavar="DEVICES", help="What it runs on, as for plan; its plan then has a speed.")
 @click.option(
     "--option", "options", multiple=True, metavar="KEY=VALUE",
@@ -39,32 +52,63 @@ def command(
 ) -> None:
     """Put what a running engine tells beside the plan of what it runs, term by term.
 
-    ADDRESS is that of any engine that is known: vLLM, SGLang, TGI, llama.cpp, Ollama, LM Studio or
-    mistral.rs. What it does not tell stays unknown, and what nothing explains is said as that. RUN is a
-    run or a reconciliation that is on record: its id, or last; what was measured then is shown again.
+    ADDRESS is that of any engine that is known: vLLM, SGLang, TGI, llama.cpp, Ollama, LM Studio,
+    mistral.rs or MLX. What it does not tell stays unknown, and what nothing explains is said as that. RUN is
+    a run or a reconciliation that is on record: its id, or last; what was measured then is shown again.
+    With --explain the parts of a figure that you saw are listed, the largest first.
     """
     from hwledger.cli.access import reading
     from hwledger.errors import UsageError
     from hwledger.library.serving.address import is_server
 
-    if target is None:
-        raise UsageError("name the address of a running engine, a run that is on record, or last")
-    if not is_server(target):
+    if (target is None) == (asked["pid"] is None):
+        raise UsageError(
+            "name one of: the address of a running engine, a process with --pid, a run on record, last"
+        )
+    size = asked["explain"]
+    if target is not None and not is_server(target) and size is None:
         _recall(target, asked, as_json=as_json)
         return
     with reading(revision=revision, offline=offline, refresh=refresh) as access:
-        found = _looked(target, asked, access)
-    _record(found, keep=not asked["no_record"])
-    _write(found, as_json=as_json)
+        looked = _looked(target, asked, access)
+    if size is not None:
+        _explain(looked, size, as_json=as_json)
+        return
+    _record(looked.found, keep=not asked["no_record"])
+    _write(looked.found, as_json=as_json)
 
 
-def _looked(target: str, asked: dict[str, Any], access: "Access") -> "Reconciliation":
+def _looked(target: str | None, given: dict[str, Any], access: "Access") -> "Looked":
     """Return what a running engine says of its plan."""
-    from hwledger.reconciling import reconcile_server
+    from hwledger.library.serving.address import is_server
+    from hwledger.looking import Asked, look_at_model, look_at_process, look_at_server
     from hwledger.telemetry.recorded import read_text
 
-    text = "" if asked["log"] is None else read_text(asked["log"])
-    return reconcile_server(target, device=asked["device"], options=asked["options"], log=text, access=access)
+    asked = Asked(
+        device=given["device"], options=given["options"], model=given["model"], engine=given["engine"],
+        log="" if given["log"] is None else read_text(given["log"]), access=access,
+    )  # fmt: skip
+    if target is None:
+        return look_at_process(given["pid"], asked)
+    return look_at_server(target, asked) if is_server(target) else look_at_model(target, asked)
+
+
+def _explain(looked: "Looked", size: int, *, as_json: bool) -> None:
+    """Print what a figure is made of."""
+    from hwledger.cli.output import line_width, printable, styled, write_json
+    from hwledger.cli.table import wrapped, write_lines, write_table
+    from hwledger.reconcile.explain import explanation_document
+    from hwledger.screens.explain import COLUMNS, explanation_rows, explanation_title
+
+    found = looked.explained(size)
+    if as_json:
+        named = {"model": looked.plan.spec.id, "engine": looked.plan.engine}
+        write_json({"schema": "hwledger.explanation/1", **named, **explanation_document(found)})
+        return
+    write_lines([styled(printable(explanation_title(found, looked.plan)), "bold")])
+    write_table(COLUMNS, explanation_rows(found))
+    width, text = line_width(), printable(f"{found.verdict[0].upper()}{found.verdict[1:]}")
+    write_lines([text] if width is None else wrapped(text, width))
 
 
 def _recall(target: str, asked: dict[str, Any], *, as_json: bool) -> None:
@@ -76,7 +120,7 @@ def _recall(target: str, asked: dict[str, Any], *, as_json: bool) -> None:
     from hwledger.errors import UsageError
     from hwledger.recording import recall
 
-    given = next((name for name in ("device", "options", "log") if asked[name]), "")
+    given = next((name for name in ("device", "options", "log", "model", "engine") if asked[name]), "")
     if given:
         raise UsageError(
             f"--{given.removesuffix('s')} belongs to an engine that runs; {target!r} is no address like"

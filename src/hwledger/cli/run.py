@@ -19,7 +19,12 @@ LARGEST_PROMPT = 64 << 20
 @click.command("run", context_settings={"show_default": True})
 @click.argument("ref", metavar="MODEL")
 @click.argument("prompt", required=False)
-@click.option("--engine", default="auto", metavar="NAME", help="llama.cpp, or auto: the one that is here.")
+@click.option(
+    "--engine",
+    default="auto",
+    metavar="NAME",
+    help="llama.cpp, mlx, mistralrs, the address of a server, or auto: the first that loads it.",
+)
 @click.option("--context", type=Size(), metavar="TOKENS", help="Tokens of prompt and answer: 4096 or 32k.")
 @click.option("--max-tokens", type=click.IntRange(1), metavar="N", help="Tokens of the answer at most.")
 @click.option("--chat", is_flag=True, help="The prompt is a message: the model's chat template is applied.")
@@ -30,8 +35,17 @@ LARGEST_PROMPT = 64 << 20
 @click.option("--kv-cache", metavar="TYPE", help="Number type of the KV cache: q8_0 …")
 @click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help="An option of the engine.")
 @access_options
+@click.option(
+    "--prompt-cache",
+    type=Size(),
+    default=0,
+    metavar="SIZE",
+    help="Keep on disk what is computed of prompts, for the next run; at most so much: 4GiB.",
+)
 @click.option("--anyway", is_flag=True, help="Run it although the plan does not fit.")
-@click.option("--no-record", is_flag=True, help="Keep the run out of the local ledger.")
+@click.option(
+    "--no-record", is_flag=True, help="Keep the run out of the local ledger, and learn nothing from it."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print events, one JSON document a line.")
 def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     ref: str,
@@ -44,6 +58,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     kv_cache: str | None,
     options: tuple[str, ...],
     revision: str | None,
+    prompt_cache: int,
     *,
     chat: bool,
     offline: bool,
@@ -73,7 +88,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     shown.plan(prepared)
     check_fits(prepared, anyway=anyway)
     ask = Ask(prompt=text, max_tokens=max_tokens, chat=chat, temperature=temperature, seed=seed)
-    _run(prepared, ask, shown, record=not no_record)
+    _run(prepared, ask, shown, record=not no_record, kept_bytes=prompt_cache)
 
 
 def _prompt(given: str | None) -> str:
@@ -111,22 +126,41 @@ def check_fits(prepared: "Prepared", *, anyway: bool) -> None:
         raise DoesNotFitError(why)
 
 
-def _run(prepared: "Prepared", ask: "Ask", shown: "Shown", *, record: bool) -> None:
+def _run(prepared: "Prepared", ask: "Ask", shown: "Shown", *, record: bool, kept_bytes: int) -> None:
     """Start the engine, show what it says, and end with predicted beside measured."""
+    from hwledger.learning import Run, learn
+    from hwledger.reconcile.speed import busy_note
     from hwledger.reconciling import host_now, reconcile_run
     from hwledger.recording import Recorder
+    from hwledger.runner.engine import Limits
+    from hwledger.telemetry.local import cores
+    from hwledger.telemetry.others import moment, others_share
 
-    before = host_now()
+    before, program = host_now(), prepared.installed.program
     recorder = Recorder(shown.trouble, keep=record)
     recorder.started(prepared, before)
     shown.starting(prepared, recorder.run if recorder.kept else "")
-    with recorder.ending(), prepared.engine.start(prepared.plan) as running:
+    limits = Limits(kept_bytes=kept_bytes)
+    with recorder.ending(), prepared.engine.start(prepared.plan, limits) as running:
         shown.ready(running)
+        first = moment(running.pid)
         done = _answered(running, ask, shown)
-        found = reconcile_run(prepared.plan, running, done.timings if done else None, before)
-    recorder.finished(done.ending.value if done else "failed", done.timings if done else None)
+        others = others_share(first, moment(running.pid), cores())
+        timings = done.timings if done else None
+        found = reconcile_run(
+            prepared.plan, running, timings, before, engine=prepared.engine.name, program=program,
+            others=others,
+        )  # fmt: skip
+    recorder.finished(done.ending.value if done else "failed", timings)
     recorder.reconciled(found)
     shown.reconciled(found)
+    if record:
+        busy = bool(busy_note(before, cores(), others))
+        run = Run(plan=prepared.plan, found=found, timings=timings, host=before,
+                  engine=prepared.engine.name, program=program, busy=busy,
+                  source=f"run {recorder.run}")  # fmt: skip
+        for sentence in learn(run):
+            shown.trouble(sentence)
     if recorder.kept:
         shown.recorded(recorder.run)
 

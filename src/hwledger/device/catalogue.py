@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from hwledger.device.names import Names, find_shipped, shipped_candidates, shipped_exact
 from hwledger.device.options import take_options, with_options
+from hwledger.device.printed import plain_names
 from hwledger.device.spec import DeviceSpec
 from hwledger.device.table import Entry, entries
 from hwledger.errors import AmbiguousError, UsageError
@@ -99,7 +100,7 @@ def parse_devices(text: str, own: Own = NOTHING) -> tuple[DeviceSpec, ...]:
         UsageError: an empty part, or a count outside 1 to 1024.
     """
     found: list[DeviceSpec] = []
-    for part in _BETWEEN.split(text):
+    for part in _BETWEEN.split(plain_names(text)):
         found += _devices_of(part.strip(), text, own)
         if len(found) > MOST_DEVICES:
             raise UsageError(f"{text!r} names more than {MOST_DEVICES} devices; name at most that many")

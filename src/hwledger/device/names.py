@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from typing import Final
 
+from hwledger.device.printed import products_of
 from hwledger.device.spec import DeviceSpec
 from hwledger.device.table import Entry, entries, entry_called
-from hwledger.device.words import INTEGRATED, words_of
+from hwledger.device.words import INTEGRATED, SLICE, words_of
 from hwledger.errors import AmbiguousError, UnknownOptionError, UsageError
 from hwledger.units import GIB
 
@@ -139,6 +140,11 @@ class Names:
                 continue  # "GTX 970" asks for no 970 GB
             if sizes and (there := self._fitting(typed, rare=True)):
                 return _other_size(sizes, there, self._sized(frozenset(reading)))
+        if size := SLICE.search(name.lower()):
+            return UsageError(
+                f"{name[:MOST_SHOWN]!r} is a slice of a card; "
+                f"give the memory that it has, like {size[1].upper()}"
+            )
         if INTEGRATED.search(name.lower()):
             return UsageError(
                 f"{name[:MOST_SHOWN]!r} uses the system's memory, so what it has depends on the machine; "
@@ -190,8 +196,19 @@ def _without_s(word: str, suffix: str) -> Iterator[str]:
 @lru_cache(maxsize=1024)
 def shipped_candidates(name: str) -> tuple[DeviceSpec, ...]:
     """Return what ``Names.candidates`` says of a name among the accelerators that ship."""
-    found = shipped_exact(name)
-    return (found,) if found else shipped_names().candidates(name)
+    if found := shipped_exact(name):
+        return (found,)
+    if products := products_of(name):
+        return tuple(device for each in products if (device := shipped_exact(each)))
+    return shipped_names().candidates(name) or _alternatives(name)
+
+
+def _alternatives(name: str) -> tuple[DeviceSpec, ...]:
+    """Return what a name with several in it may mean: ``MI250X / MI250``, ``RX 7900 XT/7900 XTX``."""
+    parts = [part for part in name.split("/") if part.strip()] if "/" in name else []
+    found = [device for part in parts[:NEAREST] for device in shipped_names().candidates(part)]
+    several = tuple(dict.fromkeys(found))
+    return several if len(several) > 1 else ()
 
 
 def shipped_exact(name: str) -> DeviceSpec | None:
@@ -207,7 +224,9 @@ def find_shipped(name: str) -> DeviceSpec:
         AmbiguousError, UnknownOptionError, UsageError: as ``Names.find``.
     """
     found = shipped_candidates(name)
-    return found[0] if len(found) == 1 else shipped_names().find(name)
+    if len(found) > 1:
+        raise AmbiguousError(name[:MOST_SHOWN], _shortened([device.name for device in found]))
+    return found[0] if found else shipped_names().find(name)
 
 
 def _dropped(device: DeviceSpec, words: Sequence[str]) -> frozenset[str]:

@@ -12,10 +12,9 @@ _NOISE: Final = frozenset({
     "sapphire", "powercolor", "xfx", "asrock", "galax", "maxsun", "sparkle", "founders", "fe", "oc", "gaming",
     "tuf", "rog", "aorus", "eagle", "ventus", "suprim", "trinity", "nitro", "pulse", "hellhound", "merc",
     "speedster", "ftw3", "ftw", "xc3", "hydro", "virtualized", "dedicated", "vram", "memory", "config", "ms",
-    "turbo",
+    "turbo", "grid",
 })  # fmt: skip
 _SPELLINGS: Final = (
-    (re.compile(r"[®™]|\((r|tm)\)"), " "),
     (re.compile(r"\bmac\s?book\s?(pro|air|neo)?\b|\bmac (studio|mini|pro)\b|\bi?macs?\b"), " "),
     (re.compile(r"\bftw3? ultra\b"), " "),  # a board of EVGA
     (re.compile(r"\bper gpu\b|\b\d+[ -]?cores? cpu\b"), " "),
@@ -34,15 +33,20 @@ _SPELLINGS: Final = (
 )  # fmt: skip
 # Graphics in a processor: 780M, 8060S without a match, Iris Xe. What it has is the system's memory.
 INTEGRATED: Final = re.compile(
-    r"\b(radeon )?\d{3}m\b|\b80[456]0s\b|\biris\b|\buhd\b|\bvega (3|6|7|8|11)\b|\b1[34]0[tv]\b"
+    r"\b(epyc|xeon|threadripper|snapdragon|celeron|raspberry|core ultra|core i\d|i[3579][ -]\d{4,5}\w*)\b"
+    r"|\bryzen (\d|ai \d)\b|\b(radeon )?\d{3}m\b"
+    r"|\b80[456]0s\b|\biris\b|\buhd\b|\bvega (3|6|7|8|11)\b|\b1[34]0[tv]\b"
 )
+_MARKS: Final = re.compile(r"[®™]|\((?:r|tm|c)\)")
+# MIG: a slice of computing units and of memory, "3g.40gb".
+SLICE: Final = re.compile(r"\b\d{1,2}g\.(\d{1,3}gb)\b")
 _SEPARATORS: Final = re.compile(r"[\s_()\[\]/,-]+")
 
 
 @lru_cache(maxsize=4096)
 def words_of(name: str) -> tuple[str, ...]:
     """Return the words of a name in one spelling, vendors and board makers left out."""
-    text = _SEPARATORS.sub(" ", name.lower().replace("+", " "))
+    text = _SEPARATORS.sub(" ", _MARKS.sub(" ", name.lower()).replace("+", " "))
     for pattern, better in _SPELLINGS:
         text = pattern.sub(better, text)
     return tuple(word for word in text.split() if word not in _NOISE)

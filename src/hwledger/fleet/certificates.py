@@ -140,6 +140,11 @@ class Authorities:
             self._make(name, int(last.suffixes[-2][1:]) + 1)
         self._load()
 
+    def roll_when_due(self) -> None:
+        """Make the next generation once the newest has lived half of its life."""
+        if self._clock() - self._agents[-1].made >= _AUTHORITY_LIFE // 2:
+            self.roll()
+
     @property
     def server_authority(self) -> Authority:
         """Return the generation that signs the server's certificate now."""

@@ -88,6 +88,12 @@ class Live:
 
         return leave
 
+    @property
+    def waiting(self) -> int:
+        """Return how many wait for news of a host: agents whose long poll is open."""
+        with self._lock:
+            return sum(map(len, self._waiting.values()))
+
     def wake(self, host: str) -> None:
         """Tell everybody who waits for news of a host."""
         with self._lock:

@@ -16,13 +16,14 @@ from typing import Final, Generic, TypeVar, cast
 
 from sqlalchemy import BigInteger, Column, Connection, Table, Text, insert, select
 
-from hwledger.errors import ConflictError
+from hwledger.errors import ConflictError, MalformedError
 from hwledger.fleet.context import Fleet
-from hwledger.fleet.private import write_private
+from hwledger.fleet.private import make_private
 from hwledger.ledger.chain import Entry
 from hwledger.ledger.event import Event, event_of
 from hwledger.ledger.schema import METADATA
 from hwledger.ledger.store import Decision, Receipt, Store
+from hwledger.ledger.types import split_type
 
 KEY: Final = "fleetkey"
 ASKED: Final = "fleetasked"
@@ -100,6 +101,10 @@ class Done(Generic[Made]):
     made: Made | None
     entries: tuple[tuple[Entry, Event], ...]
     repeated: bool
+
+    def event(self, kind: str) -> Event:
+        """Return the event of a kind (``token.created``) among what came of it, whatever came beside it."""
+        return next(event for _, event in self.entries if split_type(event.type)[0] == kind)
 
 
 def once(fleet: Fleet, asked: Asked, act: Callable[[Fleet], Made], *, remade: bool = False) -> Done[Made]:
@@ -241,13 +246,14 @@ def _chance(fleet: Fleet, asked: Asked) -> Callable[[int], bytes]:
 
 
 def _secret(folder: Path) -> bytes:
-    """Return what chance of requests with a key follows from; made where there is none."""
+    """Return what chance of requests with a key follows from; made once, where there is none.
+
+    Raises:
+        MalformedError: the file is damaged.
+        InputError: it cannot be read or written.
+    """
     path = folder / "requests.secret"
-    try:
-        found = path.read_bytes()
-    except OSError:
-        found = b""
+    found = make_private(path, os.urandom(_SECRET_BYTES))
     if len(found) != _SECRET_BYTES:
-        write_private(path, os.urandom(_SECRET_BYTES))
-        found = path.read_bytes()
+        raise MalformedError(f"{path}: is damaged; restore it, or delete it: another is made")
     return found

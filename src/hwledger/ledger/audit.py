@@ -75,7 +75,7 @@ def audit(
         AlteredError: it is not what was written; with the first sequence number that shows it.
         MalformedError: a kept checkpoint is not signed by the key.
     """
-    with ThreadPoolExecutor(1) as beside, reader.connected() as connection, connection.begin():
+    with ThreadPoolExecutor(1) as beside, reader.connected() as connection:
         sound = beside.submit(_check_database, reader)  # the database's own work, a quarter of all
         kept = [_kept(str(row.note), key) for row in connection.execute(select(CHECKPOINT.c.note))]
         roots = _roots_to_check(reader.origin, [*kept, *seen])
@@ -90,7 +90,7 @@ def audit(
 
 
 def _check_database(reader: SqlReader) -> None:
-    with reader.connected() as connection, connection.begin():
+    with reader.connected() as connection:
         reader.check_database(connection)
 
 

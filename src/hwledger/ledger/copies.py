@@ -11,7 +11,7 @@ from hwledger.errors import InputError, UsageError
 from hwledger.ledger.audit import Report, audit
 from hwledger.ledger.reader import SqlReader
 from hwledger.ledger.sqlite.connecting import explaining
-from hwledger.ledger.sqlite.places import check_header, check_local, make_private, printable_path
+from hwledger.ledger.sqlite.places import check_local, make_private, printable_path
 from hwledger.ledger.sqlite.reading import SqliteReader
 from hwledger.ledger.sqlite.writing import locked
 
@@ -21,6 +21,8 @@ _PAGE: Final = 1000
 def backup(source: Path, target: Path) -> Report:
     """Copy a ledger, also while others write it, and check the copy; it is there whole or not at all.
 
+    Of one that has frozen beginnings the copy is one file of everything.
+
     Returns:
         What the copy holds.
 
@@ -28,7 +30,11 @@ def backup(source: Path, target: Path) -> Report:
         UsageError: there is a file already.
         HwledgerError: the ledger cannot be read, or is not whole; nothing is left behind.
     """
-    check_header(source)
+    with SqliteReader(source) as reader:
+        if reader.shards():
+            from hwledger.ledger.moving import backup_whole  # noqa: PLC0415 - which builds on this
+
+            return backup_whole(source, target)
     with in_place(target) as part:
         make_private(part)
         with explaining(source):

@@ -61,6 +61,16 @@ class MemoryStore:
         with self._lock:
             return self._append(self.query(lambda connection: decided(connection, decision)), None)
 
+    async def append_async(
+        self, events: Sequence[Event], *, expected_seq: int | None = None
+    ) -> tuple[Receipt, ...]:
+        """Add events, as the port says; at once."""
+        return self.append(events, expected_seq=expected_seq)
+
+    async def decide_async(self, decision: Decision) -> tuple[Receipt, ...]:
+        """Add what a decision makes, as the port says; at once."""
+        return self.decide(decision)
+
     def query(self, question: Callable[[Connection], Answer]) -> Answer:
         """Return what a question finds in the projections, as the port says."""
         with self._lock, self._engine.connect() as connection:

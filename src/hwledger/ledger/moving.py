@@ -86,8 +86,8 @@ def _pages(source: SqlReader, after: int, last: int, tell: Tell) -> Iterator[Seq
         tell(after, last)
 
 
-def backup_server(source: str, target: Path) -> Report:
-    """Copy a ledger from a server to a new file, also while others write it, and check the copy.
+def backup_whole(source: str | Path, target: Path) -> Report:
+    """Copy a ledger event by event to a new file, also while others write it, and check the copy.
 
     Returns:
         What the copy holds.

@@ -80,6 +80,7 @@ class SqlReader:
             HwledgerError: the database says no; in a sentence.
         """
         with self.explaining(), self._reading.connect() as connection:
+            connection.begin()
             yield connection
 
     def query(self, question: Callable[[Connection], Answer]) -> Answer:

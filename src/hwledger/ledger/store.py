@@ -79,6 +79,17 @@ class Store(Protocol):
             HwledgerError: as in ``append``.
         """
 
+    async def append_async(
+        self, events: Sequence[Event], *, expected_seq: int | None = None
+    ) -> tuple[Receipt, ...]:
+        """Add events as ``append`` does, while the event loop goes on.
+
+        Who is cancelled meanwhile has to look whether they were added; sent again, they are added once.
+        """
+
+    async def decide_async(self, decision: Decision) -> tuple[Receipt, ...]:
+        """Add what a decision makes as ``decide`` does, while the event loop goes on."""
+
     def query(self, question: Callable[["Connection"], Answer]) -> Answer:
         """Return what a question finds in the projections, which are as of one event."""
 

@@ -1,5 +1,6 @@
 """Writing a ledger that lies in a database: one thread by a queue, one commit for all that waits."""
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
@@ -16,69 +17,13 @@ from hwledger.ledger.event import Event, event_of
 from hwledger.ledger.merkle import Frontier
 from hwledger.ledger.projections import Producers, Projection, catch_up, project
 from hwledger.ledger.reader import SqlReader, head_of
+from hwledger.ledger.requests import GROUP, Request, Task, tell
 from hwledger.ledger.schema import CHECKPOINT
 from hwledger.ledger.store import Answer, Decision, Placed, Receipt, decided, place, with_bodies
 
-GROUP: Final = 256
-"""Requests in one commit at most: what the measurements were made with."""
 _WAITING: Final = 4096
 """Requests that may wait; who comes on top waits before."""
 _PAUSE_SECONDS: Final = 0.001
-
-
-class Request:
-    """Events, or a decision that makes them, that somebody waits for.
-
-    Who waits here and now waits on a lock, which costs a tenth of what a future does; a future is for who
-    goes on meanwhile.
-    """
-
-    __slots__ = ("_done", "_future", "_outcome", "decision", "events", "expected_seq")
-
-    def __init__(
-        self,
-        events: list[tuple[Event, bytes]],
-        expected_seq: int | None = None,
-        decision: Decision | None = None,
-        future: "Future[tuple[Receipt, ...]] | None" = None,
-    ) -> None:
-        self.events, self.expected_seq, self.decision = events, expected_seq, decision
-        self._future = future
-        self._outcome: tuple[Receipt, ...] | BaseException = ()
-        if future is None:
-            self._done = Lock()
-            self._done.acquire()
-
-    def begins(self) -> bool:
-        """Return whether somebody still waits; from now on nobody can cancel it."""
-        return self._future is None or self._future.set_running_or_notify_cancel()
-
-    def finish(self, outcome: tuple[Receipt, ...] | BaseException) -> None:
-        """Answer who waits."""
-        if self._future is None:
-            self._outcome = outcome
-            self._done.release()
-        elif isinstance(outcome, tuple):
-            self._future.set_result(outcome)
-        else:
-            self._future.set_exception(outcome)
-
-    def result(self) -> tuple[Receipt, ...]:
-        """Wait for the answer."""
-        self._done.acquire()  # released in another thread
-        if isinstance(self._outcome, BaseException):
-            raise self._outcome
-        return self._outcome
-
-
-class _Task:
-    """Something else to do in a transaction of its own."""
-
-    __slots__ = ("answer", "work")
-
-    def __init__(self, work: Callable[[Connection], Any]) -> None:
-        self.work = work
-        self.answer: Future[Any] = Future()
 
 
 class SqlStore(SqlReader):
@@ -106,7 +51,7 @@ class SqlStore(SqlReader):
             engine.dispose()
             self._reading.dispose()
             raise
-        self._queue: SimpleQueue[Request | _Task | None] = SimpleQueue()
+        self._queue: SimpleQueue[Request | Task | None] = SimpleQueue()
         self._closing = Lock()
         self._thread = Thread(target=self._run, name="hwledger-writer", daemon=True)
         self._thread.start()
@@ -178,10 +123,34 @@ class SqlStore(SqlReader):
         self._put(Request([], decision=decision, future=answer))
         return answer
 
+    async def append_async(
+        self, events: Sequence[Event], *, expected_seq: int | None = None
+    ) -> tuple[Receipt, ...]:
+        """Add events, as the port says."""
+        return await self._later(with_bodies(events), expected_seq)
+
+    async def decide_async(self, decision: Decision) -> tuple[Receipt, ...]:
+        """Add what a decision makes, as the port says; it is made in the thread that writes."""
+        return await self._later([], decision=decision)
+
+    async def _later(
+        self,
+        events: list[tuple[Event, bytes]],
+        expected_seq: int | None = None,
+        decision: Decision | None = None,
+    ) -> tuple[Receipt, ...]:
+        later: asyncio.Future[tuple[Receipt, ...]] = asyncio.get_running_loop().create_future()
+        while self._is_crowded():  # noqa: ASYNC110 - it is another thread that makes room
+            await asyncio.sleep(_PAUSE_SECONDS)
+        self._accept(Request(events, expected_seq, decision, later=later))
+        return await later
+
     def keep_note(self, note: str, size: int) -> None:
         """Keep a signed checkpoint, as the port says."""
         if size not in self.notes():
-            self._do(lambda connection: connection.execute(insert(CHECKPOINT).values(size=size, note=note)))
+            self.transact(
+                lambda connection: connection.execute(insert(CHECKPOINT).values(size=size, note=note))
+            )
 
     def take_in(self, pages: Iterable[Sequence[Entry]], notes: Mapping[int, str]) -> Head:
         """Add entries as they are, after the end of this ledger, with checkpoints: all of them, or none.
@@ -192,7 +161,7 @@ class SqlStore(SqlReader):
         Raises:
             AlteredError: an entry does not follow on the one before.
         """
-        self._do(partial(self._take_in, pages=pages, notes=notes))
+        self.transact(partial(self._take_in, pages=pages, notes=notes))
         return self.head()
 
     def _take_in(
@@ -211,17 +180,24 @@ class SqlStore(SqlReader):
     def rebuild(self) -> None:
         """Make every projection anew from the events."""
         for projection in self._projections:
-            self._do(partial(catch_up, projection=projection, anew=True))
+            self.transact(partial(catch_up, projection=projection, anew=True))
 
-    def _do(self, work: Callable[[Connection], Answer]) -> Answer:
-        task = _Task(work)
+    def transact(self, work: Callable[[Connection], Answer]) -> Answer:
+        """Return what some work in a transaction of its own gives, in the thread that writes."""
+        task = Task(work)
         self._put(task)
         answer: Answer = task.answer.result()
         return answer
 
-    def _put(self, what: Request | _Task) -> None:
-        while self._queue.qsize() >= _WAITING and not self._closed:
+    def _put(self, what: Request | Task) -> None:
+        while self._is_crowded():
             time.sleep(_PAUSE_SECONDS)
+        self._accept(what)
+
+    def _is_crowded(self) -> bool:
+        return self._queue.qsize() >= _WAITING and not self._closed
+
+    def _accept(self, what: Request | Task) -> None:
         with self._closing:
             if self._stopped:
                 raise self._stopped
@@ -243,17 +219,17 @@ class SqlStore(SqlReader):
 
     def _run(self) -> None:
         while (first := self._queue.get()) is not None:
-            if isinstance(first, _Task):
+            if isinstance(first, Task):
                 self._answer_task(first)
                 continue
             group, then = self._waiting(first)
             self._answer_group(group)
-            if isinstance(then, _Task):
+            if isinstance(then, Task):
                 self._answer_task(then)
             elif then is _END:
                 return
 
-    def _waiting(self, first: Request) -> "tuple[list[Request], _Task | object]":
+    def _waiting(self, first: Request) -> "tuple[list[Request], Task | object]":
         """Return all requests that wait now, and what came behind them that is none."""
         group = [first]
         while len(group) < GROUP:
@@ -266,20 +242,20 @@ class SqlStore(SqlReader):
             group.append(following)
         return group, None
 
-    def _answer_task(self, task: _Task) -> None:
+    def _answer_task(self, task: Task) -> None:
         if not task.answer.set_running_or_notify_cancel():
             return
         try:
             with self.explaining(), self._writing.begin() as connection:
                 self.begin_group(connection)
-                answer = task.work(connection)
+                found = task.work(connection)
         except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
             self._stopped, self._due = self._stopped or self.has_stopped(), None
             task.answer.set_exception(error)
         else:
             if self._due:
                 (self._end, self._frontier), self._due = self._due, None
-            task.answer.set_result(answer)
+            task.answer.set_result(found)
 
     def _answer_group(self, group: list[Request]) -> None:
         """Commit a group, then tell each who waits; nobody hears of success before it is on the disk."""
@@ -292,8 +268,8 @@ class SqlStore(SqlReader):
             self._answer_failed(group, error)
             return
         self._end, self._frontier = end, frontier
-        for request, outcome in zip(group, outcomes, strict=True):
-            request.finish(outcome.receipts if isinstance(outcome, Placed) else outcome)
+        told = (one.receipts if isinstance(one, Placed) else one for one in outcomes)
+        tell(zip(group, told, strict=True))
 
     def _answer_failed(self, group: list[Request], error: BaseException) -> None:
         self._stopped = self._stopped or self.has_stopped()
@@ -306,8 +282,7 @@ class SqlStore(SqlReader):
         told = self._stopped or error
         if not isinstance(told, HwledgerError):
             told = FullError(f"{self.name}: could not be written ({told}); repeat what was sent")
-        for request in group:
-            request.finish(told)
+        tell((request, told) for request in group)
 
     def _write(
         self, connection: Connection, group: list[Request]

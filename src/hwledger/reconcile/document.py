@@ -29,6 +29,7 @@ def term_document(term: Term) -> dict[str, Any]:
     return {
         "name": term.name, "unit": term.unit.value, "expected": _expected(term.expected),
         "seen": _seen(term.seen), "difference": term.difference, "inside": term.inside,
+        "doubt": term.doubt or None,
     }  # fmt: skip
 
 
@@ -49,6 +50,7 @@ def _account(account: Account) -> dict[str, Any]:
     return {
         "name": account.name, "whole": _seen(account.whole), "parts": [_part(part) for part in account.parts],
         UNEXPLAINED: account.unexplained, "meaning": account.meaning,
+        "expected": _expected(account.expected), "inside": account.inside,
     }  # fmt: skip
 
 

@@ -5,9 +5,10 @@ from typing import Final
 
 from hwledger.planner.memory import HOST, Basis, Category, Component
 from hwledger.planner.plan import Plan
+from hwledger.planner.process import ProcessMemory
 from hwledger.reconcile.term import Account, Expected, Part, Quality, Seen, Term, Unknown
 from hwledger.telemetry.quantity import Quantity, Unit
-from hwledger.telemetry.reading import Absent, Reading, Readings, Value
+from hwledger.telemetry.reading import Absent, Reading, Readings, Reason, Value
 from hwledger.telemetry.reading import Basis as ReadingBasis
 from hwledger.telemetry.snapshot import EngineSnapshot, ModelSnapshot
 
@@ -27,12 +28,25 @@ _QUALITIES: Final = {
     ReadingBasis.MEASURED: Quality.REPORTED, ReadingBasis.LOGGED: Quality.LOGGED,
     ReadingBasis.DERIVED: Quality.DERIVED,
 }  # fmt: skip
+_EXPECTATIONS: Final = {
+    Basis.EXACT: Quality.CALIBRATED, Basis.MEASURED: Quality.CALIBRATED, Basis.CALIBRATED: Quality.CALIBRATED,
+    Basis.ASSUMED: Quality.ASSUMED,
+}  # fmt: skip
+PROCESS: Final = "process memory"
+DEVICES: Final = "device memory of the process"
+BASELINE: Final = "baseline"
+"""What a process holds beside what its engine allocates for a model: program, libraries, heap."""
+CONTEXT: Final = "context"
+"""What the driver holds for a process on a device before its first allocation."""
+SAVED: Final = "saved prompts"
+NOT_TOLD_SAVED: Final = Absent(Reason.UNSUPPORTED, "the engine does not tell of earlier prompts")
+NOT_USED: Final = "scratch not used yet"
 NOT_PLANNED: Final = "the plan holds none"
 NOT_TOLD: Final = "the engine does not tell it"
 _HOST_DEVICES: Final = ("CPU", "BLAS", "AMX")
 """How llama.cpp's names of buffers in the host's memory begin: ``CPU_Mapped``, ``CPU_REPACK``."""
-HOST_REST: Final = "the program and its libraries, the heap, what is not told above; less pages never touched"
-DEVICE_REST: Final = "the context of the driver and its libraries, what is not told above"
+HOST_REST: Final = "what is not told above; less pages never touched"
+DEVICE_REST: Final = "libraries of the driver, what is not told above"
 
 
 def memory_terms(plan: Plan, engine: EngineSnapshot) -> tuple[Term, ...]:
@@ -121,26 +135,73 @@ def seen_of(reading: Reading, buffers: int = 1) -> Seen | Unknown:
     return Seen(float(reading.value), _QUALITIES[reading.basis], reading.source, give)
 
 
-def process_account(engine: EngineSnapshot, resident: Reading) -> Account:
-    """Return the host's memory of the engine's process and the buffers of its that lie there.
+def process_account(
+    engine: EngineSnapshot,
+    resident: Reading,
+    planned: ProcessMemory | None = None,
+    used: float = 1.0,
+    saved: Reading = NOT_TOLD_SAVED,
+) -> Account:
+    """Return the host's memory of the engine's process and what is known of it.
 
     Args:
-        engine: what it tells.
+        engine: what it tells: its buffers that lie there.
         resident: resident bytes of its process.
+        planned: what was planned for the process: its rest is the baseline.
+        used: share of the scratch memory that was used.
+        saved: bytes of earlier prompts that the engine keeps beside its cache.
     """
-    parts = tuple(_parts(engine, on_host=True))
-    return Account("process memory", _measured(resident), parts, HOST_REST)
+    kept = seen_of(saved)
+    held = [Part(SAVED, "host", kept)] if isinstance(kept, Seen) and kept.value else []
+    parts = (*_parts(engine, on_host=True), *held)
+    whole = _expected_whole(planned, sum(part.seen.value for part in held))
+    if planned is None or not parts:
+        return Account(PROCESS, _measured(resident), parts, HOST_REST, whole)
+    rest = planned.rest
+    scratch = sum(part.seen.value for part in parts if part.name == Category.COMPUTE.value)
+    more = [Part(BASELINE, "host", Seen(rest.value, _EXPECTATIONS[rest.basis], rest.source))]
+    if scratch and used < 1:
+        why = "pages of scratch memory that no prompt so far was long enough to use"
+        more.append(Part(NOT_USED, "host", Seen((used - 1) * scratch, Quality.ASSUMED, why)))
+    return Account(PROCESS, _measured(resident), (*parts, *more), HOST_REST, whole)
 
 
-def device_account(engine: EngineSnapshot, held: Reading) -> Account:
-    """Return what the engine's process holds on all devices, and the buffers of its that lie there.
+def _expected_whole(planned: ProcessMemory | None, saved: float) -> Expected | Unknown:
+    """Return what was planned for a process, with the earlier prompts that it keeps: no plan has them."""
+    if planned is None:
+        return Unknown("nothing was planned for the whole")
+    beside = ", and earlier prompts that it keeps" if saved else ""
+    return Expected(
+        planned.value + saved, planned.low + saved, planned.high + saved, planned.rest.basis,
+        f"the plan's host memory and a baseline: {planned.rest.source}{beside}",
+    )  # fmt: skip
+
+
+def device_account(engine: EngineSnapshot, held: Reading, plan: Plan | None = None) -> Account:
+    """Return what the engine's process holds on all devices and what is known of it.
 
     Args:
-        engine: what it tells.
+        engine: what it tells: its buffers that lie there.
         held: bytes that its process holds on devices, as the driver says.
+        plan: the plan, for the context of the driver that no engine tells.
     """
     parts = tuple(_parts(engine, on_host=False))
-    return Account("device memory of the process", _measured(held), parts, DEVICE_REST)
+    on_devices = [part for part in plan.memory.components if part.place != HOST] if plan else []
+    contexts = [part for part in on_devices if _is_context(part)] if parts else []
+    more = [
+        Part(
+            CONTEXT,
+            f"device {part.place}",
+            Seen(float(part.size_bytes), _EXPECTATIONS[part.basis], part.source),
+        )
+        for part in contexts
+    ]
+    whole = expected_of(on_devices) if on_devices else Unknown("the plan holds nothing on devices")
+    return Account(DEVICES, _measured(held), (*parts, *more), DEVICE_REST, whole)
+
+
+def _is_context(part: Component) -> bool:
+    return part.category is Category.RUNTIME and "context" in part.name
 
 
 def _measured(reading: Reading) -> Seen | Unknown:

@@ -10,7 +10,17 @@ from typing import Any, Final
 
 from hwledger.errors import MalformedError
 from hwledger.planner.memory import Basis
-from hwledger.reconcile.term import Account, Expected, Part, Quality, Reconciliation, Seen, Term, Unknown
+from hwledger.reconcile.term import (
+    NOT_PLANNED,
+    Account,
+    Expected,
+    Part,
+    Quality,
+    Reconciliation,
+    Seen,
+    Term,
+    Unknown,
+)
 from hwledger.telemetry.quantity import Unit
 
 THOUSANDTHS: Final = 1000
@@ -60,6 +70,7 @@ def _term(term: Term) -> dict[str, Any]:
     return {
         "name": term.name, "unit": term.unit.value,
         "expected": _expected(term.expected, scale), "seen": _seen(term.seen, scale),
+        **({"doubt": term.doubt[:LONGEST]} if term.doubt else {}),
     }  # fmt: skip
 
 
@@ -89,6 +100,7 @@ def _account(account: Account) -> dict[str, Any]:
         "whole": _seen(account.whole, 1),
         "parts": parts,
         "meaning": account.meaning,
+        "expected": _expected(account.expected, 1),
     }
 
 
@@ -96,8 +108,9 @@ def _read_term(told: Mapping[str, Any]) -> Term:
     unit = Unit(told["unit"])
     scale = scale_of(unit)
     return Term(
-        str(told["name"]), unit, _read_expected(told["expected"], scale), _read_seen(told["seen"], scale)
-    )
+        str(told["name"]), unit, _read_expected(told["expected"], scale), _read_seen(told["seen"], scale),
+        str(told.get("doubt") or ""),
+    )  # fmt: skip
 
 
 def _read_expected(told: Mapping[str, Any], scale: int) -> Expected | Unknown:
@@ -118,8 +131,9 @@ def _read_seen(told: Mapping[str, Any], scale: int) -> Seen | Unknown:
 def _read_account(told: Mapping[str, Any]) -> Account:
     parts: Sequence[Mapping[str, Any]] = told["parts"]
     return Account(
-        str(told["name"]), _read_seen(told["whole"], 1), tuple(map(_read_part, parts)), str(told["meaning"])
-    )
+        str(told["name"]), _read_seen(told["whole"], 1), tuple(map(_read_part, parts)), str(told["meaning"]),
+        _read_expected(told["expected"], 1) if "expected" in told else NOT_PLANNED,
+    )  # fmt: skip
 
 
 def _read_part(told: Mapping[str, Any]) -> Part:

@@ -17,10 +17,16 @@ if TYPE_CHECKING:
 NO_SPEED: Final = "no speed was planned"
 BUSY_SHARE: Final = 0.7
 """Load per core from which on speeds are not judged: shared cores took llama.cpp from 78 to 2 tokens/s."""
+OTHERS_SHARE: Final = 0.1
+"""Share of all cores from which on others disturb: engines wait for the slowest of their threads."""
 
 
 def speed_terms(
-    fast: "Throughput | None", prefill: Seen | Unknown, decode: Seen | Unknown, why: str = NO_SPEED
+    fast: "Throughput | None",
+    prefill: Seen | Unknown,
+    decode: Seen | Unknown,
+    why: str = NO_SPEED,
+    doubt: str = "",
 ) -> tuple[Term, Term]:
     """Return prefill and decode in tokens per second.
 
@@ -29,12 +35,13 @@ def speed_terms(
         prefill: what was timed of one prompt.
         decode: what was timed of one answer.
         why: why no speed was planned.
+        doubt: why what was timed judges nothing; empty where it does.
     """
     why = "; ".join(fast.unknown) if fast and fast.unknown else why
     figures = (fast.prefill_tokens_per_second, fast.decode_tokens_per_second) if fast else (None, None)
     return (
-        Term("prefill", Unit.TOKENS_PER_SECOND, _figure(figures[0], why), prefill),
-        Term("decode", Unit.TOKENS_PER_SECOND, _figure(figures[1], why), decode),
+        Term("prefill", Unit.TOKENS_PER_SECOND, _figure(figures[0], why), prefill, doubt),
+        Term("decode", Unit.TOKENS_PER_SECOND, _figure(figures[1], why), decode, doubt),
     )
 
 
@@ -66,8 +73,18 @@ def _exact(planned: int | None) -> Expected | Unknown:
     return Expected(planned, planned, planned, Basis.EXACT, "the plan")
 
 
-def busy_note(host: HostSnapshot, cores: int) -> str:
-    """Return that the machine is too busy to judge a speed; empty where it is not, or that is not known."""
+def busy_note(host: HostSnapshot, cores: int, others: float | None = None) -> str:
+    """Return that the machine is too busy to judge a speed; empty where it is not, or that is not known.
+
+    Args:
+        host: the host before the run, for its load: that of the last minute.
+        cores: of the host.
+        others: share of all cores that others used while it was timed, which says more where it is known.
+    """
+    if others is not None:
+        if others < OTHERS_SHARE:
+            return ""
+        return f"others used {others:.0%} of the {cores} cores while it ran, so its speeds judge no plan"
     load = number_of(host[Quantity.LOAD])
     if load is None or load < BUSY_SHARE * cores:
         return ""

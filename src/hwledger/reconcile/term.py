@@ -19,6 +19,10 @@ class Quality(StrEnum):
     """The engine wrote it down when it started."""
     DERIVED = "derived"
     """Computed from other readings."""
+    CALIBRATED = "calibrated"
+    """Not seen: what earlier runs of this machine, or of others, make one expect."""
+    ASSUMED = "assumed"
+    """Not seen: an assumption of the plan."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +69,14 @@ class Term:
         unit: of both.
         expected: what was planned, or why nothing was.
         seen: what was seen, or why it was not.
+        doubt: why the two do not judge each other: the machine was busy; empty where they do.
     """
 
     name: str
     unit: Unit
     expected: Expected | Unknown
     seen: Seen | Unknown
+    doubt: str = ""
 
     @property
     def difference(self) -> float | None:
@@ -82,7 +88,7 @@ class Term:
     @property
     def inside(self) -> bool | None:
         """Whether what was seen lies in the planned interval, to its last digit; ``None``: not known."""
-        if isinstance(self.expected, Unknown) or isinstance(self.seen, Unknown):
+        if self.doubt or isinstance(self.expected, Unknown) or isinstance(self.seen, Unknown):
             return None
         low, high = self.expected.low - self.seen.give, self.expected.high + self.seen.give
         return low <= self.seen.value <= high
@@ -98,6 +104,7 @@ class Part:
 
 
 UNEXPLAINED: Final = "unexplained"
+NOT_PLANNED: Final = Unknown("nothing was planned for the whole")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,14 +114,16 @@ class Account:
     Attributes:
         name: what it is of: ``process memory``.
         whole: its size, or why that is not known.
-        parts: what is known of it, each once; nothing is added to one to make the sum come out.
+        parts: what is known or expected of it, each once; nothing is added to one to make the sum come out.
         meaning: what the unexplained part can hold, in words.
+        expected: what was planned for the whole, or why nothing was.
     """
 
     name: str
     whole: Seen | Unknown
     parts: tuple[Part, ...]
     meaning: str = ""
+    expected: Expected | Unknown = NOT_PLANNED
 
     @property
     def explained(self) -> float:
@@ -125,6 +134,11 @@ class Account:
     def unexplained(self) -> float | None:
         """The whole less its parts: negative where they are more, ``None`` where the whole is not known."""
         return None if isinstance(self.whole, Unknown) else self.whole.value - self.explained
+
+    @property
+    def inside(self) -> bool | None:
+        """Whether the whole lies in what was planned for it, to its last digit; ``None``: not known."""
+        return Term(self.name, Unit.BYTES, self.expected, self.whole).inside
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

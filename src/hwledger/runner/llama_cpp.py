@@ -29,8 +29,9 @@ from hwledger.runner.engine import (
     Timings,
 )
 from hwledger.runner.llama_program import ENGINE, INSTALL, Program, environment, find, locate
+from hwledger.runner.llama_slots import Slots
 from hwledger.runner.llama_stream import LONGEST, question, read_events, refusal
-from hwledger.runner.logs import log_file
+from hwledger.runner.logs import log_file, prompts_folder
 from hwledger.runner.process import Child
 from hwledger.telemetry.engines.llama_log import read_llama_log
 from hwledger.telemetry.snapshot import EngineSnapshot
@@ -85,7 +86,7 @@ class LlamaCpp:
         recipe, program = build(plan), _program()
         for attempt in range(1, TRIES + 1):
             try:
-                return _start(program, recipe, limits or Limits(), _free_port())
+                return _start(program, recipe, limits or Limits(), plan, _free_port())
             except EngineError as error:
                 if attempt == TRIES or not any(words in str(error) for words in _TAKEN):
                     raise
@@ -100,7 +101,7 @@ class LlamaCpp:
             raise UsageError(
                 f"port {port} of {HOST} is taken; give another --port, or 0 for any that is free"
             )
-        return _start(program, recipe, limits or Limits(), port)
+        return _start(program, recipe, limits or Limits(), plan, port)
 
 
 def _program() -> Program:
@@ -126,19 +127,32 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def _start(program: Program, recipe: Recipe, limits: Limits, port: int) -> "LlamaRunning":
+def _start(program: Program, recipe: Recipe, limits: Limits, plan: Plan, port: int) -> "LlamaRunning":
     env, left_out = environment()
     log = log_file(ENGINE)
-    child = Child("llama.cpp", [*program.words, *arguments(recipe, port)], log, env=env)
+    slots = _slots(program, recipe, limits, plan)
+    more = ["--slot-save-path", f"{slots.folder}/"] if slots else []
+    child = Child("llama.cpp", [*program.words, *arguments(recipe, port), *more], log, env=env)
     try:
         child.wait_ready(lambda: _is_ready(port), limits.ready_s if recipe.local else FETCHING_S)
     except BaseException:
         child.stop()
+        if slots:
+            slots.close()
         raise
     notes = [*recipe.notes]
     if left_out:
         notes.append(f"left out of its environment, as the plan does not know them: {', '.join(left_out)}")
-    return LlamaRunning(child, port, limits, tuple(notes))
+    return LlamaRunning(child, port, limits, tuple(notes), slots)
+
+
+def _slots(program: Program, recipe: Recipe, limits: Limits, plan: Plan) -> Slots | None:
+    """Return where prompt caches are kept; ``None``: nowhere."""
+    if not limits.kept_bytes or not recipe.local:
+        return None
+    found = find()
+    version = f"{found.version} {program.where}" if isinstance(found, Installation) and found.version else ""
+    return Slots.of(plan, recipe.local, version, prompts_folder(), limits.kept_bytes)
 
 
 def arguments(recipe: Recipe, port: int) -> list[str]:
@@ -167,7 +181,9 @@ def _is_ready(port: int) -> bool:
 class LlamaRunning:
     """A server that holds a model; satisfies ``Running``."""
 
-    def __init__(self, child: Child, port: int, limits: Limits, notes: tuple[str, ...]) -> None:
+    def __init__(
+        self, child: Child, port: int, limits: Limits, notes: tuple[str, ...], slots: Slots | None = None
+    ) -> None:
         self.pid: int | None = child.pid
         self.address = f"http://{HOST}:{port}"
         self.log: Path | None = child.log
@@ -175,6 +191,7 @@ class LlamaRunning:
         self._child = child
         self._port = port
         self._limits = limits
+        self._slots = slots
         self._socket: socket.socket | None = None
         self._cancelled = threading.Event()
 
@@ -190,11 +207,15 @@ class LlamaRunning:
         """Yield the answer as it comes; see ``Running``."""
         self._cancelled.clear()
         begun, first = time.monotonic(), None
+        if self._slots:
+            self._slots.restore(ask, self._asked)
         try:
             for event in self._streamed(ask):
                 if first is None and isinstance(event, Piece):
                     first = time.monotonic() - begun
                 yield _timed(event, first)
+            if self._slots and not self._cancelled.is_set():
+                self._slots.keep(self._asked)
         except (OSError, http.client.HTTPException) as error:
             if not self._cancelled.is_set():
                 raise self._broken(error) from None
@@ -298,6 +319,8 @@ class LlamaRunning:
         """End the server and whatever it runs."""
         self.cancel()
         self._child.stop()
+        if self._slots:
+            self._slots.close()
 
 
 def _timed(event: Event, first: float | None) -> Event:

@@ -1,4 +1,4 @@
-"""Where what engines print is kept."""
+"""Where what engines print is kept, and what they computed of prompts."""
 
 import contextlib
 import os
@@ -19,3 +19,8 @@ def log_file(engine: str) -> Path:
         for path in old[: -KEPT_LOGS + 1]:
             path.unlink()
     return folder / f"{engine}-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}-{time.monotonic_ns()}.log"
+
+
+def prompts_folder() -> Path:
+    """Return where prompt caches are kept."""
+    return cache_dir() / "prompts"

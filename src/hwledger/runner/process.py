@@ -77,6 +77,11 @@ class Child:
         self.stop()
 
     @property
+    def guard_pid(self) -> int:
+        """The guard's number."""
+        return self._guard.pid
+
+    @property
     def alive(self) -> bool:
         """Whether it runs."""
         return not self._over.is_set()

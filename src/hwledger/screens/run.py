@@ -7,7 +7,17 @@ from typing import Final
 from hwledger.planner.fit import Verdict
 from hwledger.planner.plan import Plan
 from hwledger.reconcile.asked import Asked
-from hwledger.reconcile.term import UNEXPLAINED, Account, Expected, Reconciliation, Seen, Term, Unknown
+from hwledger.reconcile.term import (
+    UNEXPLAINED,
+    Account,
+    Expected,
+    Part,
+    Quality,
+    Reconciliation,
+    Seen,
+    Term,
+    Unknown,
+)
 from hwledger.runner.engine import Engine, Installation, NotInstalled, Timings
 from hwledger.running import Prepared
 from hwledger.screens.column import Column
@@ -48,12 +58,26 @@ def plan_line(prepared: Prepared) -> str:
 
 def room_line(prepared: Prepared) -> str:
     """Return whether it fits, in one line."""
+    if prepared.installed.runs:
+        return "It runs already: whether it fits is not asked"
     if not prepared.on_host:
         return plan_screen(prepared.plan).verdict
     known = prepared.host_room_bytes
     room = "what the host has is not known" if known is None else f"{format_gib(known)} can be had now"
     word = VERDICTS[prepared.verdict] if prepared.verdict else "Not known whether it fits"
-    return f"{word}: needs {format_bytes(prepared.plan.total_bytes)} of host memory; {room}"
+    return (
+        f"{word}: needs {format_bytes(prepared.plan.total_bytes)} of host memory{_in_all(prepared)}; {room}"
+    )
+
+
+def _in_all(prepared: Prepared) -> str:
+    """Return what the whole process will hold, and what says so where that is earlier runs."""
+    process = prepared.process
+    if process is None:
+        return ""
+    own = f", {process.rest.source}" if process.rest.runs else ""
+    ends = f"{format_bytes(process.low)} … {format_bytes(process.high)}"
+    return f", {format_bytes(process.value)} with its program ({ends}{own})"
 
 
 def refusal(prepared: Prepared) -> str:
@@ -171,6 +195,8 @@ def _difference(term: Term) -> str:
 
 
 def _judged(term: Term) -> str:
+    if term.doubt and isinstance(term.expected, Expected) and isinstance(term.seen, Seen):
+        return "not judged"
     return {None: "", True: "as planned", False: "outside"}[term.inside]
 
 
@@ -183,7 +209,25 @@ def _amount(value: float, unit: Unit) -> str:
 def _account(account: Account) -> str:
     if isinstance(account.whole, Unknown):
         return f"{account.name}: not known ({account.whole.why})"
-    parts = [f"{_name(part.name)} ({part.place}) {format_bytes(part.seen.value)}" for part in account.parts]
+    parts = [
+        f"{_name(part.name)} ({_told_by(part)}) {format_bytes(part.seen.value)}" for part in account.parts
+    ]
     rest = f"{UNEXPLAINED} {format_bytes(account.unexplained or 0)} ({account.meaning})"
     whole = f"{format_bytes(account.whole.value)} ({account.whole.source})"
-    return f"{account.name}: {whole} = {' + '.join([*parts, rest])}"
+    return f"{account.name}: {whole} = {' + '.join([*parts, rest])}{_planned_whole(account)}"
+
+
+def _told_by(part: Part) -> str:
+    """Return where a part lies, and that it is expected and not seen where that is so."""
+    expected = part.seen.quality in {Quality.CALIBRATED, Quality.ASSUMED}
+    return f"{part.place}, {part.seen.quality.value}" if expected else part.place
+
+
+def _planned_whole(account: Account) -> str:
+    """Return what was planned for a whole, with the verdict; empty where nothing was."""
+    expected = account.expected
+    if isinstance(expected, Unknown):
+        return ""
+    ends = f"{format_bytes(expected.low)} … {format_bytes(expected.high)}"
+    verdict = {None: "", True: ", as planned", False: ", outside"}[account.inside]
+    return f"; planned {format_bytes(expected.value)} ({ends}, {expected.basis.value}{verdict})"

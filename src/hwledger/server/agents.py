@@ -32,7 +32,7 @@ def agents_app(
         fleet: whose agents they are.
         authorities: that sign their certificates.
         routes: under ``/a/v1/``; ``POST /a/v1/renew`` is there already.
-        offer: what is said along with a certificate.
+        offer: what is said along with a certificate; without one no agent takes what it is answered.
     """
     said = offer or Offer()
 
@@ -77,8 +77,8 @@ class MembersOnly:
         exchange = _Exchange(self._fleet, scope, receive, send)
         try:
             await self._app(scope, exchange.receive, exchange.send)
-        except DeniedError:
-            if not exchange.refused:
+        except Exception:
+            if not exchange.refused:  # else the answer was cut off on purpose
                 raise
 
     async def _member(self, scope: Scope) -> Member:

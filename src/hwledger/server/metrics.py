@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 
+from hwledger.errors import HwledgerError
+
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
@@ -51,5 +53,9 @@ class _Asked:
         self._values = values
 
     def collect(self) -> "Iterable[Metric]":
-        for name, (about, value) in self._values().items():
+        try:
+            values = self._values()
+        except HwledgerError:
+            return  # a ledger that cannot be read: the other counters are wanted then most of all
+        for name, (about, value) in values.items():
             yield GaugeMetricFamily(name, about, value)

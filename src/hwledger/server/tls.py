@@ -31,8 +31,10 @@ def agents_context(authorities: Authorities, names: Sequence[str]) -> ssl.SSLCon
 def renew_server(context: ssl.SSLContext, authorities: Authorities, names: Sequence[str]) -> None:
     """Put the server's certificate into a context, made anew when due; connections to come are shown it.
 
-    To be called once a day or more often while the server runs.
+    To be called once a day or more often while the server runs; a new generation of authorities is made in
+    time, too.
     """
+    authorities.roll_when_due()
     context.load_cert_chain(authorities.server_chain(names))
 
 

@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 THREADS: Final = 128
 """Requests that wait for the disk side by side; one commit takes all that wait."""
 KEYS: Final = "ledger-keys"
+PATIENCE_SECONDS: Final = 2.0
+"""How long a database server may take to notice that the last server of this ledger is gone."""
 AGAIN_SECONDS: Final = 60.0
 """How long a ledger that was lost while the server ran is tried to be opened again."""
 _LOOK_SECONDS: Final = 0.005
@@ -143,7 +145,8 @@ def opened(settings: Settings) -> "Iterator[SqlStore]":
         BusyError: another process has it; where it is a server, with where that answers.
     """
     try:
-        store = open_store(settings.ledger, projections=projections())
+        patience = 0 if settings.file else PATIENCE_SECONDS
+        store = open_store(settings.ledger, projections=projections(), patience_seconds=patience)
     except BusyError:
         _refuse_second(settings)
         raise

@@ -1,5 +1,6 @@
 """This machine as a plan's devices: what is free now, what others hold, and what no one may take."""
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from hwledger.telemetry.probing import probe
 from hwledger.telemetry.quantity import Quantity
 from hwledger.telemetry.reading import Absent, Value, bytes_of
 from hwledger.telemetry.samplers import source_names
-from hwledger.telemetry.snapshot import DeviceSnapshot, Snapshot
+from hwledger.telemetry.snapshot import DeviceSnapshot, HostSnapshot, Snapshot
 from hwledger.units import GIB, format_gib
 
 Q = Quantity
@@ -101,7 +102,7 @@ def local_devices(snapshot: Snapshot, asked: Asked) -> Local:
     notes: list[str] = []
     devices = [spec for each in chosen if (spec := _device(each, snapshot, asked, notes)) is not None]
     if not chosen and host is not None:
-        devices = [_host_device(snapshot, host, asked)]
+        devices = [_host_device(snapshot.host, host, asked)]
         notes.append(f"no accelerator was found: planned on the host's memory, {format_gib(host)} of it")
     if not devices:
         raise MissingError(
@@ -118,13 +119,28 @@ def host_bytes(snapshot: Snapshot, *, idle: bool) -> int | None:
     return min(known) if known and told[0] is not None else None
 
 
-def _host_device(snapshot: Snapshot, size: int, asked: Asked) -> DeviceSpec:
-    total = bytes_of(snapshot.host[Q.HOST_MEMORY_TOTAL]) or size
+def _host_device(host: HostSnapshot, size: int, asked: Asked) -> DeviceSpec:
+    total = bytes_of(host[Q.HOST_MEMORY_TOTAL]) or size
     said = "the host's memory" if asked.idle else "the host's memory that is available now"
     return DeviceSpec(
         name="host memory", vendor="", memory_bytes=total, usable_bytes=size, unified=True,
-        usable_basis="measured", usable_source=said, source="operating system",
+        usable_basis="measured", usable_source=said, source="operating system", category="processor",
+        architecture=host.name, units=cores(),
     )  # fmt: skip
+
+
+def processor_of(host: HostSnapshot) -> DeviceSpec | None:
+    """Return the processor of a host, with its memory, as a device; ``None``: its memory is not known."""
+    size = bytes_of(host[Q.HOST_MEMORY_AVAILABLE])
+    return None if size is None else _host_device(host, size, Asked(idle=False, numbers=frozenset()))
+
+
+def cores() -> int:
+    """Return the cores that a program of this user may run on."""
+    try:
+        return len(os.sched_getaffinity(0)) or 1
+    except (AttributeError, OSError):  # macOS and Windows have no such call
+        return os.cpu_count() or 1
 
 
 def _device(device: DeviceSnapshot, snapshot: Snapshot, asked: Asked, notes: list[str]) -> DeviceSpec | None:

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from hwledger.telemetry.lenient import json_in
+from hwledger.telemetry.merge import pci_key
 from hwledger.telemetry.parsing import measured
 from hwledger.telemetry.quantity import Quantity
 from hwledger.telemetry.reading import Absent, Gauge, Reading, Readings, Reason
@@ -18,6 +19,10 @@ SOURCE: Final = "nvtop"
 _VALUES: Final = (
     (Q.CLOCK, "gpu_clock", "MHz"), (Q.CLOCK_MEMORY, "mem_clock", "MHz"), (Q.TEMPERATURE, "temp", "C"),
     (Q.FAN, "fan_speed", "%"), (Q.POWER, "power_draw", "W"), (Q.UTILIZATION, "gpu_util", "%"),
+    (Q.CLOCK_MAX, "gpu_clock_max", "MHz"), (Q.CLOCK_MEMORY_MAX, "mem_clock_max", "MHz"),
+    (Q.POWER_LIMIT, "power_draw_max", "W"), (Q.PCIE_GENERATION, "pcie_link_gen", ""),
+    (Q.PCIE_WIDTH, "pcie_link_width", ""), (Q.PCIE_GENERATION_MAX, "max_pcie_gen", ""),
+    (Q.PCIE_WIDTH_MAX, "max_pcie_link_width", ""),
     (Q.MEMORY_TOTAL, "mem_total", "B"), (Q.MEMORY_USED, "mem_used", "B"), (Q.MEMORY_FREE, "mem_free", "B"),
 )  # fmt: skip
 _VENDORS: Final = (
@@ -28,21 +33,38 @@ _VENDORS: Final = (
 )
 NULL: Final = Absent(Reason.UNSUPPORTED, "nvtop says null: it is not told, or two looks are needed", SOURCE)
 MOST: Final = 1024
+_MARGIN: Final = re.compile(r"^(?:> ?)+", re.MULTILINE)
+_BEGINS: Final = re.compile(r"(?:[^\n]{0,200}\n){0,3}?\s*[\[\]{]")
+_NO_COMMA: Final = re.compile(r'(?<=["\dle])(?=[ \t]*\n\s*"\w{1,40}"\s{0,8}:)')
 
 
 def is_nvtop(text: str) -> bool:
     """Whether a text is nvtop's list."""
-    return text.lstrip().startswith("[") and '"device_name"' in text and '"gpu_clock"' in text
+    named = '"device_name"' in text and '"gpu_clock"' in text
+    return named and _BEGINS.match(_MARGIN.sub("", text)) is not None
 
 
 def read_nvtop(text: str) -> Sample:
     """Return the devices of the list."""
-    found = json_in(text)
-    rows = [row for row in found if isinstance(row, dict)][:MOST] if isinstance(found, list) else []
+    rows = _rows(_MARGIN.sub("", text))
     if not rows:
         why = Absent(Reason.UNPARSED, "it is no list of devices", SOURCE)
         return Sample(troubles=(f"nvtop: {why.detail}",), failure=why)
     return Sample(devices=tuple(_devices(rows)))
+
+
+def _rows(text: str) -> Sequence[Mapping[str, Any]]:
+    """Return the devices, also of a list that nvtop wrote wrongly or that was copied with its command.
+
+    nvtop 3.3.0 left commas out, and versions before it the first bracket.
+    """
+    found: object = json_in(text)
+    if not isinstance(found, list):
+        inner = text[text.find("{") : text.rfind("}") + 1]
+        found = json_in(f"[{_NO_COMMA.sub(',', inner)}]")
+    if not isinstance(found, list):
+        return []
+    return [row for row in found if isinstance(row, dict)][:MOST]
 
 
 def _devices(rows: Sequence[Mapping[str, Any]]) -> Iterator[DeviceSnapshot]:
@@ -51,9 +73,10 @@ def _devices(rows: Sequence[Mapping[str, Any]]) -> Iterator[DeviceSnapshot]:
         name = str(row.get("device_name") or "")[:120]
         vendor = next((each for each, pattern in _VENDORS if pattern.search(name)), "")
         number = numbers[vendor] = numbers.get(vendor, -1) + 1
-        held = row.get("processes")
+        held, place = row.get("processes"), row.get("pci")
+        key = pci_key(place) if isinstance(place, str) else None
         yield DeviceSnapshot(
-            f"{vendor or 'device'}-{number}", name, vendor, index=number, readings=_readings(row),
+            key or f"{vendor or 'device'}-{number}", name, vendor, index=number, readings=_readings(row),
             processes=tuple(_process(p) for p in held if isinstance(p, dict)) if isinstance(held, list)
             else Absent(Reason.UNSUPPORTED, "this version lists no processes", SOURCE),
         )  # fmt: skip

@@ -1,5 +1,6 @@
 """What tools and engines printed, read from text: the same readers that the live sources use."""
 
+import re
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from datetime import UTC, datetime
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from textwrap import dedent
 from typing import BinaryIO, Final
 
 from hwledger.errors import InputError, MalformedError, MissingError
@@ -19,6 +21,7 @@ MODULES: Final[tuple[str, ...]] = (
     "hwledger.telemetry.nvidia.smi_tree",
     "hwledger.telemetry.nvidia.smi_csv",
     "hwledger.telemetry.nvidia.smi_table",
+    "hwledger.telemetry.nvidia.smi_dmon",
     "hwledger.telemetry.nvidia.tegrastats",
     "hwledger.telemetry.nvidia.smi_errors",
     "hwledger.telemetry.nvidia.exporters",
@@ -37,6 +40,7 @@ MODULES: Final[tuple[str, ...]] = (
     "hwledger.telemetry.drm.formats",
 )
 """Modules with ``FORMATS``; the most telling formats first."""
+_QUOTED: Final = re.compile(r"^> ?", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +74,22 @@ def read_recorded(text: str, where: str = "the text") -> tuple[Format, Sample]:
     Raises:
         MalformedError: no kind that is known.
     """
+    plain = unquoted(text)
     for each in formats():
-        if each.recognises(text):
-            return each, each.read(text)
+        if each.recognises(plain):
+            return each, each.read(plain)
     known = ", ".join(each.name for each in formats())
     raise MalformedError(f"{where} is no output that is known; known: {known}")
+
+
+def unquoted(text: str) -> str:
+    """Return a text without the marks of a quotation and without the margin that all its lines have."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    if len(lines) > 1 and all(line.startswith(">") for line in lines):
+        return unquoted(_QUOTED.sub("", text))
+    if len(lines) > 1 and all(line[0] in " \t" for line in lines):
+        return dedent(text)
+    return text
 
 
 def read_text(path: Path) -> str:

@@ -11,6 +11,7 @@ from hwledger.device.catalogue import devices, find_candidates, find_device, par
 from hwledger.device.table import entries
 from hwledger.device.words import words_of
 from hwledger.errors import AmbiguousError, HwledgerError, UnknownOptionError, UsageError
+from hwledger.shipped import shipped_text
 
 pytestmark = pytest.mark.requirement("FR-DEVICES-NAMES")
 
@@ -222,3 +223,68 @@ def test_case_spaces_dashes_and_vendors_do_not_matter(device: object, data: st.D
     text = data.draw(st.sampled_from([text, text.upper(), text.lower()]))
     vendor = device.vendor if data.draw(st.booleans()) else ""  # type: ignore[attr-defined]
     assert find_device(f"{vendor} {text}").name == name
+
+
+PRINTED = {
+    "GPU 0: NVIDIA GeForce RTX 4090 (UUID: GPU-1234)": "RTX 4090",
+    "CUDA0: NVIDIA GeForce RTX 3090 (24135 MiB, 23800 MiB free)": "RTX 3090",
+    "  Device 0: NVIDIA GeForce RTX 3090, compute capability 8.6, VMM: yes": "RTX 3090",
+    "01:00.0 VGA compatible controller: NVIDIA Corporation GA102 [GeForce RTX 3090] (rev a1)": "RTX 3090",
+    "0000:65:00.0 3D controller [0302]: NVIDIA Corporation GA100 [A100 SXM4 80GB] [10de:20b2] (rev a1)":
+        "A100 SXM 80GB",
+    "Vulkan0: AMD Radeon RX 7900 XTX (RADV NAVI31) (24560 MiB, 24000 MiB free)": "RX 7900 XTX",
+    "ggml_vulkan: 0 = AMD Radeon RX 6800 XT (RADV NAVI21) (radv) | uma: 0 | fp16: 1": "RX 6800 XT",
+    "AMD Radeon RX 9070 XT (gfx1201)": "RX 9070 XT",
+    "Intel(R) Arc(TM) B580 Graphics": "Arc B580", "Intel(R) Data Center GPU Max 1550": "Max 1550",
+    "NVIDIA A40-48Q": "A40", "GRID T4-16Q": "T4", "H20-3e": "H20 141GB", "HL-225": "Gaudi 2",
+    "0xe20b": "Arc B580",
+}  # fmt: skip
+SEVERAL = {
+    "gfx1100": ["RX 7900 XTX", "RX 7900 XT", "RX 7900 GRE", "Radeon PRO W7900", "Radeon PRO W7800 48GB",
+                "Radeon PRO W7800 32GB"],
+    "AMD Instinct MI250X / MI250": ["MI250X", "MI250"],
+    "03:00.0 VGA compatible controller: Advanced Micro Devices, Inc. [AMD/ATI] Navi 31 [Radeon RX"
+    " 7900 XT/7900 XTX/7900 GRE/7900M] (rev c8)": ["RX 7900 XT", "RX 7900 XTX", "RX 7900 GRE"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("line", "name"), PRINTED.items())
+def test_a_line_of_a_tool_is_read_as_the_product_in_it(line: str, name: str) -> None:
+    """What nvidia-smi, lspci, llama.cpp and drivers print around a name is left out."""
+    assert [device.name for device in parse_devices(line)] == [name]
+
+
+@pytest.mark.parametrize(("line", "names"), SEVERAL.items())
+def test_a_chip_of_several_products_lists_them(line: str, names: list[str]) -> None:
+    """A chip's name, or several names in one, lead to every product that is meant and to no choice."""
+    with pytest.raises(AmbiguousError, match=f"could be any of: {', '.join(names)};"):
+        parse_devices(line)
+
+
+def test_lines_of_several_devices() -> None:
+    """Each line that ``nvidia-smi -L`` prints is one device."""
+    lines = "GPU 0: NVIDIA H100 PCIe (UUID: GPU-1)\nGPU 1: NVIDIA L40S (UUID: GPU-2)"
+    assert [device.name for device in parse_devices(lines)] == ["H100 PCIe 80GB", "L40S"]
+
+
+def test_every_chip_names_devices_of_the_table() -> None:
+    """Each product of a chip is in the table, under exactly this name, and each row has its source."""
+    text = shipped_text("hwledger.device", "data/chips.csv")
+    rows = list(csv.DictReader(text.splitlines()))
+    names = {device.name for device in devices()}
+    assert len(rows) > 20
+    assert all(set(row["devices"].split(";")) <= names and row["source"] and None not in row for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("NVIDIA H100 80GB HBM3 MIG 3g.40gb", "a slice of a card; give the memory that it has, like 40GB"),
+        ("AMD EPYC 9654", "uses the system's memory"), ("Ryzen 9 7950X", "uses the system's memory"),
+        ("Core Ultra 7 258V", "uses the system's memory"), ("NVIDIA A40-12Q", "it has 48GB"),
+    ],
+)  # fmt: skip
+def test_what_is_no_whole_card_is_said(name: str, said: str) -> None:
+    """A slice, a share of a card and a processor are refused with what to give in their place."""
+    with pytest.raises(UsageError, match=said):
+        parse_devices(name)

@@ -12,7 +12,8 @@ from hwledger.errors import InputError, MalformedError, UsageError
 from hwledger.fleet.certificates import AGENT_LIFE, OVERLAP, Authorities
 from hwledger.fleet.presented import presented
 from hwledger.fleet.signing import new_key
-from support.fleets import HOUR, Clock, Site, site
+from hwledger.server.tls import public_context, renew_server
+from support.fleets import HOUR, SECOND, Clock, Site, site
 
 pytestmark = pytest.mark.requirement("FR-FLEET-CA")
 
@@ -136,6 +137,18 @@ def test_a_generation_follows_another(here: Site) -> None:
     assert own.server_trust() == own.server_authority.pem()
     again = Authorities.open(here.fleet.folder, "example.org", here.clock)
     assert again.server_authority.sha256 == own.server_authority.sha256
+
+
+def test_a_generation_lives_half_of_its_life(here: Site) -> None:
+    """Five years on the next is made, once, and a certificate of the old one is good until it ends."""
+    context, before = public_context(here.authorities, ["127.0.0.1"]), here.authorities.agents_authority
+    assert here.authorities.agents_authority is before
+    here.clock.pass_hours(24 * 365 * 5)
+    for _ in range(2):
+        renew_server(context, here.authorities, ["127.0.0.1"])
+    assert len(list((here.fleet.folder / "authorities").glob("agents-ca.*.pem"))) == 2
+    end = int(before.certificate.not_valid_after_utc.timestamp()) * SECOND
+    assert end > here.clock() + 2 * OVERLAP
 
 
 def test_the_overlap_outlives_every_certificate() -> None:

@@ -1,6 +1,7 @@
 """Idempotency-Key: the same request is done once and answered alike, whoever sends it when."""
 
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -151,3 +152,17 @@ def test_what_agents_send_claims_no_key(tmp_path: Path) -> None:
     done = once(fleet, Asked("key", "body", b"s"), lambda one: make_user_token(
         one, user="anna", role=Role.VIEWER, actor="test"))  # fmt: skip
     assert not done.repeated
+
+
+def test_a_token_is_told_beside_one_that_ran_out(server: Served) -> None:
+    """What comes into the ledger before a new token, as the end of an older one, does not hide it."""
+    body = {"ttl_seconds": 1}
+    assert server.ask("admin", "POST", "/v1/tokens", json=body).status_code == 201
+    time.sleep(1.1)
+    headers = {"Idempotency-Key": "beside"}
+    first = server.ask("admin", "POST", "/v1/tokens", json={}, headers=headers)
+    assert first.status_code == 201, first.text
+    assert [each["type"] for each in first.json()["events"]][-1] == "fleet.token.created.v1"
+    assert len(first.json()["events"]) > 1
+    again = server.ask("admin", "POST", "/v1/tokens", json={}, headers=headers)
+    assert again.json() == first.json()

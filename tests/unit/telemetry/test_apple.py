@@ -145,3 +145,33 @@ def test_the_hardware_of_a_mac_is_read(text: str, name: str) -> None:
         both = read_recorded(text + more)[1]
         assert len(both.devices) == 1
         assert both.host == sample.host
+
+
+@pytest.mark.requirement("FR-TEL-APPLE")
+@pytest.mark.parametrize(("frequency", "hertz"), [("712.5", 712.5e6), ("1398000000", 1398e6)])
+def test_the_property_list_of_powermetrics_is_read(frequency: str, hertz: float) -> None:
+    """The last sample counts; its GPU's ``freq_hz`` are megahertz; busy is what is left of idle."""
+    form = (
+        '<?xml version="1.0"?>\n<plist version="1.0"><dict><key>hw_model</key><string>T</string>'
+        "<key>processor</key><dict><key>cpu_power</key><real>250</real>"
+        "<key>gpu_power</key><real>{power}</real></dict><key>gpu</key><dict><key>freq_hz</key>"
+        "<real>{frequency}</real><key>idle_ratio</key><real>0.75</real></dict></dict></plist>\n"
+    )
+    text = form.format(power=1, frequency=5) + form.format(power=1500, frequency=frequency)
+    kind, sample = read_recorded(text)
+    assert kind.name == "powermetrics -f plist"
+    (device,) = sample.devices
+    told = [number_of(device[each]) for each in (Q.POWER, Q.CLOCK, Q.UTILIZATION)]
+    assert told == [1.5, hertz, 0.25]
+    assert sample.host is not None
+    assert number_of(sample.host.readings[Q.CPU_POWER]) == 0.25
+    assert read_recorded(text[:-40])[1].troubles
+    assert read_recorded(text.replace('1.0"?', '1.0" encoding="X-9"?'))[1].troubles
+
+
+@pytest.mark.requirement("FR-TEL-APPLE")
+def test_the_part_about_the_gpu_is_enough() -> None:
+    """People post the part of powermetrics that they mean."""
+    text = "**** GPU usage ****\n\nGPU HW active frequency: 444 MHz\nGPU HW active residency: 20.50%\n"
+    (device,) = read_recorded(text)[1].devices
+    assert [number_of(device[each]) for each in (Q.CLOCK, Q.UTILIZATION)] == [444e6, 0.205]

@@ -18,13 +18,11 @@ from hwledger.errors import (
 )
 from hwledger.ledger.postgresql.connecting import Address, driver
 
-FROZEN: Final = "HL003"
 _LOGIN: Final = ("password", "no pg_hba.conf entry", "authentication", "role", "not permitted to log in")
 """What libpq's text has where a server lets nobody in; it gives no code for what happens before a session."""
 _SAID: Final[dict[str, tuple[type[HwledgerError], str]]] = {
     "HL001": (MalformedError, "somebody wrote past the lock ({}); restore a backup that verifies"),
     "HL002": (BusyError, "another writer took over ({}); open the ledger again"),
-    FROZEN: (BusyError, "{}"),
     "23": (MalformedError, "somebody wrote past the lock ({}); restore a backup that verifies"),
     "25": (FullError, "takes nothing new ({}); write to the server that is no standby"),
     "28": (DeniedError, "the server lets nobody in ({}); check user and password"),

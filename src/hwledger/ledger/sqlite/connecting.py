@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from hwledger.ledger.sqlite.places import explained
+from hwledger.ledger.sqlite.shards import ShardedConnection
 
 WRITING: Final = (
     "PRAGMA journal_mode=WAL",
@@ -39,7 +40,7 @@ def writing_engine(path: Path) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Any) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        connection.connection.driver_connection.begin("BEGIN IMMEDIATE")
 
     return engine
 
@@ -60,19 +61,21 @@ def reading_engine(path: Path) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Any) -> None:
-        connection.exec_driver_sql("BEGIN")
+        connection.connection.driver_connection.begin("BEGIN")
 
     return engine
 
 
-def _connected(path: Path, mode: str, settings: tuple[str, ...]) -> sqlite3.Connection:
+def _connected(path: Path, mode: str, settings: tuple[str, ...]) -> ShardedConnection:
     connection = sqlite3.connect(
         f"file:{quote(os.fsencode(path))}?mode={mode}",
         uri=True,
         timeout=_BUSY_SECONDS,
         isolation_level=None,  # transactions begin and end where this room says
         check_same_thread=False,
+        factory=ShardedConnection,
     )
+    connection.path, connection.query_only = path, settings == READING
     try:
         for setting in settings:
             connection.execute(setting)

@@ -2,6 +2,7 @@
 
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -37,6 +38,12 @@ class SqliteReader(SqlReader):
             for name in ("user_version", "application_id")
         )
         check_marks(self.path, version, application)
+
+    def shards(self) -> list[str]:
+        """Return the names of the files that hold the ledger's frozen beginnings, in order."""
+        with self.connected() as connection:
+            raw: Any = connection.connection.driver_connection
+            return list(raw.shards)
 
     def check_database(self, connection: Connection) -> None:
         """Ask SQLite for its integrity check, which compares indexes with their table."""

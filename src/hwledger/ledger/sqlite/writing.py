@@ -5,20 +5,21 @@ from pathlib import Path
 from typing import Any, Final
 
 import filelock
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
-from hwledger.errors import BusyError
+from hwledger.errors import BusyError, FullError
 from hwledger.ledger.projections import Projection
 from hwledger.ledger.reader import last_epoch
-from hwledger.ledger.schema import EVENT, NODE
+from hwledger.ledger.schema import EVENT, META, NODE
 from hwledger.ledger.sqlite.connecting import explaining, writing_engine
 from hwledger.ledger.sqlite.creating import create
 from hwledger.ledger.sqlite.places import check_local, make_private, printable_path
 from hwledger.ledger.sqlite.reading import SqliteReader
+from hwledger.ledger.sqlite.shards import FROZEN
 from hwledger.ledger.writer import SqlStore
 
 _ADD_EVENT, _ADD_NODE = (
-    f"INSERT INTO {table.name} VALUES ({','.join('?' * len(table.columns))})"  # noqa: S608 - our own names
+    f"INSERT INTO main.{table.name} VALUES ({','.join('?' * len(table.columns))})"  # noqa: S608 - our own names
     for table in (EVENT, NODE)
 )
 """What Core would write, without what it takes to write it for each row."""
@@ -57,11 +58,21 @@ class SqliteStore(SqlStore, SqliteReader):
         try:
             create(path, origin)
             SqliteReader.__init__(self, path)
+            self._refuse_frozen()
             with explaining(path):
                 self.start(writing_engine(path), projections)
         except BaseException:
             self._lock.release()
             raise
+
+    def _refuse_frozen(self) -> None:
+        frozen = select(META.c.value).where(META.c.name == FROZEN)
+        with self.connected() as connection:
+            if connection.execute(frozen).scalar() is not None:
+                raise FullError(
+                    f"{self.name}: is the frozen beginning of a ledger and takes nothing new; write to the"
+                    " file that continues it"
+                )
 
     def begin_epoch(self, connection: Connection) -> int:
         """Return the epoch of this opening: one more than that of the last event."""

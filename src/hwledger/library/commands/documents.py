@@ -57,11 +57,18 @@ class Container:
     def words(self) -> list[str]:
         """Return the words of ``docker run`` that start the same container."""
         inner = [*self.entrypoint, *self.command, *self.args]
+        if inner and inner == self.args and _of_kserve(inner):
+            inner = ["huggingfaceserver", *inner]
         if not self.image:
             return [*(text for text in self.env if "=" in text), *inner]
         flags = [word for text in self.env for word in ("-e", text)]
         flags += [word for text in self.volumes for word in ("-v", text)]
         return ["docker", "run", *flags, self.image, *inner]
+
+
+def _of_kserve(args: Sequence[str]) -> bool:
+    """Whether arguments without a program are those of KServe's own server."""
+    return any(word.startswith(("--model_id", "--model_dir")) for word in args)
 
 
 def containers(text: str) -> list[list[str]]:

@@ -22,6 +22,7 @@ _SHARING: Final = {"mlx.launch": "mlx.launch shares a model among hosts: it is p
 _MODEL_FLAGS: Final = frozenset({"-m", "--model", "-hf", "-hfr", "--hf-repo", "-mu", "--model-url"})
 _VERSION: Final = re.compile(r"v(\d{1,3}\.\d{1,3}(?:\.\d{1,3})?)(?:[-.+]\w.{0,40})?")
 _BUILD: Final = re.compile(r"[a-z0-9.]{1,20}(?:-[a-z0-9.]{1,20})?-(b\d{4,6})")
+_CALLING: Final = re.compile(r"[A-Za-z_][\w.]{0,60}\(")
 _WHOLE: Final = re.compile(r"\$\{?(\w{1,60})(?:\[[@*]\])?\}?")
 _REMOTE: Final = frozenset({"tmux", "screen", "ssh", "wsl", "su", "watch"})
 """Wrappers that are given a command as one word."""
@@ -34,8 +35,11 @@ _WRAPPERS: Final = frozenset({
     "setsid", "timeout", "winpty", "start", "caffeinate", "mpirun", "ray", "proxychains4",
     "proxychains", "rye", "hatch", "doas", "apptainer", "singularity", "kubectl", "torchrun", "accelerate",
     "mlx.launch", "parallel", "ssh", "wsl", "su", "watch", "xargs", "then", "do", "cargo",
+    "trtllm-llmapi-launch",
 })  # fmt: skip
 _SHELLS: Final = frozenset({"bash", "sh", "zsh", "dash"})
+_SAYING: Final = frozenset({"echo", "printf", "grep", "pgrep", "pkill", "git"})
+"""Programs to which a command in quotes is a text."""
 _INSTALLERS: Final = frozenset(
     {"install", "pip", "pip3", "apt", "apt-get", "brew", "npm", "dnf", "yum", "add", "sync"}
 )
@@ -80,7 +84,18 @@ def find(words: Sequence[str], env: Mapping[str, str], depth: int = 0) -> Progra
         return _in_shell(rest, told, depth) or _direct(rest[1:], told)
     if first in _WRAPPERS or first in _CONTAINERS:
         return _wrapped(rest, told, depth)
-    return _direct(rest, told)
+    return _direct(rest, told) or _handed_on(rest, told, depth)
+
+
+def _handed_on(words: Sequence[str], env: Mapping[str, str], depth: int) -> Program | None:
+    """A command that another program, or a call in a script, is given as one quoted word."""
+    if _base(words[0]) in _SAYING:
+        return None
+    for word in words[:_FAR]:
+        text = _CALLING.sub("", word, count=1).strip(" ,;)")
+        if " " in text and (found := _text(text, env, depth)):
+            return found
+    return None
 
 
 def assignments(words: Sequence[str]) -> dict[str, str]:
@@ -141,6 +156,8 @@ def _script(words: Sequence[str], env: Mapping[str, str]) -> Program | None:
     """``python path/to/benchmark_throughput.py``: the first word that is no flag names a script."""
     at = next((at for at in range(1, min(len(words), 8)) if not words[at].startswith("-")), 0)
     path = "/" + words[at].replace("\\", "/").lower()
+    if at and not path.endswith(".py") and path.count("/") > 1:
+        return _direct(words[at:], env)
     if not at or not path.endswith(".py"):
         return None
     for (kind, name), found in _programs().items():
@@ -216,7 +233,7 @@ def _in_container(words: Sequence[str], env: Mapping[str, str]) -> Program | Non
     """``docker run [flags] IMAGE [words]``, for the images that are known."""
     for at in range(2, len(words)):
         name, tag = _image(words[at])
-        if found := _programs().get(("image", name)):
+        if found := _of_image(name):
             break
     else:
         return None
@@ -229,6 +246,12 @@ def _in_container(words: Sequence[str], env: Mapping[str, str]) -> Program | Non
     version = {"vllm": _VERSION, "llama_server": _BUILD}.get(found[0], _NONE).fullmatch(tag)
     call = replace(program.call, mounts=mounts, version=version[1] if version else None)
     return replace(program, call=call)
+
+
+def _of_image(name: str) -> tuple[str, bool] | None:
+    """The program of an image; a mirror keeps the last two parts of its name."""
+    own = "/".join(name.split("/")[-2:])
+    return _programs().get(("image", name)) or _programs().get(("image", own))
 
 
 def _image(word: str) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from hwledger.library.commands.fetched import from_where
 from hwledger.library.commands.launch import Program, assignments, find
 from hwledger.library.commands.programs import READERS, fetch, ollama
 from hwledger.library.commands.shell import arrays, expand, join_lines, marked, mend, split
+from hwledger.library.commands.written import written
 from hwledger.library.deployment import Deployment
 
 LONGEST: Final = 20_000
@@ -82,11 +83,11 @@ def _programs(text: str) -> tuple[list[Program], bool]:
     return typed, whole
 
 
-def _with_context(program: Program, said: list[str]) -> Program:
-    """Return a program of Ollama with the context that is set in its prompt."""
-    if program.reader != "ollama" or not said:
+def _with_setting(program: Program, said: list[str]) -> Program:
+    """Return a program of Ollama with a parameter that is set in its prompt: its name and its value."""
+    if program.reader != "ollama" or len(said) < 2:  # noqa: PLR2004 - a pair
         return program
-    env = {**program.call.env, "OLLAMA_CONTEXT_LENGTH": said[0]}
+    env = {**program.call.env, ollama.SET + said[0]: said[1]}
     return replace(program, call=replace(program.call, env=env))
 
 
@@ -102,12 +103,14 @@ def _typed(text: str) -> tuple[list[Program], bool]:
     found: list[Program] = []
     told: dict[str, str] = {}
     whole, anything = True, True
+    text, files = written(text)
     text, listed = arrays(text)
+    told |= files
     told |= {name: shlex.join(words) for name, words in listed.items()}
     for command in split(join_lines(text)):
         told |= {name: expand(value, told) for name, value in assignments(command.words).items()}
-        if command.words[:3] == ["/set", "parameter", "num_ctx"]:
-            found = [_with_context(program, command.words[3:4]) for program in found]
+        if command.words[:2] == ["/set", "parameter"]:
+            found = [_with_setting(program, command.words[2:4]) for program in found]
         anything = anything and command.whole
         program = find(command.words, told)
         if program and program.reader == "fetch" and not fetch.wanted(program.call):

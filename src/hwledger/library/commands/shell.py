@@ -37,6 +37,11 @@ _SUM: Final = re.compile(r"\$\(\(([\d *+-]{1,40})\)\)")
 _LONGEST_VALUE: Final = 1000
 _MORE: Final = re.compile(r"(?:>>? |More\? ?)")
 _COMMENTED: Final = re.compile(r" \\\s+#[^\n]{0,500}$")
+_LISTED: Final = re.compile(
+    r" *(?:[a-z_][\w.+-]{0,31} +)?\d{1,9} +(?:[\w.:?/+<-]{1,16} +){0,9}?"
+    r"(?=(?:/[^ ]{0,200}/)?(?:python[\d.]{0,5}|vllm|llama-server|ollama|sglang|text-generation-launcher) )"
+)
+"""Columns of ``ps`` before a command: user, process, shares, sizes, times."""
 _UNIT: Final = re.compile(r"(?:ExecStart=[-@:+!|]{0,3}|Environment=(?=\"?\w{1,60}=)|command=)")
 _FLAG: Final = re.compile(r"\s*-{1,2}[A-Za-z]")
 _ESCAPABLE: Final = frozenset(" \"'\\$&|;<>()#*?!`{}[]\n")
@@ -102,7 +107,7 @@ def _held(line: str) -> str:
 
 def _unprompted(line: str) -> str:
     text = line.lstrip()
-    for start in (_BULLET, _PROMPT):
+    for start in (_LISTED, _BULLET, _PROMPT):
         found = start.match(text)
         text = text[found.end() :] if found else text
     text = _UNIT.sub("", text, count=1) if _UNIT.match(text) else text

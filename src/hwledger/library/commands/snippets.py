@@ -111,7 +111,7 @@ def _pretrained(owner: str, text: str) -> Reader | None:
 
 def listed_words(text: str) -> list[list[str]]:
     """Return lists of words like ``["vllm", "serve", MODEL]``, as programs are started from Python."""
-    if "import " not in text and "subprocess" not in text:
+    if "import " not in text and "subprocess" not in text and not _ASSIGNED_WORDS.search(text):
         return []
     names = names_of(text)
     found: list[list[str]] = []
@@ -127,6 +127,8 @@ def listed_words(text: str) -> list[list[str]]:
 _WORDS: Final = re.compile(
     r"\[\s{0,40}[\"'](?:vllm|python3?|llama-server|sglang|text-generation-launcher)[\"']\s{0,9},"
 )
+
+_ASSIGNED_WORDS: Final = re.compile(rf"(?:= ?|\()(?:{_WORDS.pattern})")
 
 
 def _upto(text: str, at: int) -> str:

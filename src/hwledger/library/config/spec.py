@@ -5,7 +5,8 @@ from typing import Any
 
 from hwledger.errors import UnknownOptionError
 from hwledger.library.config.draft import Draft
-from hwledger.library.config.families import family_of, reader_of, type_by_class
+from hwledger.library.config.families import family_of, is_common, reader_of, type_by_class, wraps
+from hwledger.library.config.geometry import HIDDEN
 from hwledger.library.config.quantisation import read_quantisation
 from hwledger.library.config.reader import Config
 from hwledger.model.number_types import number_type
@@ -66,10 +67,18 @@ def read_config(
 
 
 def _typed(config: Config) -> Config:
-    """Return a config whose type is not listed with the listed type that its class names, if there is one."""
-    if family_of(config.model_type)[1] or config.nested(*TEXT_CONFIGS) is not None:
+    """Return a config under the listed type that its class names, where its own says less.
+
+    That is a type without a row, and the type of a text model over a file that keeps the text model's keys
+    one level below: Ministral 3 stated as ``ministral3`` in place of ``mistral3``.
+    """
+    listed = family_of(config.model_type)[1]
+    inner = config.nested(*TEXT_CONFIGS)
+    if listed and (inner is None or not is_common(config.model_type) or any(map(config.has, HIDDEN))):
         return config
     named = type_by_class(config.raw)
+    if inner is not None and not wraps(named):
+        named = UNKNOWN_WRAPPER if listed else ""
     if not named:
         return config
     typed = Config({**config.raw, "model_type": named}, config.where)

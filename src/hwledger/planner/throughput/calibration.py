@@ -10,13 +10,16 @@ hardly elsewhere; the interval narrows accordingly.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import exp, log, sqrt
+from statistics import median
 from typing import Any, Final
 
+from hwledger.device.spec import DeviceSpec
 from hwledger.planner.memory import Basis
 from hwledger.planner.plan import Plan
 from hwledger.planner.throughput.assumptions import assumed
 from hwledger.planner.throughput.figure import Figure, Throughput
 from hwledger.planner.throughput.layout import uses_host
+from hwledger.planner.throughput.processor import PROCESSOR, is_processor, processor_name
 from hwledger.planner.throughput.silicon import silicon_of
 
 QUANTITIES: Final = {
@@ -33,6 +36,9 @@ SAME_KIND: Final = 0.2
 OTHER_MODEL: Final = 0.85
 """How far errors go together on relatives, as held-out errors of the shipped measurements do."""
 MOST_POINTS: Final = 64
+FEWEST_TO_DOUBT: Final = 3
+FAR: Final = 3.0
+NORMAL_MAD: Final = 1.4826
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +55,7 @@ class Point:
         users: requests at once: ``one``, ``few`` or ``many``.
         host: a part of the model ran in or came from host memory.
         source: where the run is from.
+        version: of the engine; empty where it is not known.
     """
 
     engine: str
@@ -63,6 +70,7 @@ class Point:
     users: str = "one"
     host: bool = False
     source: str = ""
+    version: str = ""
 
     @property
     def log(self) -> float:
@@ -72,7 +80,8 @@ class Point:
     @property
     def plausible(self) -> bool:
         """Whether the two are close enough to be of the same thing."""
-        return abs(self.log) <= log(assumed("most_off").value)
+        most = "most_off_processor" if self.family.startswith(PROCESSOR) else "most_off"
+        return abs(self.log) <= log(assumed(most).value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +109,9 @@ class Calibration:
     def _correction(self, here: Point, spread: float) -> "_Correction | None":
         """Return the log correction; ``None`` where no run bears on it."""
         near = sorted(self.points, key=lambda point: -likeness(here, point))
-        near = [point for point in near if point.plausible and likeness(here, point) > 0][:MOST_POINTS]
+        near = without_outliers(
+            [point for point in near if point.plausible and likeness(here, point) > 0][:MOST_POINTS]
+        )
         if not near:
             return None
         variance = spread**2
@@ -148,15 +159,24 @@ def point_of(  # noqa: PLR0913, PLR0917 - what a run is
 def _target(plan: Plan, quantity: str, requests: float) -> Point | None:
     """Return the plan's own place among the points."""
     device = plan.request.devices[0]
-    silicon = silicon_of(device)
-    if silicon is None:
+    keyed = _keyed(device)
+    if keyed is None:
         return None
+    name, family, kind = keyed
     return Point(
-        engine=plan.engine, device=device.name, family=silicon.family, kind=silicon.kind,
+        engine=plan.engine, version=plan.request.version, device=name, family=family, kind=kind,
         model=f"{plan.spec.id} {plan.request.weights or ''}".strip(), quantity=quantity, measured=1.0,
         predicted=1.0, devices=len(plan.request.devices), users=_class_of(requests),
-        host=uses_host(plan),
+        host=not is_processor(device) and uses_host(plan),
     )  # fmt: skip
+
+
+def _keyed(device: DeviceSpec) -> tuple[str, str, str] | None:
+    """Return what a device, its family and its kind are called; ``None``: its bandwidth is not known."""
+    if is_processor(device):
+        return processor_name(device), f"{PROCESSOR} {device.architecture}".strip(), PROCESSOR
+    silicon = silicon_of(device)
+    return None if silicon is None else (device.name, silicon.family, silicon.kind)
 
 
 def _class_of(requests: float) -> str:
@@ -178,7 +198,34 @@ def likeness(here: Point, there: Point) -> float:
     other = assumed("other_load").value
     alike *= 1.0 if here.users == there.users else other
     alike *= 1.0 if here.host == there.host else other
+    known = here.version and there.version
+    alike *= 1.0 if not known or here.version == there.version else assumed("same_version").value
     return alike * (1.0 if here.model == there.model else OTHER_MODEL)
+
+
+def without_outliers(points: Sequence[Point]) -> list[Point]:
+    """Return the points but those that contradict the others of the same case.
+
+    Of three and more runs of one model on one device those are left out whose logs are further from their
+    median than ``FAR`` of their own spread (1.4826 times the median of absolute deviations, which is that of
+    a normal distribution) or of that of repeats, whichever is larger: runs on a busy or throttled machine.
+    """
+    cases: dict[Point, list[float]] = {}
+    for point in points:
+        cases.setdefault(_case(point), []).append(point.log)
+    return [point for point in points if _agrees(point.log, cases[_case(point)])]
+
+
+def _case(point: Point) -> Point:
+    return replace(point, measured=1.0, predicted=1.0, source="", version="")
+
+
+def _agrees(value: float, logs: Sequence[float]) -> bool:
+    if len(logs) < FEWEST_TO_DOUBT:
+        return True
+    middle = median(logs)
+    spread = NORMAL_MAD * median(abs(each - middle) for each in logs)
+    return abs(value - middle) <= FAR * max(spread, REPEAT)
 
 
 def distinct(points: Iterable[Point]) -> tuple[Point, ...]:

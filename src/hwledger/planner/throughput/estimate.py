@@ -112,6 +112,10 @@ def weakened(answer: Throughput, doubts: tuple[str, ...]) -> Throughput:
 
 
 def _estimated(plan: Plan, wanted: Traffic, node: Node, power_share: float) -> Throughput:
+    if plan.engine in SINGLE and plan.request.devices[0].category == "processor":
+        from hwledger.planner.throughput.processor import estimate_processor  # noqa: PLC0415 - start-up time
+
+        return estimate_processor(plan, wanted)
     if plan.engine in SINGLE:
         from hwledger.planner.throughput.single import estimate_single  # noqa: PLC0415 - start-up time
 

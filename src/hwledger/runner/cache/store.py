@@ -24,6 +24,8 @@ Found = TypeVar("Found")
 BUDGET_BYTES: Final = 4 << 30
 FREE_SHARE: Final = 0.1
 """Share of the disk that is left free."""
+TOGETHER_S: Final = 60
+"""What was used within so many seconds was used together."""
 STRAY_S: Final = 3600.0
 """A file that no index knows may be one that is being written, for so long."""
 WAIT_S: Final = 10
@@ -83,6 +85,9 @@ class BlockStore:
         """Return the content that was kept under a key; ``None`` where there is none that can be trusted."""
         return self._within(lambda base: self._read(base, key), None)
 
+    def _now(self) -> float:
+        return self._clock() // TOGETHER_S * TOGETHER_S
+
     def has(self, key: str) -> bool:
         """Whether something is kept under a key; whether it can be trusted is seen when it is read."""
         return self._within(lambda base: _row(base, key) is not None, otherwise=False, make=False)
@@ -94,7 +99,7 @@ class BlockStore:
             key: of the content.
             content: any bytes.
             engine: whose it is, for people.
-            tokens: how many tokens it is of, for people.
+            tokens: up to which token of a prompt it is; of blocks that were used together the last go first.
             also: keys that it answers where nothing else does.
         """
         if len(content) > self.budget_bytes:
@@ -135,7 +140,7 @@ class BlockStore:
         if row is not None and found is None:
             self._drop(base, row[0], "refused_blocks")
         if row is not None and found is not None:
-            base.execute("UPDATE block SET used = ?, hits = hits + 1 WHERE name = ?", (self._clock(), row[0]))
+            base.execute("UPDATE block SET used = ?, hits = hits + 1 WHERE name = ?", (self._now(), row[0]))
         _count(base, "misses" if found is None else "hits")
         return found
 
@@ -144,13 +149,13 @@ class BlockStore:
     ) -> bool:
         if _row(base, keys[0]) is not None:
             return False
-        name, now = _name(keys[0]), self._clock()
+        name = _name(keys[0])
         try:
             self._make_room(base, len(content))
             size = write_block(self._path(name), keys, content)
         except OSError:
             return False
-        row = (name, size, engine, tokens, now, now)
+        row = (name, size, engine, tokens, self._clock(), self._now())
         base.execute("INSERT OR REPLACE INTO block VALUES (?, ?, ?, ?, ?, ?, 0)", row)
         base.executemany("INSERT OR IGNORE INTO alias VALUES (?, ?)", [(each, name) for each in keys])
         _count(base, "written_bytes", size)

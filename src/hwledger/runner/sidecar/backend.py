@@ -159,8 +159,25 @@ def misbehave(word: str) -> None:
         os.write(1, b"and one that writes to the file itself\n")
     elif word.startswith("!raise"):
         raise RuntimeError("the engine failed, as it was told to")
+    elif word in _CLOSED:
+        close_protocol(word)
     elif word in _GARBLED:
         _out().write(_GARBLED[word])
+
+
+_CLOSED: Final = ("!close", "!close-in", "!close-out")
+
+
+def close_protocol(word: str) -> None:
+    """Close files of the protocol, and live on."""
+    from hwledger.runner.sidecar.child import PROTOCOL  # noqa: PLC0415 - a cycle, for breaking alone
+
+    for name, file in zip(("in", "out"), PROTOCOL, strict=True):
+        if word in {"!close", f"!close-{name}"}:
+            nothing = os.open(os.devnull, os.O_RDWR)
+            os.dup2(nothing, file.fileno())  # a reader that waits in it goes on waiting
+            os.close(nothing)
+    time.sleep(3600)
 
 
 _GARBLED: Final = {
@@ -176,4 +193,4 @@ def _out() -> Any:
     """Return the file of the protocol, which an engine never has."""
     from hwledger.runner.sidecar.child import PROTOCOL  # noqa: PLC0415 - a cycle, for breaking alone
 
-    return PROTOCOL[0]
+    return PROTOCOL[1]

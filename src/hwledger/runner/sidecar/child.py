@@ -20,7 +20,7 @@ from hwledger.runner.sidecar.backend import Backend, Job
 from hwledger.runner.sidecar.protocol import Code, SidecarError, WrongMessageError
 
 PROTOCOL: Final[list[IO[bytes]]] = []
-"""The file that answers are written to."""
+"""The files that are read and written."""
 _STRINGS: Final[Mapping[str, type | tuple[type, ...]]] = {
     "prompt": str, "max_tokens": (int, type(None)), "chat": bool, "temperature": (int, float),
     "seed": (int, type(None)),
@@ -58,7 +58,7 @@ class Server:
         number: object = None
         try:
             message = protocol.decode(line)
-            number = message.get("id")
+            number = _number(message)
             self._dispatch(message)
         except WrongMessageError as error:
             self.send(protocol.failure(number, error.code, str(error)))
@@ -66,8 +66,8 @@ class Server:
             self.send(protocol.failure(number, error.code, str(error)))
 
     def _dispatch(self, message: Mapping[str, Any]) -> None:
-        number, method, params = message.get("id"), message.get("method"), message.get("params", {})
-        if not isinstance(number, int) or isinstance(number, bool) or not isinstance(params, dict):
+        number, method, params = _number(message), message.get("method"), message.get("params", {})
+        if number is None or not isinstance(params, dict):
             raise WrongMessageError(
                 "a request needs a whole number as its id, and named params", Code.INVALID
             )
@@ -160,6 +160,12 @@ class Server:
         )
 
 
+def _number(message: Mapping[str, Any]) -> int | None:
+    """Return the id of a request; ``None`` for one that is no whole number."""
+    found = message.get("id")
+    return found if isinstance(found, int) and not isinstance(found, bool) else None
+
+
 def _given(params: Mapping[str, Any], name: str, kind: type | tuple[type, ...]) -> Any:
     found = params.get(name)
     if not isinstance(found, kind) or (isinstance(found, bool) and kind is not bool):
@@ -180,7 +186,7 @@ def _keep_streams() -> tuple[IO[bytes], IO[bytes]]:
 def main(words: list[str]) -> int:
     """Answer requests until the input ends."""
     heard, said = _keep_streams()
-    PROTOCOL.append(said)
+    PROTOCOL.extend((heard, said))
     module, _, name = words[0].partition(":")
     server = Server(getattr(import_module(module), name)(), said)
     threading.Thread(target=_listen, args=(server, heard), daemon=True).start()

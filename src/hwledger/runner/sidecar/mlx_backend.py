@@ -7,9 +7,10 @@ Sources: mlx-lm 0.32.2 ``mlx_lm/generate.py`` (``generate_step``, ``wired_limit`
 import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any, Final
 
+from hwledger.runner.packages import package
 from hwledger.runner.sidecar.backend import NO_MODEL, Job, ended
 from hwledger.runner.sidecar.mlx_prompts import Prompts
 from hwledger.runner.sidecar.pace import Pace
@@ -38,7 +39,7 @@ class MlxBackend:
 
     def version(self) -> str:
         """Return that of mlx-lm; MLX has another."""
-        return _package("mlx-lm")
+        return package("mlx-lm")
 
     def load(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Load a model, and make its cache."""
@@ -46,7 +47,8 @@ class MlxBackend:
         from mlx.utils import tree_flatten  # noqa: PLC0415
         from mlx_lm.utils import load  # noqa: PLC0415
 
-        self._model, self._tokenizer = load(params["model"])[:2]
+        folder = _folder(params)
+        self._model, self._tokenizer = load(str(folder))[:2]
         self._weights_bytes = sum(array.nbytes for _, array in tree_flatten(self._model.parameters()))
         self._context = int(params["context"])
         self._most_step = int(params.get("prefill_step") or STEP)
@@ -54,9 +56,8 @@ class MlxBackend:
         self._make_caches()
         mx.reset_peak_memory()
         device = "gpu" if mx.default_device().type == mx.DeviceType.gpu else "cpu"
-        self._prompts = Prompts.of(
-            params, self._caches, device, f"mlx {_package('mlx')}, mlx-lm {self.version()}"
-        )
+        versions = f"mlx {package('mlx')}, mlx-lm {self.version()}"
+        self._prompts = Prompts.of({**params, "folder": folder}, self._caches, device, versions)
         return {"context": self._context, "device": device, "notes": []}
 
     def _make_caches(self) -> None:
@@ -239,6 +240,17 @@ class MlxBackend:
         return self._prompts.stats()
 
 
+def _folder(params: Mapping[str, Any]) -> Path:
+    """Return the folder of a model; one of the hub is fetched, and its files alone that mlx-lm fetches."""
+    if Path(params["model"]).is_dir():
+        return Path(params["model"])
+    from huggingface_hub import snapshot_download  # noqa: PLC0415 - not needed for a folder
+    from mlx_lm.utils import DEFAULT_ALLOW_PATTERNS  # noqa: PLC0415 - an engine is imported when it is wanted
+
+    revision = params.get("revision")
+    return Path(snapshot_download(params["model"], revision=revision, allow_patterns=DEFAULT_ALLOW_PATTERNS))
+
+
 def _zeros(mx: Any, like: Any, rows: int) -> Any:
     shape = list(like.shape)
     shape[2] = rows
@@ -250,10 +262,3 @@ def _bytes_of(cache: Any) -> int:
         return int(cache.nbytes)
     except (NotImplementedError, AttributeError):
         return 0
-
-
-def _package(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return ""

@@ -32,7 +32,8 @@ class Prompts:
         self._scope: Scope | None = None
         self._why = why
         self._hits = self._misses = 0
-        self._writing: queue.Queue[tuple[str, bytes] | None] = queue.Queue(WAITING)
+        self._there: set[str] = set()
+        self._writing: queue.Queue[tuple[str, bytes, int] | None] = queue.Queue(WAITING)
         self._writer: threading.Thread | None = None
 
     @classmethod
@@ -48,7 +49,7 @@ class Prompts:
             return cls(f"its caches are of {' and '.join(sorted(kinds))}")
         folder = Path(asked["folder"])
         try:
-            weights = fingerprint(Path(params["model"]), folder / "weights.sqlite")
+            weights = fingerprint(Path(params["folder"]), folder / "weights.sqlite")
         except OSError as error:
             return cls(f"the model's files cannot be read: {error}")
         made = cls("")
@@ -77,11 +78,13 @@ class Prompts:
             content = self._store.get(keys[at])
             arrays = None if content is None else _fitting(content, caches)
             if arrays is None:
+                self._there.discard(keys[at])
                 if content is not None:
                     self._store.forget(keys[at])
                 self._misses += 1
                 break
             self._hits += 1
+            self._there.add(keys[at])
             reached = _put(arrays, caches, at * BLOCK)
         return reached
 
@@ -90,14 +93,15 @@ class Prompts:
         if self._store is None or self._scope is None:
             return
         for at, key in enumerate(chain(self._scope, tokens[:done])):
-            if not self._store.has(key):
-                with contextlib.suppress(queue.Full):
-                    self._writing.put_nowait((key, _taken(caches, at * BLOCK)))
+            if key not in self._there and not self._writing.full():
+                self._there.add(key)
+                if not self._store.has(key):
+                    self._writing.put((key, _taken(caches, at * BLOCK), (at + 1) * BLOCK))
 
     def _write(self) -> None:
         while (item := self._writing.get()) is not None:
             assert self._store is not None  # noqa: S101 - the thread was started with it
-            self._store.put(item[0], item[1], engine="mlx", tokens=BLOCK)
+            self._store.put(item[0], item[1], engine="mlx", tokens=item[2])
             self._writing.task_done()
 
     def close(self) -> None:

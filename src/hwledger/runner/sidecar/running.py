@@ -23,6 +23,10 @@ from hwledger.telemetry.snapshot import EngineSnapshot, ModelSnapshot
 
 BEGIN_S: Final = 60.0
 """What a sidecar may take to say that it is there; it has imported no engine then."""
+FETCHING_S: Final = 24 * 3600.0
+"""What a model may take that is fetched before it is loaded."""
+FLUSH_S: Final = 20.0
+"""What it may take to write what it kept of prompts when it is ended."""
 ASK_S: Final = 30.0
 """What it may take for what needs no engine."""
 TOLD: Final[Mapping[str, Quantity]] = {
@@ -106,6 +110,11 @@ class SidecarRunning:
     def pid(self) -> int | None:
         """Its process; another one after it was started again."""
         return self._client.child.pid
+
+    @property
+    def guard_pid(self) -> int:
+        """The process that stands between."""
+        return self._client.child.guard_pid
 
     @property
     def log(self) -> Path | None:
@@ -228,8 +237,11 @@ class SidecarRunning:
 
     def stop(self) -> None:
         """End the sidecar and whatever it runs."""
-        self._stopped.set()
         self.cancel()
+        if not self._stopped.is_set() and "cache" in self._program.load and self._client.works:
+            with contextlib.suppress(HwledgerError):  # what it still has to write of prompts is worth a while
+                self._client.call("unload", limit_s=FLUSH_S)
+        self._stopped.set()
         with contextlib.suppress(OSError):
             self._client.stop()
 

@@ -53,7 +53,7 @@ class Served:
     body: Mapping[str, Any] | None = None
 
 
-_WRITES: Final = (409, 413, 422, 503, 507)
+_WRITES: Final = (400, 409, 413, 422, 503, 507)
 _REPLAYED: Final = {"Idempotency-Replayed": "true: this was done before, and is answered alike."}
 
 
@@ -161,7 +161,8 @@ def _enrolling(routes: Sequence[BaseRoute]) -> dict[tuple[str, str], Served]:
 
 def _add(app: FastAPI, method: str, path: str, how: Served, role: str | None) -> None:
     errors = [*how.errors, 500, *(() if role == ANYONE else (401, 403))]
-    content = {how.media: {"schema": {"type": "string"}}} if how.media else None
+    kind = "object" if how.media == "application/json" else "string"
+    content = {how.media: {"schema": {"type": kind}}} if how.media else None
     success: dict[str, Any] = {"description": route_abouts().get((method, path), "")}
     if content:
         success["content"] = content
@@ -219,9 +220,17 @@ def described(app: FastAPI) -> dict[str, Any]:
 
 
 def _watch(side: Side) -> None:
-    """Tell Prometheus of the ledger, too."""
+    """Tell Prometheus of ledger and hosts, too."""
+    fleet = side.fleet
 
     def values() -> dict[str, tuple[str, float]]:
-        return {"hwledger_ledger_events": ("Events in the ledger.", side.fleet.store.head().seq)}
+        return {
+            "hwledger_ledger_events": ("Events in the ledger.", fleet.store.head().seq),
+            "hwledger_hosts_heard": (
+                "Hosts that spoke to this process and are not offline.",
+                len(fleet.live),
+            ),
+            "hwledger_agents_waiting": ("Agents whose long poll is open.", fleet.live.waiting),
+        }
 
     side.metrics.watch(values)

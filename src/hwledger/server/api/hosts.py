@@ -84,7 +84,7 @@ def create_join_token(
 
     done = did(request, response, key, act, remade=True)
     made: Any = done.made
-    if made.hash != done.entries[0][1].data["token"]:
+    if made.hash != done.event("token.created").data["token"]:
         raise ProblemError(409, "this token was made before and cannot be shown again; make another")
     text = made.text.reveal() if isinstance(made.text, Secret) else str(made.text)
     told = {
@@ -110,5 +110,5 @@ def command(
 
     done = did(request, response, key, act)
     return models.CommandMade(
-        command=str(done.entries[0][1].data["command"]), events=models.receipts_of(done.entries)
+        command=str(done.event("command.issued").data["command"]), events=models.receipts_of(done.entries)
     )

@@ -39,7 +39,7 @@ def create(
         )
 
     done = did(request, response, key, act, remade=True)
-    if done.made is None or done.made.id != done.entries[0][1].data["id"]:
+    if done.made is None or done.made.id != done.event("user.token_created").data["id"]:
         raise ProblemError(409, "this token was made before and cannot be shown again; make another")
     return models.UserTokenMade(
         id=done.made.id,

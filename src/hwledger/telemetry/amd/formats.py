@@ -15,7 +15,7 @@ FORMATS: Final = (
     Format("rocm-smi --csv", rocm_text.is_csv, rocm_text.read_csv),
     Format("rocm-smi -a", rocm_text.is_lines, rocm_text.read_lines),
     Format("rocm-smi", rocm_text.is_table, rocm_text.read_table),
-    Format("rocm-smi --showpids", rocm_lists.is_pids, rocm_lists.read_pids),
+    Format("rocm-smi --showpids", rocm_text.is_list_of_processes, rocm_lists.read_pids),
     Format("rocm-smi --showhw", rocm_lists.is_hardware, rocm_lists.read_hardware),
     Format("complaints of amd-smi and rocm-smi", rocm_text.is_complaint, rocm_text.read_complaint),
     Format("sysfs of amdgpu", sysfs_text.recognises, sysfs_text.read),

@@ -21,24 +21,31 @@ _PROCESS: Final = re.compile(
 _GAP: Final = re.compile(r"\s{2,}")
 _MOST: Final = 10_000
 _UNKNOWN: Final = "unknown"
-ANY_CARD: Final = "rocm-smi lists processes without the card that each uses"
+ANY_CARD: Final = "rocm-smi lists processes without the card that they use"
 NO_PROCESS: Final = "it lists no process"
 
 
 def is_pids(text: str) -> bool:
-    """Return whether a text is the list of processes."""
+    """Return whether a text holds the list of processes, which ``-a`` prints too."""
     return _PIDS.search(text) is not None
 
 
 def read_pids(text: str) -> Sample:
     """Return the processes, under one device that stands for all cards: which each uses is not told."""
-    gauge = Gauge(SOURCE)
-    rows = (_PROCESS.fullmatch(line.strip()[:400]) for line in text.splitlines()[:_MOST])
-    held = tuple(_process(row, gauge) for row in rows if row is not None)
+    held = processes(text)
     if not held:
         return Sample(troubles=(f"{SOURCE}: {NO_PROCESS}",))
     device = DeviceSnapshot(f"{VENDOR}-0", "", VENDOR, processes=held, notes=(ANY_CARD,))
     return Sample(devices=(device,))
+
+
+def processes(text: str) -> tuple[ProcessSnapshot, ...]:
+    """Return the processes of a text."""
+    gauge = Gauge(SOURCE)
+    start = _PIDS.search(text)
+    lines = text[start.end() if start else 0 :].splitlines()[:_MOST]
+    rows = (_PROCESS.fullmatch(line.strip()[:400]) for line in lines)
+    return tuple(_process(row, gauge) for row in rows if row is not None)
 
 
 def _process(row: re.Match[str], gauge: Gauge) -> ProcessSnapshot:

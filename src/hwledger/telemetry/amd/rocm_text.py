@@ -2,13 +2,14 @@
 
 import csv
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from hwledger.telemetry.amd.facts import complaint
 from hwledger.telemetry.amd.jsontext import before, documents
 from hwledger.telemetry.amd.rocm import CARD, SOURCE, card, key_of
-from hwledger.telemetry.amd.rocm_lists import is_hardware, is_pids
+from hwledger.telemetry.amd.rocm_lists import ANY_CARD, is_hardware, is_pids, processes
 from hwledger.telemetry.amd.telling import Identity, device_of, reading_of, text_of
 from hwledger.telemetry.parsing import digits_in
 from hwledger.telemetry.quantity import Quantity
@@ -148,12 +149,30 @@ def read_lines(text: str) -> Sample:
             )
         elif line.startswith("Driver version:"):
             system["driver version"] = line.partition(":")[2].strip()
-    devices = tuple(card(fields, gauge, number, system) for number, fields in sorted(cards.items()))
-    return Sample(devices=devices, troubles=warnings(text))
+    devices = [card(fields, gauge, number, system) for number, fields in sorted(cards.items())]
+    devices = list(_with_table(devices, text))
+    if is_pids(text):  # of one card it is clear whose they are
+        why = gauge.absent(Reason.UNSUPPORTED, ANY_CARD)
+        held = processes(text) if len(devices) == 1 else why
+        devices = [replace(device, processes=held) for device in devices]
+    return Sample(devices=tuple(devices), troubles=warnings(text))
+
+
+def _with_table(devices: Sequence[DeviceSnapshot], text: str) -> Iterator[DeviceSnapshot]:
+    """Yield devices with what a concise table in the same text says, as where two calls were copied."""
+    beside = {row.index: row for row in read_table(text).devices} if _has_table(text) else {}
+    for device in devices:
+        row = beside.pop(device.index, None)
+        yield device if row is None else replace(device, readings={**row.readings, **device.readings})
+    yield from beside.values()
 
 
 def is_table(text: str) -> bool:
-    """Return whether a text is rocm-smi's concise table."""
+    """Return whether a text is rocm-smi's concise table, and nothing beside it."""
+    return _has_table(text) and not is_lines(text)
+
+
+def _has_table(text: str) -> bool:
     return any(set(found[0].split()) >= _HEADINGS for found in _TABLE.finditer(text))
 
 
@@ -201,6 +220,11 @@ def _cell(gauge: Gauge, quantity: Quantity, text: str, unit: str) -> Reading:
     if quantity is Quantity.PERFORMANCE_STATE:
         return text_of(gauge, quantity, text)
     return reading_of(gauge, quantity, text, unit)
+
+
+def is_list_of_processes(text: str) -> bool:
+    """Return whether a text is the list of processes, and nothing beside it."""
+    return is_pids(text) and not is_lines(text) and not _has_table(text)
 
 
 def is_complaint(text: str) -> bool:

@@ -10,8 +10,10 @@ from hwledger.telemetry.engines.llama_log import is_llama_log, read_llama_log
 from hwledger.telemetry.engines.ollama_log import is_ollama_log, read_ollama_log
 from hwledger.telemetry.engines.ollama_ps import is_list, read_list
 from hwledger.telemetry.engines.page import engine_of, read_engine_page
+from hwledger.telemetry.engines.sglang_log import is_sglang_log, read_sglang_log
 from hwledger.telemetry.engines.sizes import explained, named
 from hwledger.telemetry.engines.tables import metric_table
+from hwledger.telemetry.engines.tensorrt_log import is_tensorrt_log, read_tensorrt_log
 from hwledger.telemetry.engines.vllm_log import is_vllm_log, read_vllm_log
 from hwledger.telemetry.lenient import json_in
 from hwledger.telemetry.reading import Absent, Gauge, Reason
@@ -114,6 +116,8 @@ FORMATS: Final = (
     _served("vllm"),
     _served("sglang"),
     Format("ollama ps", is_list, read_list),
+    _log("SGLang log", is_sglang_log, read_sglang_log, is_vllm_log, is_llama_log, is_ollama_log),
+    _log("TensorRT-LLM log", is_tensorrt_log, read_tensorrt_log, is_sglang_log, is_vllm_log, is_llama_log),
     _log("vLLM log", is_vllm_log, read_vllm_log, is_llama_log, is_ollama_log),
     _log("Ollama log", is_ollama_log, read_ollama_log),
     _log("llama.cpp log", is_llama_log, read_llama_log, is_ollama_log),

@@ -27,6 +27,7 @@ _BUFFER: Final = re.compile(
 _LOADING: Final = re.compile(r"load_model: loading (?P<draft>draft )?model '(?P<name>[^'\n]{1,400})'")
 _META: Final = re.compile(
     r"llama_model_loader: loaded meta data with .{1,80} from (?P<name>.{1,400}?) \(version "
+    r"|llama\.cpp: loading model from (?P<early>.{1,400})"
 )
 _SLOTS: Final = re.compile(
     r"initializing(?: slots)?, n_slots = (?P<slots>[0-9]{1,6})(?![0-9])"
@@ -35,19 +36,26 @@ _SLOTS: Final = re.compile(
     r"|\bnew slot\b.{0,120}\bn_ctx(?:_slot)? ?= ?(?P<old_context>[0-9]{1,12})(?![0-9])"
 )
 _CONTEXT: Final = re.compile(
-    r"(?:llama_context|llama_new_context_with_model|llama_init_from_model): n_ctx\s+= ([0-9]{1,12})\s*$"
+    r"(?:llama_context|llama_new_context_with_model|llama_init_from_model|llama_model_load_internal):"
+    r" n_ctx\s+= ([0-9]{1,12})\s*$"
 )
 _TYPES: Final = re.compile(
     r"\bK \((?P<k>\w{1,12})\):.{0,60}\bV \((?P<v>\w{1,12})\):|\bc\^KV \((?P<latent>\w{1,12})\):"
 )
 _STATED: Final = re.compile(
-    r"(?:KV self size\s{1,4}|llama_kv_cache\w{0,20}: size )= {1,12}(?P<size>[0-9]{1,12}\.[0-9]{2} MiB)"
+    r"(?:(?:KV|kv) self size\s{1,4}|llama_kv_cache\w{0,20}: size )= {1,12}"
+    r"(?P<size>[0-9]{1,12}\.[0-9]{2}) Mi?B"
 )
 """The size of a cache over all devices."""
 _CELLS: Final = re.compile(r"llama_kv_cache_init: kv_size = ([0-9]{1,12}),")
-_COUNTED: Final = re.compile(r"[0-9.]{1,12} [KMBT]")
+_COUNTED: Final = re.compile(r"[0-9.]{1,12} ?[KMBT]")
+_ON_DEVICES: Final = re.compile(r"\bVRAM used: ([0-9]{1,12}(?:\.[0-9]{1,6})? MB)\b")
+_EARLY_TYPE: Final = re.compile(r"[0-9]{1,3} \((?P<name>[^)]{1,60})\)")
+_SPELLED: Final = {"mb": "mib"}
+"""Until the end of 2023 MiB were printed as MB."""
 _FACT: Final = re.compile(
-    r"(?:print_info|llm_load_print_meta): (?P<key>file type|model ftype|file size|model size|model params)"
+    r"(?:print_info|llm_load_print_meta|llama_model_load_internal):"
+    r" (?P<key>file type|model ftype|ftype|file size|model size|model params)"
     r"\s*=\s*(?P<value>[^\n]{1,80})"
 )
 _BUILD: Final = re.compile(
@@ -122,7 +130,7 @@ def _loads(lines: Iterable[str]) -> tuple[list[_Load], str]:
         if found := _LOADING.search(line):
             loads.append(_Load(named(found["name"]), bool(found["draft"])))
         elif found := _META.search(line):
-            _enter_meta(loads, named(found["name"]))
+            _enter_meta(loads, named(found["name"] or found["early"]))
         elif found := _BUFFER.search(line):
             _enter_buffer(loads, found, number)
         else:
@@ -166,7 +174,7 @@ def _enter_stated(load: _Load, found: re.Match[str]) -> None:
     _begin_context(load)
     if "self" in found[0]:
         load.stated.clear()
-    load.stated.append(float(found["size"].removesuffix(" MiB")))
+    load.stated.append(float(found["size"]))
 
 
 def _enter_fact(loads: list[_Load], line: str) -> None:
@@ -183,12 +191,14 @@ def _enter_fact(loads: list[_Load], line: str) -> None:
             load.after = True
     if found := _STATED.search(line):
         _enter_stated(_current(loads), found)
+    if found := _ON_DEVICES.search(line):
+        _current(loads).facts["on devices"] = found[1]
     if found := _CELLS.search(line):
         _current(loads).facts.setdefault("n_ctx", found[1])
     if found := _CONTEXT.search(line):
         load = _current(loads)
         load.facts["n_ctx"] = found[1]
-        load.after = True
+        load.after = load.after or "model_load" not in found[0]  # until 2023 it stood among the model's facts
 
 
 def _current(loads: list[_Load]) -> _Load:
@@ -215,6 +225,8 @@ def _model(load: _Load, table: tuple[int, Table] | None, gauge: Gauge, notes: li
             (Quantity.WEIGHTS_BYTES, Quantity.KV_CACHE_BYTES, Quantity.COMPUTE_BYTES),
             gauge.absent(Reason.UNSUPPORTED, _NO_BUFFERS),
         )
+    if table is not None and not table[1].dry and table[0] > load.last_line:
+        told = with_sums(gauge, table[1].devices, _BYTES) | told
     if table is None or load.sizes:
         told |= _whole_cache(load, told, gauge)
     told |= _facts(load, gauge)
@@ -266,7 +278,11 @@ def _weights(load: _Load, devices: Devices, gauge: Gauge, notes: list[str]) -> T
 
 def _facts(load: _Load, gauge: Gauge) -> Told:
     facts, told = load.facts, Told()
-    kind = facts.get("file type") or facts.get("model ftype")
+    early = _EARLY_TYPE.fullmatch(facts.get("ftype", ""))
+    kind = facts.get("file type") or facts.get("model ftype") or (early["name"] if early else "")
+    if "on devices" in facts:
+        whole = measured(gauge, Quantity.MODEL_DEVICE_BYTES, facts["on devices"], "", _SPELLED)
+        told[Quantity.MODEL_DEVICE_BYTES] = whole
     if kind:
         told[Quantity.QUANTISATION] = gauge(Quantity.QUANTISATION, named(kind))
     if "model params" in facts:

@@ -64,6 +64,9 @@ def read_load(reply: object, gauge: Gauge) -> EngineSnapshot:
     return EngineSnapshot(ENGINE, models=(model,))
 
 
+_OLDER: Final = frozenset({"compatibility_type", "max_context_length", "loaded_context_length"})
+
+
 def is_newer(reply: Any) -> bool:
     """Whether a reply is that of ``/api/v1/models``."""
     return any("key" in row and "loaded_instances" in row for row in cards(reply, "models"))
@@ -71,7 +74,7 @@ def is_newer(reply: Any) -> bool:
 
 def is_older(reply: Any) -> bool:
     """Whether a reply is that of ``/api/v0/models``."""
-    return any("state" in row and "compatibility_type" in row for row in cards(reply))
+    return any("state" in row and _OLDER & row.keys() for row in cards(reply))
 
 
 def is_load(reply: Any) -> bool:

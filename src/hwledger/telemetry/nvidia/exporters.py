@@ -9,9 +9,9 @@ from hwledger.telemetry.merge import pci_key
 from hwledger.telemetry.nvidia.facts import shares_memory
 from hwledger.telemetry.nvidia.fields import memory_notes, readings, throttle
 from hwledger.telemetry.nvidia.smi_csv import VENDOR, name_of, uuid_of
-from hwledger.telemetry.parsing import checked
+from hwledger.telemetry.parsing import checked, said_nothing
 from hwledger.telemetry.quantity import Quantity
-from hwledger.telemetry.reading import Absent, Gauge, Reason
+from hwledger.telemetry.reading import Absent, Gauge, Reading, Reason
 from hwledger.telemetry.recorded import Format
 from hwledger.telemetry.snapshot import DeviceSnapshot, ProcessSnapshot, Sample
 from hwledger.units import whole_number
@@ -127,6 +127,20 @@ def read_dcgm(text: str) -> Sample:
     return Sample(devices=tuple(devices), troubles=tuple(_damaged(DCGM, page.damaged)))
 
 
+def _besides(
+    labels: Mapping[str, str], told: Mapping[str, float | None], gauge: Gauge
+) -> Iterator[tuple[Quantity, Reading]]:
+    """Yield the driver, which is a label, and where no utilisation is told how long the engine was active.
+
+    Slices have no utilisation; of both, DCGM profiles the graphics engine, from 0 to 1.
+    """
+    if said_nothing(driver := labels.get("DCGM_FI_DRIVER_VERSION", "")) is None:
+        yield Quantity.DRIVER, gauge(Quantity.DRIVER, driver[:40])
+    active = told.get("DCGM_FI_PROF_GR_ENGINE_ACTIVE")
+    if active is not None and "DCGM_FI_DEV_GPU_UTIL" not in told:
+        yield Quantity.UTILIZATION, checked(gauge, Quantity.UTILIZATION, active)
+
+
 def _dcgm_device(key: str, labels: Mapping[str, str], rows: Sequence[Series], parent: str) -> DeviceSnapshot:
     gauge = Gauge(DCGM)
     told = {row.name: row.value for row in rows}
@@ -135,7 +149,7 @@ def _dcgm_device(key: str, labels: Mapping[str, str], rows: Sequence[Series], pa
         value = told.get(name)
         return None if value is None else repr(value)
 
-    found = readings(ask, "dcgm", gauge)
+    found = readings(ask, "dcgm", gauge) | dict(_besides(labels, told, gauge))
     profile = labels.get("GPU_I_PROFILE", "")
     shape = "" if profile in {"", NO_VALUE} else f" MIG {profile[:20]}"
     notes = ("the exporter does not know the profile of the slice",) if parent and not shape else ()

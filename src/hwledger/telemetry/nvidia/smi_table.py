@@ -32,6 +32,12 @@ _SECOND: Final = re.compile(
 _MEMORY: Final = re.compile(r"(?P<used>[0-9]+\s*\w+)\s*/\s*(?P<total>[0-9]+\s*\w+)")
 _SPELLED: Final = {"mb": "mib"}
 """Drivers before 331 print MiB as MB."""
+_ROWS: Final = re.compile(
+    r"^\| +[0-9]{1,4} +\S[^|\n]{0,60}\| +[0-9A-Fa-f]{4,8}:[0-9A-Fa-f:.]{4,8} +\S+ *\|[^|\n]{0,30}\|\s*\n"
+    r"\|[^|\n]{0,60}/[^|\n]{0,20}\|[^|\n]{0,30}MiB +\|[^|\n]{0,30}\|",
+    re.MULTILINE,
+)
+"""Both lines of a device, without the head of the table."""
 _MARGIN: Final = re.compile(r"^(?:[ \t]|> ?)+(?=[|+])", re.MULTILINE)
 """Where a table was pasted indented or as a quotation."""
 _SLICED: Final = frozenset({"on", "enabled"})
@@ -52,12 +58,16 @@ _LIST: Final = re.compile(r"^GPU (?P<index>[0-9]{1,4}): (?P<name>.*?) \(UUID: (?
 _LIST_SLICE: Final = re.compile(
     r"^\s+MIG (?P<name>\S+)\s+Device\s+(?P<index>[0-9]{1,4}): \(UUID: (?P<uuid>[^)]*)\)\s*$"
 )
+_STATE: Final = re.compile(r"P[0-9]{1,2}")
+_ERROR: Final = "ERR!"
+_LOST: Final = "nvidia-smi says ERR! even for its name: the driver can no longer talk to it"
 CUT: Final = "its name is cut to the width of the table"
 
 
 def is_table(text: str) -> bool:
-    """Whether a text is the table."""
-    return _HEAD.search(text) is not None and "Bus-Id" in text and not is_several(text)
+    """Whether a text is the table, or rows of it."""
+    whole = _HEAD.search(text) is not None and "Bus-Id" in text
+    return (whole or _ROWS.search(_MARGIN.sub("", text)) is not None) and not is_several(text)
 
 
 def read_table(text: str) -> Sample:
@@ -91,13 +101,21 @@ def _devices(
             found |= dict(_second_line(gauge, second))
         if head is not None:
             found |= dict(_versions(gauge, head))
+        if first["name"] == _ERROR:
+            found = {name: _lost(gauge, reading) for name, reading in found.items()}
         notes = (*memory_notes(found), *((CUT,) if first["name"].endswith("...") else ()))
         index = int(first["index"])
         yield DeviceSnapshot(
-            key_of(first["address"], "", index, index), name_of(first["name"]), VENDOR, index=index,
+            key_of(first["address"], "", index, index), name_of(first["name"].replace(_ERROR, "")), VENDOR,
+            index=index,
             unified=shares_memory(first["name"]) or None, readings=found, notes=notes,
             processes=_of(held, first["index"]),
         )  # fmt: skip
+
+
+def _lost(gauge: Gauge, reading: Reading) -> Reading:
+    """Return a reading of a device whose very name is an error: what it does not tell is lost with it."""
+    return gauge.absent(Reason.LOST_DEVICE, _LOST) if isinstance(reading, Absent) else reading
 
 
 def _errors(gauge: Gauge, said: str) -> Reading:
@@ -107,12 +125,17 @@ def _errors(gauge: Gauge, said: str) -> Reading:
     return measured(gauge, Q.ERRORS_UNCORRECTED, said)
 
 
+def _state(gauge: Gauge, said: str) -> Reading:
+    if _STATE.fullmatch(said):
+        return gauge(Q.PERFORMANCE_STATE, said)
+    return said_nothing(said, SOURCE) or gauge.absent(Reason.UNPARSED, f"no state: {said[:40]!r}")
+
+
 def _second_line(gauge: Gauge, line: "re.Match[str]") -> Iterator[tuple[Quantity, Reading]]:
     for quantity, name in ((Q.FAN, "fan"), (Q.TEMPERATURE, "temperature"), (Q.POWER, "power"),
                            (Q.POWER_LIMIT, "limit"), (Q.UTILIZATION, "busy")):  # fmt: skip
         yield quantity, measured(gauge, quantity, line[name])
-    state = said_nothing(line["state"], SOURCE)
-    yield Q.PERFORMANCE_STATE, state if state is not None else gauge(Q.PERFORMANCE_STATE, line["state"])
+    yield Q.PERFORMANCE_STATE, _state(gauge, line["state"])
     both = _MEMORY.fullmatch(line["memory"])
     for quantity, name in ((Q.MEMORY_TOTAL, "total"), (Q.MEMORY_USED, "used")):
         yield quantity, measured(gauge, quantity, both[name] if both else line["memory"], spelled=_SPELLED)

@@ -6,7 +6,7 @@ from typing import Final
 
 from hwledger.telemetry.parsing import measured
 from hwledger.telemetry.quantity import Quantity
-from hwledger.telemetry.reading import Gauge, Reading, Reason
+from hwledger.telemetry.reading import Absent, Gauge, Reading, Reason
 from hwledger.telemetry.recorded import Format
 from hwledger.telemetry.snapshot import DeviceSnapshot, HostSnapshot, Sample
 
@@ -22,6 +22,8 @@ _RAIL: Final = re.compile(
     r"(?<![\w.])(?P<name>(?:VDD|VIN|POM)_\w+|GPU|CPU|SOC) (?P<now>[0-9]+)(?:mW)?(?:/[0-9]+(?:mW)?)?"
     r"(?![\w/%@.])"
 )
+_OFF: Final = -256.0
+SLEEPS: Final = Absent(Reason.UNSUPPORTED, "-256 °C: its sensor sleeps with the part", SOURCE)
 ALONE: Final = ("VDD_GPU", "VDD_SYS_GPU", "POM_5V_GPU", "GPU")
 """Rails of the GPU alone; others feed more than it, and stand for no device."""
 LONGEST: Final = 16 << 10
@@ -56,7 +58,8 @@ def _readings(line: str, gauge: Gauge) -> Iterator[tuple[Quantity, Reading]]:
     heat = {found["where"].lower(): found["value"] for found in _HEAT.finditer(line)}
     for where, quantity in (("gpu", Q.TEMPERATURE), ("tj", Q.TEMPERATURE_HOTSPOT)):
         if where in heat:
-            yield quantity, measured(gauge, quantity, heat[where], "C")
+            off = float(heat[where]) == _OFF
+            yield quantity, SLEEPS if off else measured(gauge, quantity, heat[where], "C")
     yield Q.POWER, _power(line, gauge)
 
 

@@ -187,7 +187,7 @@ CASES: dict[str, tuple[str, str, str | None, dict[str, str]]] = {
         {"tensor_parallel_size": "2", "max_model_len": "4096"},
     ),
     "tgi launcher": (
-        "text-generation-launcher --model-id a/b --quantize bitsandbytes",
+        "text-generation-launcher --model-id a/b --quantize bitsandbytes-nf4",
         "a/b",
         "vllm",
         {"quantization": "nf4"},

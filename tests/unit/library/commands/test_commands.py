@@ -38,7 +38,7 @@ OWN = {
     "vllm": {"json", "hf_overrides", "rope_scaling", "config"},
     "sglang": {"model_override", "config"},
     "lmdeploy": {"hf_overrides", "experts"},
-    "trtllm": {"experts"},
+    "trtllm": {"experts", "config"},
     "vllm_bench": {"input", "output", "batch"},
     "koboldcpp": {"quantkv", "cpu", "autofit"},
     "ramalama": {"runtime"},
@@ -349,3 +349,9 @@ def test_what_a_server_does_untold_is_part_of_what_it_runs() -> None:
     assert (told.options["tensor_parallel_size"], told.whole_context) == ("4", False)
     assert read_command("llama-server -m x.gguf").options["n_ctx"] == "0"
     assert read_command("llama-server -m x.gguf -c 4096").options["n_ctx"] == "4096"
+
+
+def test_a_command_that_is_printed_is_a_text() -> None:
+    """What ``echo`` or ``grep`` is given in quotes runs nothing."""
+    assert not is_command('echo "vllm serve is great" && echo done')
+    assert not is_command('grep "ollama run qwen3" notes.md')

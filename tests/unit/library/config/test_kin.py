@@ -12,8 +12,10 @@ import pytest
 
 from hwledger.errors import MalformedError
 from hwledger.library.config import read_config
+from hwledger.library.config.families.multimodal import TEXT_KEYS
 from hwledger.model.channel import MixtureOfExperts
 from hwledger.model.mixers import GatedLinearRecurrence, LatentAttention, LightningAttention
+from hwledger.shipped import shipped_text
 
 DATA = Path(__file__).parents[3] / "data"
 BUILT: list[dict[str, Any]] = json.loads((DATA / "transformers_totals.json").read_text("utf-8"))
@@ -107,3 +109,39 @@ def test_unusable_configs_are_refused(raw: dict[str, Any]) -> None:
     """A list that is too short, an unknown block, or a mixture without experts is refused in a sentence."""
     with pytest.raises(MalformedError):
         read_config(raw)
+
+
+@pytest.mark.requirement("FR-PLAN-PARAMETERS")
+def test_molmo_is_read_without_its_tower() -> None:
+    """Molmo's file states the width of gate and up together, and nothing of its tower, which is said."""
+    raw = {
+        "model_type": "molmo", "hidden_size": 8, "intermediate_size": 40, "num_hidden_layers": 1,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 10, "qkv_bias": True,
+    }  # fmt: skip
+    spec = read_config(raw)
+    assert spec.census.total == 192 + 16 + 3 * 160 + 16 + 2 * 80 + 8 + 128 * 8
+    assert any("vision tower of molmo" in each for each in spec.unknowns)
+
+
+@pytest.mark.requirement("FR-PLAN-PARAMETERS")
+def test_a_text_type_over_a_nested_text_model_is_read_as_the_wrapper_of_its_class() -> None:
+    """Ministral 3 states the type of its text model at the top; no class default stands in for its sizes."""
+    text = {**GROK, "model_type": "ministral3", "architectures": None, "tie_word_embeddings": True}
+    raw = {"model_type": "ministral3", "architectures": ["Mistral3ForConditionalGeneration"],
+           "text_config": text, "vision_config": None}  # fmt: skip
+    spec = read_config(raw)
+    assert (spec.architecture, spec.hidden_size, len(spec.layers)) == ("mistral3", 8, 2)
+    plain = read_config({**raw, "architectures": None})
+    assert (plain.hidden_size, len(plain.layers)) == (8, 2)
+    assert any("towers" in each for each in plain.unknowns)
+
+
+@pytest.mark.requirement("FR-PLAN-PARAMETERS")
+def test_no_model_of_the_catalogue_falls_back_on_class_defaults_beside_its_own_sizes() -> None:
+    """Where a catalogued config keeps a text model one level below, its sizes are those that are read."""
+    lines = shipped_text("hwledger.library", "data/catalogue.jsonl").splitlines()
+    for row in map(json.loads, lines):
+        inner = next((row["config"][key] for key in TEXT_KEYS if key in row.get("config", {})), None)
+        if inner and "num_hidden_layers" in inner:
+            spec = read_config(row["config"])
+            assert (len(spec.layers), row["id"]) == (inner["num_hidden_layers"], row["id"])

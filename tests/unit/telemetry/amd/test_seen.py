@@ -145,3 +145,32 @@ def test_the_first_amdgpu_top_is_read(wrap: str) -> None:
     assert not isinstance(device.processes, Absent)
     (process,) = device.processes
     assert (process.pid, process.name, bytes_of(process.memory)) == (77, "my app", 3 << 20)
+
+
+def test_two_calls_in_one_text_are_read_together() -> None:
+    """The concise table and lines of another call, copied together, tell of the same cards."""
+    text = (
+        "GPU  Temp   AvgPwr  SCLK    MCLK    Fan  Perf  PwrCap  VRAM%  GPU%\n"
+        "0    50.0c  40.0W   800Mhz  500Mhz  0%   auto  300.0W    0%   3%\n"
+        "1    51.0c  41.0W   801Mhz  501Mhz  0%   auto  300.0W    0%   4%\n"
+        "GPU[0]\t\t: VRAM Total Memory (B): 1048576\n"
+    )
+    first, second = map(told, read(text, "rocm-smi -a").devices)
+    assert (first["power"], first["memory_total"], second["power"]) == (40, 1 << 20, 41)
+
+
+@pytest.mark.parametrize("cards", [1, 2])
+def test_processes_of_one_card_are_its_own(cards: int) -> None:
+    """``rocm-smi -a`` lists processes without the card; where there is one, it is clear whose they are."""
+    text = "".join(f"GPU[{n}] : GPU use (%): 5\n" for n in range(cards)) + (
+        "KFD process information:\n"
+        "PID     PROCESS NAME    GPU(s)  VRAM USED       SDMA USED       CU OCCUPANCY\n"
+        "77      server          1       4096            0               9\n"
+    )
+    held = [device.processes for device in read(text, "rocm-smi -a").devices]
+    if cards == 1:
+        (only,) = held
+        assert not isinstance(only, Absent)
+        assert [(each.pid, each.name) for each in only] == [(77, "server")]
+    else:
+        assert all(isinstance(each, Absent) and each.reason is Reason.UNSUPPORTED for each in held)

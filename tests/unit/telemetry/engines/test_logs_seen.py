@@ -50,6 +50,37 @@ def test_a_cache_that_is_stated_whole_counts_where_buffers_are_missing() -> None
     assert value(read_llama_log(twice).engines[0].models[0][Q.KV_CACHE_BYTES]) == 800 * MIB
 
 
+def test_a_table_behind_buffers_tells_what_they_do_not() -> None:
+    """Weights are those of the buffers; what no buffer was shown for is that of the table."""
+    text = (
+        "load_tensors:      Vulkan0 model buffer size =   763.78 MiB\n"
+        "x: | memory breakdown [MiB] | total   free    self   model   context   compute    unaccounted |\n"
+        "x: |   - Vulkan0 (T)        | 9000 = 7000 + ( 935 =   763 +     125 +      47) +        1065 |\n"
+    )
+    (model,) = engine_of(text, "llama.cpp log").models
+    assert value(model[Q.WEIGHTS_BYTES]) == round(763.78 * MIB)
+    assert [value(model[each]) for each in (Q.KV_CACHE_BYTES, Q.COMPUTE_BYTES)] == [125 * MIB, 47 * MIB]
+
+
+def test_logs_of_2023_tell_sums_alone() -> None:
+    """Without lines of buffers there are the cache and what is on devices, in MB that are MiB."""
+    text = (
+        "llama.cpp: loading model from /m/early.bin\n"
+        "llama_model_load_internal: n_ctx      = 1024\n"
+        "llama_model_load_internal: ftype      = 2 (mostly Q4_0)\n"
+        "llama_model_load_internal: model size = 7B\n"
+        "llama_model_load_internal: total VRAM used: 512 MB\n"
+        "llama_new_context_with_model: kv self size  =   64.00 MB\n"
+    )
+    engine = engine_of(text, "llama.cpp log")
+    (model,) = engine.models
+    assert (model.name, value(engine.readings[Q.KV_CACHE_TOKENS])) == ("/m/early.bin", 1024)
+    told = [value(model[each]) for each in (Q.KV_CACHE_BYTES, Q.MODEL_DEVICE_BYTES, Q.PARAMETERS)]
+    assert told == [64 * MIB, 512 * MIB, 7e9]
+    assert value(model[Q.QUANTISATION]) == "mostly Q4_0"
+    assert isinstance(model[Q.WEIGHTS_BYTES], Absent)
+
+
 def test_early_servers_tell_build_slots_and_context() -> None:
     """The structured log of 2024 and the cells of early 2025 say what later lines say."""
     text = (

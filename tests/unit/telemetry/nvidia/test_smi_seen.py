@@ -3,7 +3,7 @@
 import pytest
 
 from hwledger.telemetry.quantity import Quantity
-from hwledger.telemetry.reading import Absent, Reason, bytes_of, number_of
+from hwledger.telemetry.reading import Absent, Reason, Value, bytes_of, number_of
 from hwledger.telemetry.recorded import formats, read_recorded
 from hwledger.telemetry.snapshot import DeviceSnapshot, Sample
 
@@ -121,3 +121,58 @@ def test_what_no_device_supports_is_said() -> None:
     failure = sample_of("Not supported on the device(s)\nFailed to process command line\n").failure
     assert failure is not None
     assert failure.reason is Reason.UNSUPPORTED
+
+
+def test_a_library_that_is_not_found_is_no_version() -> None:
+    """Without libcuda nvidia-smi says that CUDA was not found, which is no version of it."""
+    text = "=====NVSMI LOG=====\nDriver Version : 580.1\nCUDA Version : Not Found\nGPU 00000000:0A:00.0\n"
+    assert not any(isinstance(each[Q.RUNTIME], Value) for each in sample_of(text).devices)
+
+
+def test_rows_of_a_table_are_enough_and_an_error_for_a_name_is_a_lost_device() -> None:
+    """What is left of a table by those who post it is read; a device that is all errors is lost."""
+    rows = (
+        "|   4  NVIDIA Test         On   | 00000000:0C:00.0 Off |                    0 |\n"
+        "| N/A   34C    P0    60W / 400W |     10MiB / 81920MiB |      5%      Default |\n"
+        "|   5  ERR!                On   | 00000000:0D:00.0 Off |                 ERR! |\n"
+        "|ERR!  ERR! ERR!    ERR! / ERR! |      0MiB / 81920MiB |    ERR!      Default |\n"
+    )
+    well, lost = sample_of(rows).devices
+    assert (well.index, bytes_of(well[Q.MEMORY_USED])) == (4, 10 << 20)
+    assert lost.name == ""
+    for quantity in (Q.UTILIZATION, Q.POWER, Q.PERFORMANCE_STATE, Q.ERRORS_UNCORRECTED):
+        reading = lost[quantity]
+        assert isinstance(reading, Absent)
+        assert reading.reason is Reason.LOST_DEVICE
+
+
+def test_a_sensor_that_sleeps_is_no_temperature() -> None:
+    """A Jetson whose GPU is off says -256 degrees of it."""
+    line = "RAM 4300/30698MB GR3D_FREQ 0%@[0,0] GPU@-256C tj@44.5C VDD_IN 4824mW/4824mW"
+    device = only(f"{line}\n")
+    asleep = device[Q.TEMPERATURE]
+    assert isinstance(asleep, Absent)
+    assert asleep.reason is Reason.UNSUPPORTED
+    assert number_of(device[Q.TEMPERATURE_HOTSPOT]) == 44.5
+
+
+def test_the_newest_row_of_each_device_of_dmon_counts() -> None:
+    """Columns are known by their names, also with times before them; a dash is no value; MB are MiB."""
+    text = (
+        "$ nvidia-smi dmon -s pucm -o T\n"
+        "#Time        gpu   pwr gtemp mtemp    sm   mem  mclk  pclk    fb\n"
+        "#HH:MM:SS    Idx     W     C     C     %     %   MHz   MHz    MB\n"
+        " 01:02:03      0    10    30     -     1     2   400   300     7\n"
+        " 01:02:03      1    11    31     -     3     4   401   301     8\n"
+        " 01:02:04      0    12    32     -     -     6   402   302     9\n"
+        " 01:02:04      1    13\n"
+    )
+    first, second = sample_of(text).devices
+    assert (first.index, number_of(first[Q.POWER]), bytes_of(first[Q.MEMORY_USED])) == (0, 12, 9 << 20)
+    assert number_of(first[Q.CLOCK]) == 302e6
+    assert number_of(second[Q.UTILIZATION]) == 0.03
+    for quantity in (Q.UTILIZATION, Q.TEMPERATURE_MEMORY):
+        lacking = first[quantity]
+        assert isinstance(lacking, Absent)
+        assert lacking.reason is Reason.UNSUPPORTED
+    assert sample_of(text.partition(" 01:02:03")[0]).troubles

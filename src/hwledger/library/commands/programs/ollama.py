@@ -8,6 +8,8 @@ from hwledger.library.commands.table import table
 from hwledger.library.deployment import Deployment
 
 HUBS: Final = ("https://hf.co/", "https://huggingface.co/", "hf.co/", "huggingface.co/")
+SET: Final = "/set parameter "
+"""How the prompt begins to set a parameter; its name follows."""
 _ENV: Final = {
     "OLLAMA_CONTEXT_LENGTH": "context",
     "OLLAMA_NUM_PARALLEL": "concurrency",
@@ -37,6 +39,9 @@ def read(call: Call) -> Deployment:
     for name, option in _ENV.items():
         if value := call.env.get(name):
             draft.enter(option, value, f"{name}={value}")
+    for name, value in call.env.items():
+        if name.startswith(SET):
+            parameter(draft, name.removeprefix(SET), value)
     if kind := call.env.get("OLLAMA_KV_CACHE_TYPE"):
         for option in ("cache_type_k", "cache_type_v"):
             draft.option(option, kind, f"OLLAMA_KV_CACHE_TYPE={kind}")

@@ -12,6 +12,10 @@ _BY_ENV: Final = {
     "MAX_TOTAL_TOKENS": "--max-total-tokens", "MAX_BATCH_PREFILL_TOKENS": "--max-batch-prefill-tokens",
     "CUDA_MEMORY_FRACTION": "--cuda-memory-fraction", "KV_CACHE_DTYPE": "--kv-cache-dtype",
 }  # fmt: skip
+_LOADED: Final = {
+    "eetq": "int8", "bitsandbytes": "int8",
+}  # fmt: skip
+"""Types that TGI packs weights into while loading (docs/source/reference/launcher.md, ``--quantize``)."""
 
 
 def read(call: Call) -> Deployment:
@@ -24,7 +28,10 @@ def read(call: Call) -> Deployment:
     draft.note("Text Generation Inference has no profile of its own yet: it is planned by the rules of vLLM")
     told = [word for name, flag in _BY_ENV.items() if name in call.env for word in (flag, call.env[name])]
     for item in table("tgi").read([*told, *call.words]).items:
-        if item.flag and item.flag.option in {"quantization", "kv_cache_dtype"}:
+        name = item.flag.option if item.flag else ""
+        if name == "quantization" and item.value in _LOADED:
+            draft.values["weights"] = _LOADED[item.value]
+        elif name in {"quantization", "kv_cache_dtype"}:
             item.value = item.value.replace("bitsandbytes-nf4", "bitsandbytes")
             vllm.enter(draft, item)
         else:

@@ -7,6 +7,7 @@ from hwledger.errors import UnknownOptionError, UsageError
 from hwledger.library.commands.draft import Call, Draft
 from hwledger.library.commands.programs import overrides
 from hwledger.library.commands.table import Item, table
+from hwledger.library.commands.written import flags_of
 from hwledger.library.deployment import Deployment
 from hwledger.planner.engines.vllm.cache_types import cache_type
 
@@ -89,8 +90,7 @@ def enter(draft: Draft, item: Item) -> None:
     elif name == "rope_scaling":
         overrides.rope(draft, overrides.object_of(item.value), item.said)
     elif name == "config":
-        draft.values["config"] = item.value
-        draft.note(f"{item.said[:80]} is not read: what it sets is not planned")
+        _settings(draft, item)
     elif item.value.strip().lower() in {"auto", "-1"} and name in {
         "max_model_len",
         "num_gpu_blocks_override",
@@ -104,6 +104,21 @@ def enter(draft: Draft, item: Item) -> None:
         _cache_type(draft, item)
     else:
         draft.take(item)
+
+
+def _settings(draft: Draft, item: Item) -> None:
+    """Enter the settings of a file, where the text shows it; what a flag says counts above them."""
+    flags = flags_of(draft, item.value)
+    if flags is None:
+        draft.values["config"] = item.value
+        draft.note(f"{item.said[:80]} is not read: what it sets is not planned")
+        return
+    told, model = dict(draft.options), draft.model
+    for inner in table("vllm").read(flags).items:
+        if not (inner.flag and inner.flag.option == "config"):
+            enter(draft, inner)
+    draft.options |= told
+    draft.model = model or draft.model
 
 
 def _packing(draft: Draft, item: Item) -> None:

@@ -20,6 +20,7 @@ from hwledger.shipped import shipped_text
 Family = Callable[[Config], Draft]
 COMMON = "decoder:read"
 COMMON_DECODER = "a common decoder"
+WRAPPERS = frozenset({"multimodal", "vision_wrappers", "audio_wrappers"})
 LIKE = (
     (("kv_lora_rank", "qk_rope_head_dim"), "deepseek_v3", "a decoder of latent attention"),
     (("type_vocab_size", "num_attention_heads"), "roberta", "an encoder like BERT"),
@@ -30,11 +31,26 @@ LIKE = (
 @cache
 def family_of(model_type: str) -> tuple[Family, bool]:
     """Return the reader of ``model_type`` and whether the type is listed."""
-    text = shipped_text("hwledger.library.config", "data/families.csv")
-    listed = {row["model_type"]: row["reader"] for row in csv.DictReader(text.splitlines())}
+    listed = _readers()
     module, _, function = listed.get(model_type, COMMON).partition(":")
     reader = getattr(import_module(f"hwledger.library.config.families.{module}"), function)
     return reader, model_type in listed or has_traits(model_type)
+
+
+@cache
+def _readers() -> dict[str, str]:
+    text = shipped_text("hwledger.library.config", "data/families.csv")
+    return {row["model_type"]: row["reader"] for row in csv.DictReader(text.splitlines())}
+
+
+def wraps(model_type: str) -> bool:
+    """Return whether a type is that of a text model with other parts around it."""
+    return _readers().get(model_type, "").partition(":")[0] in WRAPPERS
+
+
+def is_common(model_type: str) -> bool:
+    """Return whether a type is read by the common decoder, from keys at the top of its file."""
+    return _readers().get(model_type, COMMON) == COMMON
 
 
 @cache

@@ -165,9 +165,15 @@ def _is(words: Sequence[str], names: Sequence[str], row: _Row) -> bool:
     for at, name in enumerate(names):
         if name == "-m" and at and at + 1 < len(words):
             return words[at + 1] in row.modules
-        if name in row.programs and (at == 0 or _INTERPRETER.fullmatch(names[at - 1])):
+        if name in row.programs and (at == 0 or _runs(names[:at])):
             return not row.first or (at + 1 < len(words) and words[at + 1] in row.first)
     return False
+
+
+def _runs(names: Sequence[str]) -> bool:
+    """Whether the last of the names that is no flag is an interpreter."""
+    words = [name for name in names if not name.startswith("-")]
+    return bool(words) and _INTERPRETER.fullmatch(words[-1]) is not None
 
 
 def _basename(word: str) -> str:
