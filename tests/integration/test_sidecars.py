@@ -34,8 +34,9 @@ def line_of(request: dict[str, Any]) -> bytes:
 def spoken(*requests: dict[str, Any] | bytes) -> list[dict[str, Any]]:
     """Return the messages with which a sidecar answers lines, until as many results came."""
     lines = [each if isinstance(each, bytes) else line_of(each) for each in requests]
-    process = subprocess.Popen([sys.executable, "-P", "-m", "hwledger.runner.sidecar", BACKEND],
-                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)  # fmt: skip
+    words = [sys.executable, "-P", "-m", "hwledger.runner.sidecar", BACKEND]
+    pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
+    process = subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=nothing)
     assert process.stdin
     assert process.stdout
     said: list[dict[str, Any]] = []

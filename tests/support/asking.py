@@ -1,18 +1,19 @@
 """Running engines for tests: their answers, whole and token by token."""
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from hwledger.app import plan
 from hwledger.runner.engine import Ask, Done, Limits, Piece, Running, Timings, engine
+from hwledger.runner.sidecar.running import SidecarRunning
 
 PROMPTS = (
     "The capital of France is", "Once upon a time there was", "def fibonacci(n):",
     "Water boils at", "The three laws of robotics are",
 )  # fmt: skip
-LIMITS = Limits(ready_s=300, silent_s=300)
 
 
 @contextmanager
@@ -35,6 +36,12 @@ def answer(asked: Running, prompt: str, tokens: int) -> tuple[str, Timings]:
     assert isinstance(done, Done)
     assert done.timings
     return "".join(event.text for event in events if isinstance(event, Piece)), done.timings
+
+
+def settled(asked: Running) -> None:
+    """Wait until everything that was to be kept is on the disk."""
+    while isinstance(asked, SidecarRunning) and asked.cache_stats()["waiting"]:
+        time.sleep(0.02)
 
 
 def quiet() -> None:

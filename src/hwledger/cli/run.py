@@ -23,7 +23,7 @@ LARGEST_PROMPT = 64 << 20
     "--engine",
     default="auto",
     metavar="NAME",
-    help="llama.cpp, mlx, mistralrs, or auto: the first that is here and loads the model.",
+    help="llama.cpp, mlx, mistralrs, the address of a server, or auto: the first that loads it.",
 )
 @click.option("--context", type=Size(), metavar="TOKENS", help="Tokens of prompt and answer: 4096 or 32k.")
 @click.option("--max-tokens", type=click.IntRange(1), metavar="N", help="Tokens of the answer at most.")

@@ -131,6 +131,7 @@ class Installation:
         where: the program or the package.
         devices: accelerators that it sees, as it calls them; empty: it computes on the processor.
         notes: sentences.
+        runs: it runs already, with the model that it holds: whether that fits is no question.
     """
 
     engine: str
@@ -138,6 +139,7 @@ class Installation:
     where: str
     devices: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    runs: bool = False
 
     @property
     def program(self) -> str:
@@ -320,9 +322,15 @@ def engine_names() -> tuple[str, ...]:
 def engine(name: str) -> Engine:
     """Return the engine called ``name``; ``llamacpp`` and ``llama-cpp`` find ``llama.cpp``.
 
+    The address of a server that speaks OpenAI's API is an engine, too: ``http://localhost:8000``.
+
     Raises:
         UnknownOptionError: no such engine can be run.
     """
+    if name.lower().startswith(("http://", "https://")):
+        from hwledger.runner.openai_http import at  # noqa: PLC0415 - start-up time
+
+        return at(name)
     for point in extensions(ENTRY_POINTS):
         if _plain(point.name) == _plain(name):
             found: object = point.load()

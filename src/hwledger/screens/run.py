@@ -58,6 +58,8 @@ def plan_line(prepared: Prepared) -> str:
 
 def room_line(prepared: Prepared) -> str:
     """Return whether it fits, in one line."""
+    if prepared.installed.runs:
+        return "It runs already: whether it fits is not asked"
     if not prepared.on_host:
         return plan_screen(prepared.plan).verdict
     known = prepared.host_room_bytes

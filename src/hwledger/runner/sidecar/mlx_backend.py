@@ -7,10 +7,10 @@ Sources: mlx-lm 0.32.2 ``mlx_lm/generate.py`` (``generate_step``, ``wired_limit`
 import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
+from hwledger.runner.packages import package
 from hwledger.runner.sidecar.backend import NO_MODEL, Job, ended
 from hwledger.runner.sidecar.mlx_prompts import Prompts
 from hwledger.runner.sidecar.pace import Pace
@@ -39,7 +39,7 @@ class MlxBackend:
 
     def version(self) -> str:
         """Return that of mlx-lm; MLX has another."""
-        return _package("mlx-lm")
+        return package("mlx-lm")
 
     def load(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Load a model, and make its cache."""
@@ -56,7 +56,7 @@ class MlxBackend:
         self._make_caches()
         mx.reset_peak_memory()
         device = "gpu" if mx.default_device().type == mx.DeviceType.gpu else "cpu"
-        versions = f"mlx {_package('mlx')}, mlx-lm {self.version()}"
+        versions = f"mlx {package('mlx')}, mlx-lm {self.version()}"
         self._prompts = Prompts.of({**params, "folder": folder}, self._caches, device, versions)
         return {"context": self._context, "device": device, "notes": []}
 
@@ -262,10 +262,3 @@ def _bytes_of(cache: Any) -> int:
         return int(cache.nbytes)
     except (NotImplementedError, AttributeError):
         return 0
-
-
-def _package(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return ""

@@ -23,6 +23,8 @@ from hwledger.telemetry.snapshot import EngineSnapshot, ModelSnapshot
 
 BEGIN_S: Final = 60.0
 """What a sidecar may take to say that it is there; it has imported no engine then."""
+FETCHING_S: Final = 24 * 3600.0
+"""What a model may take that is fetched before it is loaded."""
 FLUSH_S: Final = 20.0
 """What it may take to write what it kept of prompts when it is ended."""
 ASK_S: Final = 30.0
