@@ -235,7 +235,7 @@ def test_the_engines_that_are_here_are_listed() -> None:
 
 @pytest.mark.requirement("FR-RUN-RECONCILE")
 def test_a_server_that_runs_is_reconciled(smollm: Path, llama_server: Path, tmp_path: Path) -> None:
-    """Weights as it states them and its process; by a log, its own or a given one, every buffer is as planned."""
+    """Weights as it states them, and its process; by a log, its own or a given one, each buffer, too."""
     port = free_port()
     script = (
         f"exec llama-server -m {shlex.quote(str(smollm))} --host 127.0.0.1 --port {port} -lv 4 --no-repack"
