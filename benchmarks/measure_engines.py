@@ -70,7 +70,8 @@ def restore(name: str, model: Path, tokens: int) -> None:
         warm, again = answer(asked, prompt, 24)
     first, second = timings.ttft_seconds or 0.0, again.ttft_seconds or 1.0
     say(what="restore", engine=name, tokens=timings.prompt_tokens, cached=again.cached_tokens,
-        same=warm == cold, cold_s=round(first, 3), restored_s=round(second, 3), share=round(second / first, 4))  # fmt: skip
+        same=warm == cold, cold_s=round(first, 3), restored_s=round(second, 3),
+        share=round(second / first, 4))  # fmt: skip
 
 
 def cancel(name: str, model: Path, times: int) -> None:
