@@ -1,4 +1,4 @@
-"""How right plans of a real model are on this machine: process memory over contexts, decode before and after a run.
+"""How right plans of a real model are on this machine: process memory, and decode before and after a run.
 
     python benchmarks/measure_plans.py MODEL [--engine llama.cpp] [--contexts 512,2048,4096,8192] [--wait 600]
 
@@ -8,8 +8,28 @@ tenth of the processor while it was timed; the script waits and tries again for 
 
 import argparse
 import os
+import sys
 import tempfile
 import time
+from dataclasses import replace
+
+from hwledger.learning import Run, learn
+from hwledger.reconcile.term import Expected, Seen
+from hwledger.reconciling import host_now, reconcile_run
+from hwledger.runner.engine import Ask, Done
+from hwledger.running import prepare
+from hwledger.telemetry.local import cores
+from hwledger.telemetry.others import moment, others_share
+
+MIB = 1 << 20
+QUIET_RUNS = 4
+PROMPT = "The sea is wide and the boat is small, so the people on it sing all day and sleep at night. " * 4
+
+
+def say(text: str) -> None:
+    """Write a line at once."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 def main() -> None:
@@ -26,75 +46,58 @@ def main() -> None:
         speed(asked.model, asked.engine, asked.wait)
 
 
-def once(model: str, engine: str, context: int, tokens: int) -> tuple[object, float | None]:
+def once(model: str, engine: str, context: int, tokens: int) -> tuple[Run, float | None]:
     """Run once; return what is needed to learn from it, and the share that others used."""
-    from hwledger.learning import Run
-    from hwledger.reconciling import host_now, own_program, reconcile_run
-    from hwledger.runner.engine import Ask, Done
-    from hwledger.running import prepare
-    from hwledger.telemetry.local import cores
-    from hwledger.telemetry.others import moment, others_share
-
     ready, before = prepare(model, engine_name=engine, context=context), host_now()
-    name, program = ready.engine.name, own_program(ready.installed.where)
+    name, program = ready.engine.name, ready.installed.program
     with ready.engine.start(ready.plan) as running:
         list(running.generate(Ask(prompt="Once", max_tokens=2)))
         first = moment(running.pid)
-        prompt = (
-            "The sea is wide and the boat is small, so the people on it sing all day and sleep at night. " * 4
-        )
-        events = list(running.generate(Ask(prompt=prompt, max_tokens=tokens, temperature=0)))
+        events = list(running.generate(Ask(prompt=PROMPT, max_tokens=tokens, temperature=0)))
         others = others_share(first, moment(running.pid), cores())
-        done = next(event for event in events if isinstance(event, Done))
-        found = reconcile_run(ready.plan, running, done.timings, before, engine=name, program=program,
-                              others=others)  # fmt: skip
-    run = Run(plan=ready.plan, found=found, timings=done.timings, host=before, engine=name, program=program,
-              source="measured")  # fmt: skip
-    return run, others
+        timings = next(event.timings for event in events if isinstance(event, Done))
+        found = reconcile_run(
+            ready.plan, running, timings, before, engine=name, program=program, others=others
+        )  # fmt: skip
+    return Run(
+        plan=ready.plan, found=found, timings=timings, host=before, engine=name, program=program,
+        source="measured",
+    ), others  # fmt: skip
 
 
 def memory(model: str, engine: str, contexts: list[int]) -> None:
-    """Print process memory, planned and measured: as shipped, then after the first context was learned."""
-    from dataclasses import replace
-
-    from hwledger.learning import Run, learn
-
+    """Print process memory, planned and measured: as shipped, then after one run was learned."""
     for number, context in enumerate([*contexts, *contexts]):
         run, _ = once(model, engine, context, 4)
-        assert isinstance(run, Run)
         account = run.found.accounts[0]
-        expected, seen = account.expected, account.whole
-        error = expected.value / seen.value - 1  # type: ignore[union-attr]
-        print(
-            f"memory context {context}: planned {expected.value / 2**20:.1f} MiB"  # type: ignore[union-attr]
-            f" ({expected.low / 2**20:.1f} … {expected.high / 2**20:.1f}, {expected.basis.value}),"  # type: ignore[union-attr]
-            f" measured {seen.value / 2**20:.1f} MiB, {error:+.2%}, inside {account.inside}",
-            flush=True,
-        )  # type: ignore[union-attr]
+        planned, seen = account.expected, account.whole
+        if not isinstance(planned, Expected) or not isinstance(seen, Seen):
+            sys.exit(f"nothing to compare: {planned}, {seen}")
+        say(
+            f"memory, context {context}: planned {planned.value / MIB:.1f} MiB ({planned.low / MIB:.1f} …"
+            f" {planned.high / MIB:.1f}, {planned.basis.value}), measured {seen.value / MIB:.1f} MiB,"
+            f" {planned.value / seen.value - 1:+.2%}, {'inside' if account.inside else 'outside'}"
+        )
         if number == len(contexts) - 1:
             learn(replace(run, busy=True))
 
 
 def speed(model: str, engine: str, wait: float) -> None:
     """Print decode as planned before the first run, and after it, beside what was measured."""
-    from hwledger.learning import Run, learn
-    from hwledger.reconcile.term import Expected, Seen
-
     end, quiet = time.monotonic() + wait, 0
-    while quiet < 3 and time.monotonic() < end:
+    while quiet < QUIET_RUNS and time.monotonic() < end:
         run, others = once(model, engine, 1024, 48)
-        assert isinstance(run, Run)
         (term,) = [each for each in run.found.terms if each.name == "decode"]
-        if term.doubt or not isinstance(term.expected, Expected) or not isinstance(term.seen, Seen):
-            print(f"speed: others used {others or 0:.0%}, tried again", flush=True)
+        planned, seen = term.expected, term.seen
+        if term.doubt or not isinstance(planned, Expected) or not isinstance(seen, Seen):
+            say(f"decode: others used {others or 0:.0%} of the processor; tried again")
             time.sleep(5)
             continue
         quiet += 1
-        print(
-            f"decode: planned {term.expected.value:.3g} ({term.expected.low:.3g} … {term.expected.high:.3g},"
-            f" {term.expected.basis.value}), measured {term.seen.value:.3g},"
-            f" {term.expected.value / term.seen.value - 1:+.1%}",
-            flush=True,
+        say(
+            f"decode: planned {planned.value:.3g} tokens/s ({planned.low:.3g} … {planned.high:.3g},"
+            f" {planned.basis.value}), measured {seen.value:.3g}, {planned.value / seen.value - 1:+.1%},"
+            f" others used {others or 0:.0%}"
         )
         if quiet == 1:
             learn(run)

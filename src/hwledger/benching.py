@@ -17,7 +17,7 @@ from hwledger.reconcile.bench import Bench, Cell, Outcome
 from hwledger.reconcile.memory import DEVICES, PROCESS
 from hwledger.reconcile.speed import busy_note
 from hwledger.reconcile.term import Reconciliation, Seen
-from hwledger.reconciling import host_now, own_program, reconcile_run, timed_plan
+from hwledger.reconciling import host_now, reconcile_run, timed_plan
 from hwledger.recording import Recorder
 from hwledger.runner.engine import Ask, Done, Piece, Progress, Shared, Timings
 from hwledger.running import Prepared
@@ -264,7 +264,7 @@ def _reconciled(
 ) -> Reconciliation:
     return reconcile_run(
         ready.plan, running, timings, before, engine=ready.engine.name,
-        program=own_program(ready.installed.where),
+        program=ready.installed.program,
         users=cell.concurrency, others=cell.others,
     )  # fmt: skip
 
@@ -278,7 +278,7 @@ def _learn(  # noqa: PLR0913, PLR0917 - what is known of a run
     ready: Prepared, before: "HostSnapshot", found: Reconciliation, timings: Timings, cell: Cell, run: str,
     say: Callable[[str], None],
 ) -> None:  # fmt: skip
-    program = own_program(ready.installed.where)
+    program = ready.installed.program
     learned = learn(Run(
         plan=ready.plan, found=found, timings=timings, host=before, engine=ready.engine.name,
         program=program,

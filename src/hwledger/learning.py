@@ -11,10 +11,10 @@ from hwledger.errors import HwledgerError
 from hwledger.library.benchmarks.rests import load_rests, save_rests
 from hwledger.library.benchmarks.store import load_calibration, save_calibration
 from hwledger.planner.plan import Plan
-from hwledger.planner.process import Rest, host_bytes, used_share
+from hwledger.planner.process import Rest, host_bytes, rest_device, used_share
 from hwledger.reconcile.memory import PROCESS, SAVED
 from hwledger.reconcile.term import Reconciliation, Seen
-from hwledger.reconciling import rest_device, timed_plan, traffic_timed
+from hwledger.reconciling import timed_plan, traffic_timed
 from hwledger.telemetry.snapshot import HostSnapshot
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def rest_seen(run: Run) -> Rest | None:
         return None
     return Rest(
         engine=run.engine or run.plan.engine, version=run.plan.request.version, program=run.program,
-        device=rest_device(run.plan, run.host), model=run.plan.spec.id, rest_bytes=round(rest),
+        device=rest_device(run.plan, run.host.name), model=run.plan.spec.id, rest_bytes=round(rest),
         source=run.source,
     )  # fmt: skip
 

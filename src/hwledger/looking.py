@@ -16,11 +16,11 @@ from hwledger.library.net.address import is_local
 from hwledger.library.serving.address import is_server, server_address
 from hwledger.planner.memory import HOST
 from hwledger.planner.plan import Plan
-from hwledger.planner.process import Learned, process_memory, rest_of
+from hwledger.planner.process import Learned, process_memory, rest_device, rest_of
 from hwledger.reconcile.explain import Explanation, explain
 from hwledger.reconcile.speed import speed_terms
 from hwledger.reconcile.term import Reconciliation, Unknown
-from hwledger.reconciling import Process, host_now, reconciled, rest_device, saved_in
+from hwledger.reconciling import Process, host_now, reconciled, saved_in
 from hwledger.telemetry.engines.live.places import VARIABLE
 from hwledger.telemetry.engines.live.sampler import EnginesSampler
 from hwledger.telemetry.engines.live.whose import Owner, log_of, owner_of, pid_at
@@ -180,7 +180,7 @@ def _looked(made: Plan, told: EngineSnapshot, asked: Asked) -> Looked:
 def _baseline(made: Plan) -> Learned:
     """Return what a process of the plan's engine holds beside it; how it is installed is not known."""
     rests, _ = usable_rests()
-    device, version = rest_device(made, host_now()), made.request.version
+    device, version = rest_device(made, host_now().name), made.request.version
     learned = rest_of(rests, made.engine, version=version, device=device)
     packaged = [each for each in rests if each.engine == made.engine and each.program]
     if learned.runs or not packaged:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from hwledger.app import speed
 from hwledger.library.benchmarks.rests import usable_rests
 from hwledger.planner.plan import Plan
-from hwledger.planner.process import ProcessMemory, process_memory, rest_of, used_share
+from hwledger.planner.process import ProcessMemory, process_memory, rest_device, rest_of, used_share
 from hwledger.planner.throughput.figure import Throughput, Traffic
 from hwledger.reconcile.memory import NOT_TOLD_SAVED, device_account, memory_terms, process_account
 from hwledger.reconcile.speed import busy_note, capacity_terms, speed_terms
@@ -65,7 +65,7 @@ def reconcile_run(  # noqa: PLR0913 - what is known of a run
     rests, troubles = usable_rests()
     rest = rest_of(
         rests, engine or made.engine, version=made.request.version, program=program,
-        device=rest_device(made, before),
+        device=rest_device(made, before.name),
     )  # fmt: skip
     used = used_share(made, users * (timings.prompt_tokens + timings.cached_tokens)) if timings else 0.0
     saved = saved_in(made, running.log)
@@ -94,17 +94,6 @@ def saved_in(made: Plan, log: "Path | None") -> Reading:
             return saved_prompts(file.read(LARGEST_LOG).decode("utf-8", "replace"))
     except OSError:
         return NOT_TOLD_SAVED
-
-
-def rest_device(made: Plan, host: HostSnapshot) -> str:
-    """Return what a process's rest is kept under: its devices, or the processor."""
-    names = dict.fromkeys(device.name for device in made.request.devices)
-    return ", ".join(names) or host.name
-
-
-def own_program(where: str) -> str:
-    """Return how an engine is installed: the package's name, empty for a program of its own."""
-    return "" if where.startswith(("/", "~", ".")) else where.partition(" ")[0]
 
 
 def reconciled(

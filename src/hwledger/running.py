@@ -7,11 +7,13 @@ from typing import Final
 from hwledger.app import plan
 from hwledger.errors import EngineError, UsageError
 from hwledger.library.access import Access
+from hwledger.library.benchmarks.rests import usable_rests
 from hwledger.library.told import as_texts
 from hwledger.model.spec import ModelSpec
 from hwledger.planner.engine import engine_profile
 from hwledger.planner.fit import Verdict, judge
 from hwledger.planner.plan import Plan
+from hwledger.planner.process import ProcessMemory, process_memory, rest_device, rest_of
 from hwledger.runner.engine import Engine, Installation, NotInstalled, engine, engine_names
 from hwledger.telemetry.local import host_bytes
 from hwledger.telemetry.probing import probe
@@ -59,6 +61,7 @@ class Prepared:
         host_room_bytes: memory of the host that could be had; ``None``: not known, or of no matter.
         on_host_device: where it does not fit into the host's memory, the plan on that as one device: its
             fit says what would.
+        process: what its process will hold of the host; ``None``: not planned.
     """
 
     engine: Engine
@@ -68,6 +71,7 @@ class Prepared:
     verdict: Verdict | None
     host_room_bytes: int | None = None
     on_host_device: Plan | None = None
+    process: ProcessMemory | None = None
 
 
 def installed_engines() -> tuple[tuple[Engine, Installation | NotInstalled], ...]:
@@ -184,12 +188,24 @@ def _noted(made: Plan, notes: Sequence[str]) -> Plan:
 
 def _on_host(chosen: Engine, found: Installation, made: Plan, asked: Asked) -> Prepared:
     """Return a plan on the processor, held against the host's memory that can be had now."""
-    room = host_bytes(probe(only=frozenset({"host"})), idle=False)
-    verdict = None if room is None else judge(made.total_bytes, made.total_interval_bytes[1], room)
+    seen = probe(only=frozenset({"host"}))
+    room, process = host_bytes(seen, idle=False), _process(chosen, found, made, seen.host.name)
+    needed, high = max(made.total_bytes, process.value), max(made.total_interval_bytes[1], process.high)
+    verdict = None if room is None else judge(round(needed), round(high), room)
     if not made.spec.weights_known and verdict is not Verdict.DOES_NOT_FIT:
         verdict = None
     refused = verdict is Verdict.DOES_NOT_FIT
     return Prepared(
         engine=chosen, installed=found, plan=made, on_host=True, verdict=verdict, host_room_bytes=room,
-        on_host_device=asked.planned(made.request.version, "local") if refused else None,
+        on_host_device=asked.planned(made.request.version, "local") if refused else None, process=process,
     )  # fmt: skip
+
+
+def _process(chosen: Engine, found: Installation, made: Plan, processor: str) -> ProcessMemory:
+    """Return what the engine's process will hold, by what earlier runs of this machine say."""
+    rests, _ = usable_rests()
+    rest = rest_of(
+        rests, chosen.name, version=made.request.version, program=found.program,
+        device=rest_device(made, processor),
+    )  # fmt: skip
+    return process_memory(made, rest)

@@ -135,7 +135,7 @@ def test_a_host_that_slept_past_the_end(fleet: RealFleet, clock: Clock, tmp_path
     clock.hours = 0
     slow = Clock(-30)  # its own clock stopped while it slept: only the server knows
     agent = agent_of(home, slow)
-    stepped(agent, 4)
+    stepped(agent, 5)
     assert agent.problem == ""
     (renewed,) = fleet.told("host.cert_renewed")
     assert (renewed["host"], renewed["joins_left"]) == (agent.host, 2)

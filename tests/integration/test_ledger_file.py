@@ -1,5 +1,6 @@
 """The ledger in a real SQLite file: what guards it, what it refuses, what follows from it."""
 
+import os
 import sqlite3
 import stat
 import subprocess
@@ -261,6 +262,34 @@ def test_when_the_disk_is_full_nothing_is_lost_or_half_there(store: SqliteStore)
     store.transact(lambda connection: connection.exec_driver_sql("PRAGMA max_page_count=1000000").scalar())
     assert store.append([event(11, text="x" * 100_000)])[0].seq == 11
     assert [entry.seq for entry in store.read(9)] == [10, 11]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the system has no limit on the size of a file")
+def test_when_the_system_refuses_to_write_nothing_is_lost_or_half_there(path: Path) -> None:
+    """Writes that fail in the middle of a commit, as on a disk that fails; then it goes on."""
+    code = (
+        "import resource, sys; from pathlib import Path\n"
+        "from hwledger.errors import FullError; from hwledger.ledger.audit import audit\n"
+        "from hwledger.ledger.sqlite import SqliteStore\n"
+        "from support.events import event, events\n"
+        "store = SqliteStore(Path(sys.argv[1])); store.append(events(20))\n"
+        "limit = lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))\n"
+        "size = Path(sys.argv[1] + '-wal').stat().st_size; limit(size + 20_000); refused = 0\n"
+        "for number in range(3):\n"
+        "    try: store.append([event(100 + n, text='x' * 5000) for n in range(20)])\n"
+        "    except FullError as error: refused += 1; assert 'could not be written' in str(error)\n"
+        "assert (refused, store.head().seq, len(store.read())) == (3, 20, 20)\n"
+        "limit(resource.RLIM_INFINITY)\n"
+        "assert store.append([event(100)])[0].seq == 21\n"
+        "assert audit(store).head.seq == 21; store.close()"
+    )
+    here = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run(
+        [sys.executable, "-c", code, path], env=here, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    with SqliteReader(path) as reader:
+        assert reader.head().seq == 21
 
 
 def test_what_is_cancelled_in_time_is_not_added(store: SqliteStore) -> None:

@@ -145,8 +145,13 @@ def test_a_writer_whose_epoch_is_past_adds_nothing(address: str) -> None:
             assert second.append(events(1, 30))[0].seq == 3
 
 
-def test_a_transaction_of_the_past_writer_ends_before_the_next_begins(address: str) -> None:
-    """While the first commits, the next one waits, and then sees what was added."""
+@pytest.mark.parametrize("isolation", ["read committed", "repeatable read", "serializable"])
+def test_a_transaction_of_the_past_writer_ends_before_the_next_begins(
+    postgres: Server, address: str, isolation: str
+) -> None:
+    """While the first commits, the next one waits, and then sees what was added, whatever is set."""
+    name = address.partition("?")[0].rpartition("/")[2]
+    postgres.run(f"ALTER DATABASE {name} SET default_transaction_isolation = '{isolation}'")
     began, go = threading.Event(), threading.Event()
     with PostgresStore(address) as first:
         first._session.execute("SELECT pg_advisory_unlock_all()")

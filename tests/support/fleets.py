@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 import ssl
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +29,7 @@ from hwledger.fleet.wire.tokens import JoinToken
 from hwledger.ledger.event import event_of
 from hwledger.ledger.memory import MemoryStore
 from hwledger.ledger.store import Store
-from hwledger.server.peer import listener
+from hwledger.server.listening import listener
 
 SECOND, HOUR = 1_000_000, 3_600_000_000
 MACHINE = "ab" * 32
@@ -151,8 +152,8 @@ def site(folder: Path, store: Store | None = None, trust_domain: str = "example.
 def serving(app: Any, context: ssl.SSLContext | None) -> Iterator[int]:
     """Serve an application on a free port of loopback; give the port."""
     with socket.create_server(("127.0.0.1", 0)) as bound:
-        server = listener(app, "127.0.0.1", 0, context, loop="asyncio")
-        thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[bound])))
+        server = listener(app, context)
+        thread = threading.Thread(target=_run, args=(server, bound))
         thread.start()
         _wait_for(server)
         try:
@@ -161,6 +162,17 @@ def serving(app: Any, context: ssl.SSLContext | None) -> Iterator[int]:
             server.should_exit = server.force_exit = True  # no wait for connections that stay open
             thread.join(10)
             assert not thread.is_alive()
+
+
+def _run(server: uvicorn.Server, bound: socket.socket) -> None:
+    """Serve on the loop that ``hwledger up`` serves on."""
+    factory = None
+    if sys.platform != "win32":
+        import uvloop  # noqa: PLC0415 - not on every system
+
+        factory = uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(server.serve(sockets=[bound]))
 
 
 def _wait_for(server: uvicorn.Server) -> None:

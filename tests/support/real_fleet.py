@@ -24,7 +24,7 @@ from hwledger.ledger.types import split_type
 from hwledger.server.agents import agents_app
 from hwledger.server.enrolling import Offer, Rate
 from hwledger.server.enrolling import routes as enrolling
-from hwledger.server.peer import listener
+from hwledger.server.listening import listener
 from hwledger.server.reporting import keep_watch, routes
 from hwledger.server.tls import agents_context, public_context
 
@@ -96,7 +96,9 @@ class RealFleet:
 def _served(
     app: Any, context: Any, bound: socket.socket, watch: Any, settings: dict[str, Any]
 ) -> Iterator[None]:
-    server = listener(app, "127.0.0.1", 0, context, **{"loop": "asyncio", **settings})
+    server = listener(app, context)
+    for name, value in settings.items():
+        setattr(server.config, name, value)
 
     async def serve() -> None:
         ending = asyncio.Event()

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,15 +40,17 @@ class RealServer:
         return self.process.wait(30)
 
 
-def started(folder: Path, port: int = 0, *more: str) -> RealServer:
+def started(
+    folder: Path, port: int = 0, *more: str, environment: Mapping[str, str] | None = None
+) -> RealServer:
     """Return a server on a ledger in a folder, once it says that it answers."""
     folder.mkdir(exist_ok=True)
     log = folder.parent / f"{folder.name}.log"
     command = [sys.executable, "-m", "hwledger", "up", "--port", str(port), *more]
-    environment = os.environ | {"HWLEDGER_DATA_DIR": str(folder)}
+    own = os.environ | {"HWLEDGER_DATA_DIR": str(folder)} | dict(environment or {})
     began = time.perf_counter()
     with log.open("a") as errors:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=own)
     assert process.stdout is not None
     said = process.stdout.readline()
     ready = time.perf_counter() - began

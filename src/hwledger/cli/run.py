@@ -130,13 +130,13 @@ def _run(prepared: "Prepared", ask: "Ask", shown: "Shown", *, record: bool, kept
     """Start the engine, show what it says, and end with predicted beside measured."""
     from hwledger.learning import Run, learn
     from hwledger.reconcile.speed import busy_note
-    from hwledger.reconciling import host_now, own_program, reconcile_run
+    from hwledger.reconciling import host_now, reconcile_run
     from hwledger.recording import Recorder
     from hwledger.runner.engine import Limits
     from hwledger.telemetry.local import cores
     from hwledger.telemetry.others import moment, others_share
 
-    before, program = host_now(), own_program(prepared.installed.where)
+    before, program = host_now(), prepared.installed.program
     recorder = Recorder(shown.trouble, keep=record)
     recorder.started(prepared, before)
     shown.starting(prepared, recorder.run if recorder.kept else "")

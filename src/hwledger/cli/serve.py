@@ -143,7 +143,10 @@ class _Said:
                 self._say(f"{event.why}; it is started again in {event.again_s:.0f} s")
             return None
         running = event.running
-        found = reconcile_run(prepared.plan, running, None, before)
+        found = reconcile_run(
+            prepared.plan, running, None, before, engine=prepared.engine.name,
+            program=prepared.installed.program,
+        )  # fmt: skip
         if self._as_json:
             from hwledger.reconcile.document import reconciliation_document
 

@@ -79,7 +79,9 @@ def hello(fleet: Fleet, member: Member, message: Hello) -> Greeted:
     offset = (message.time_microseconds - now) // 1000
     alarm = alarm_of(message.state)
     if before is None or _is_news(before, message, offset, alarm):
-        fleet.store.decide(partial(_news, fleet, member.host, message, offset, alarm))
+        news = partial(_news, fleet, member.host, message, offset, alarm)
+        if fleet.store.query(news):  # a server that began anew is greeted by all, and most have no news
+            fleet.store.decide(news)
         before = None
     due = next_in_seconds(len(fleet.live) or 1)
     noted = (

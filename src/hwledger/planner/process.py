@@ -120,6 +120,12 @@ def used_share(plan: Plan, prompt_tokens: int) -> float:
     return min(1.0, prompt_tokens / size)
 
 
+def rest_device(plan: Plan, processor: str) -> str:
+    """Return what the rest of a process is kept under: the devices of its plan, or the host's processor."""
+    names = dict.fromkeys(device.name for device in plan.request.devices if device.category != "processor")
+    return ", ".join(names) or processor
+
+
 def rest_of(
     runs: Sequence[Rest], engine: str, *, version: str = "", program: str = "", device: str = ""
 ) -> Learned:

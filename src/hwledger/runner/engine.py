@@ -141,6 +141,11 @@ class Installation:
     notes: tuple[str, ...] = ()
     runs: bool = False
 
+    @property
+    def program(self) -> str:
+        """The name of the package; empty for a program of its own, that has a path."""
+        return "" if self.where.startswith(("/", "~", ".")) else self.where.partition(" ")[0]
+
 
 @dataclass(frozen=True, slots=True)
 class NotInstalled:

@@ -55,7 +55,7 @@ def _note(host: Mapping[str, Any]) -> str:
 
 def host_lines(host: Mapping[str, Any]) -> list[str]:
     """Return all that is known of a host, a line each."""
-    spool = host["spool_bytes"]
+    spool, has = host["spool_bytes"], host["inventory"] or {}
     told = {
         "name": host["name"] or "-",
         "id": host["id"],
@@ -68,7 +68,11 @@ def host_lines(host: Mapping[str, Any]) -> list[str]:
         "certificate": f"until {moment(host['not_after'])}" if host["not_after"] else None,
         "clock": f"{host['clock_offset_ms']:+d} ms" if host["clock_offset_ms"] is not None else None,
         "to be sent": format_bytes(spool) if spool else None,
-        "devices": devices(host["inventory"]) or None,
+        "system": has.get("system"),
+        "processor": has.get("processor"),
+        "memory": format_bytes(has["memory_bytes"]) if isinstance(has.get("memory_bytes"), int) else None,
+        "devices": devices(has) or ("none found" if has else None),
+        "engines": ", ".join(map(str, has["engines"])) if isinstance(has.get("engines"), list) else None,
     }
     width = max(map(len, told))
     return [f"{name:<{width}}  {value}" for name, value in told.items() if value]

@@ -95,6 +95,7 @@ def _reconciled_told(event: Event) -> str:
     return f"run {event.data.get('run') or event.id}: {said}{rest}"
 
 
+_FEW, _LINE = 4, 60
 _TOLD: Final[dict[str, Callable[[Event], str]]] = {
     "plan.created": _plan_told, "run.started": _started_told, "run.finished": _finished_told,
     "reconciliation.made": _reconciled_told,
@@ -124,7 +125,9 @@ def _short(value: object) -> str:
     if isinstance(value, list):
         return f"[{len(value)}]"
     if isinstance(value, dict):
-        return f"{{{len(value)}}}"
+        plain = 0 < len(value) <= _FEW and all(isinstance(each, str) for each in value.values())
+        named = " ".join(f"{name}={each}" for name, each in sorted(value.items())) if plain else ""
+        return named if named and len(named) <= _LINE else f"{{{len(value)}}}"
     return f"{value[:12]}…" if isinstance(value, str) and len(value) == 64 else str(value)  # noqa: PLR2004 - a hash
 
 

@@ -65,7 +65,19 @@ def room_line(prepared: Prepared) -> str:
     known = prepared.host_room_bytes
     room = "what the host has is not known" if known is None else f"{format_gib(known)} can be had now"
     word = VERDICTS[prepared.verdict] if prepared.verdict else "Not known whether it fits"
-    return f"{word}: needs {format_bytes(prepared.plan.total_bytes)} of host memory; {room}"
+    return (
+        f"{word}: needs {format_bytes(prepared.plan.total_bytes)} of host memory{_in_all(prepared)}; {room}"
+    )
+
+
+def _in_all(prepared: Prepared) -> str:
+    """Return what the whole process will hold, and what says so where that is earlier runs."""
+    process = prepared.process
+    if process is None:
+        return ""
+    own = f", {process.rest.source}" if process.rest.runs else ""
+    ends = f"{format_bytes(process.low)} … {format_bytes(process.high)}"
+    return f", {format_bytes(process.value)} with its program ({ends}{own})"
 
 
 def refusal(prepared: Prepared) -> str:

@@ -4,13 +4,13 @@ Uvicorn hands it to no application (0.54.0); a protocol class of one's own and a
 settings that it supports, and all that is needed.
 """
 
-import ssl
 from asyncio import TimerHandle, Transport
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import uvicorn
-from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+if TYPE_CHECKING:
+    import ssl
 
 PEER: Final = "hwledger.certificate"
 """Under which a scope has the certificate of the other side (DER); absent: it showed none."""
@@ -20,7 +20,6 @@ BODY_SECONDS: Final = 120.0
 """How long its body may take after that: a mebibyte over 70 kbit/s."""
 LARGEST_HEAD: Final = 64 << 10
 """Bytes of a request before its body."""
-_KEEP_ALIVE_SECONDS: Final = 75
 
 
 class PeerProtocol(HttpToolsProtocol):
@@ -102,23 +101,3 @@ class PeerProtocol(HttpToolsProtocol):
         if self._late is not None:
             self._late.cancel()
         self._late = None if seconds is None else self.loop.call_later(seconds, self.transport.abort)
-
-
-def listener(
-    app: ASGIApp, host: str, port: int, context: ssl.SSLContext | None, **more: Any
-) -> uvicorn.Server:
-    """Return a server of uvicorn for one listener; without a context it speaks no TLS."""
-    settings: dict[str, Any] = {
-        "http": PeerProtocol,
-        "ws": "none",
-        "lifespan": "off",
-        "proxy_headers": False,
-        "server_header": False,
-        "date_header": False,
-        "log_config": None,
-        "access_log": False,
-        "timeout_keep_alive": _KEEP_ALIVE_SECONDS,
-    }
-    if context is not None:
-        settings["ssl_context_factory"] = lambda _config, _default: context
-    return uvicorn.Server(uvicorn.Config(app, host=host, port=port, **{**settings, **more}))

@@ -42,6 +42,8 @@ _STATUS: Final = (
 _OTHER: Final = 400
 # 403 is not among them: it says that the host is refused, whatever it sends, and is said before these routes.
 WATCH_SECONDS: Final = 1.0
+MOST_PROOFS: Final = 1000
+"""That are remembered of one checkpoint."""
 SEAL_SECONDS: Final = 60.0
 
 
@@ -70,6 +72,7 @@ class Reporting:
 
     def __init__(self, fleet: Fleet, segments: Segments, notary: Notary | None = None) -> None:
         self._fleet, self._segments, self._notary = fleet, segments, notary
+        self._proofs: tuple[str, dict[int, Sequence[bytes]]] = ("", {})
 
     def routes(self) -> list[Route]:
         """Return the routes."""
@@ -122,13 +125,25 @@ class Reporting:
     def _proof(self, seen_size: int) -> tuple[str | None, Sequence[bytes]]:
         notary = cast("Notary", self._notary)
         try:
-            return notary.proof(seen_size) if seen_size else (notary.note(), ())
+            return self._known_proof(notary, seen_size) if seen_size else (notary.note(), ())
         except AlteredError as error:
             _log(error)
         try:
             return notary.note(), ()
         except AlteredError:
             return None, ()
+
+    def _known_proof(self, notary: Notary, seen_size: int) -> tuple[str, Sequence[bytes]]:
+        """Return the newest checkpoint with its proof; many hosts have seen the same, and it is made once."""
+        newest, known = self._proofs
+        if seen_size in known and notary.note() == newest:
+            return newest, known[seen_size]
+        note, hashes = notary.proof(seen_size)
+        if note != newest or len(known) >= MOST_PROOFS:
+            self._proofs = (note, {seen_size: hashes})
+        else:
+            known[seen_size] = hashes
+        return note, hashes
 
     async def _events(self, request: Request) -> dict[str, Any]:
         reported = events_of(await body_of(request))

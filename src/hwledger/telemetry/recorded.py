@@ -40,6 +40,8 @@ MODULES: Final[tuple[str, ...]] = (
     "hwledger.telemetry.drm.formats",
 )
 """Modules with ``FORMATS``; the most telling formats first."""
+_DEEPEST: Final = 8
+"""Quotations within quotations are read so far."""
 _QUOTED: Final = re.compile(r"^> ?", re.MULTILINE)
 
 
@@ -84,11 +86,14 @@ def read_recorded(text: str, where: str = "the text") -> tuple[Format, Sample]:
 
 def unquoted(text: str) -> str:
     """Return a text without the marks of a quotation and without the margin that all its lines have."""
-    lines = [line for line in text.splitlines() if line.strip()]
-    if len(lines) > 1 and all(line.startswith(">") for line in lines):
-        return unquoted(_QUOTED.sub("", text))
-    if len(lines) > 1 and all(line[0] in " \t" for line in lines):
-        return dedent(text)
+    for _ in range(_DEEPEST):
+        lines = [line for line in text.splitlines() if line.strip()]
+        if len(lines) > 1 and all(line.startswith(">") for line in lines):
+            text = _QUOTED.sub("", text)
+        elif len(lines) > 1 and all(line[0] in " \t" for line in lines):
+            text = dedent(text)
+        else:
+            break
     return text
 
 

@@ -166,7 +166,7 @@ def test_the_property_list_of_powermetrics_is_read(frequency: str, hertz: float)
     assert sample.host is not None
     assert number_of(sample.host.readings[Q.CPU_POWER]) == 0.25
     assert read_recorded(text[:-40])[1].troubles
-    assert read_recorded(text.replace("1.0\"?", "1.0\" encoding=\"X-9\"?"))[1].troubles
+    assert read_recorded(text.replace('1.0"?', '1.0" encoding="X-9"?'))[1].troubles
 
 
 @pytest.mark.requirement("FR-TEL-APPLE")

@@ -4,7 +4,7 @@ import pytest
 
 from hwledger.telemetry.quantity import Quantity
 from hwledger.telemetry.reading import Reading, Value, bytes_of, number_of
-from hwledger.telemetry.recorded import read_recorded
+from hwledger.telemetry.recorded import formats, read_recorded, unquoted
 
 Q = Quantity
 ROW = '"device_name": "Test Arc",\n "gpu_clock": "500MHz",\n "temp": null,\n "mem_used": "{size}"'
@@ -84,3 +84,16 @@ def test_a_quotation_is_read_without_its_marks(margin: str) -> None:
     quoted = "".join(f"{margin}{line}\n" for line in text.splitlines())
     assert read_recorded(quoted) == read_recorded(text)
     assert len(read_recorded(quoted)[1].devices) == 1
+
+
+@pytest.mark.requirement("NFR-TEL-HOSTILE")
+@pytest.mark.parametrize(
+    "text", [">" * 900 + "\n>x\n", "> " * 900 + "x\n" + "> " * 900, " \t" * 900 + "x\n y"]
+)
+def test_no_depth_of_quotations_is_too_much(text: str) -> None:
+    """Marks within marks are taken off some levels deep, and every reader gets through what is left."""
+    plain = unquoted(text)
+    assert plain.strip()
+    for each in formats():
+        each.recognises(text)
+        each.read(plain)

@@ -4,7 +4,6 @@ import gzip
 import random
 import socket
 import ssl
-import time
 from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection, RemoteDisconnected
 from typing import Any, Final
@@ -17,10 +16,6 @@ from hwledger.fleet.wire.tokens import read_address
 LARGEST_ANSWER: Final = 1 << 20
 LONGEST_BACK_OFF_SECONDS: Final = 60.0
 PACKED_ABOVE: Final = 512
-CLOCK_SECONDS: Final = 60 * 3600
-"""By how much the clock of a host may be off, and it still knows its server: two days and a half."""
-_UNCHECKED_TIME: Final = 0x200000
-"""OpenSSL's ``X509_V_FLAG_NO_CHECK_TIME``; the client looks at the time itself, leniently."""
 _SECONDS: Final = 20.0
 _GONE: Final = frozenset({401, 403})
 
@@ -132,10 +127,7 @@ class Client:
             self._connection.sock.settimeout(seconds)
             return
         self._connection.connect()
-        made: socket.socket | None = self._connection.sock
-        if isinstance(made, ssl.SSLSocket):
-            _check_time(made.getpeercert(), self._address)
-            self._is_new = True
+        self._is_new = isinstance(self._connection, HTTPSConnection)
 
     def _send(self, method: str, path: str, body: bytes, *, packed: bool) -> None:
         self._connection.putrequest(method, path, skip_accept_encoding=True)
@@ -174,31 +166,6 @@ class Client:
         after = answer.getheader("Retry-After") or ""
         seconds = min(float(after), LONGEST_BACK_OFF_SECONDS) if after.isdecimal() and len(after) < 9 else 0.0  # noqa: PLR2004 - digits
         raise RefusedError(f"{self._address} says no: {said}", answer.status, said, seconds)
-
-
-def lenient(context: ssl.SSLContext) -> ssl.SSLContext:
-    """Return a context that leaves the times in certificates to ``Client``, which knows clocks to be off."""
-    context.verify_flags = ssl.VerifyFlags(context.verify_flags | _UNCHECKED_TIME)
-    return context
-
-
-def _check_time(certificate: Mapping[str, Any] | None, address: str) -> None:
-    """Refuse a server whose certificate ran out long ago, or begins in days.
-
-    Raises:
-        UnreachableError: it is so.
-    """
-    found, now = certificate or {}, time.time()
-    begins, ends = (
-        ssl.cert_time_to_seconds(str(found.get(name, _LONG_AGO))) for name in ("notBefore", "notAfter")
-    )
-    if not begins - CLOCK_SECONDS <= now <= ends + CLOCK_SECONDS:
-        raise UnreachableError(
-            f"{address} shows a certificate that does not hold now; set the clock here, or the server's"
-        )
-
-
-_LONG_AGO: Final = "Jan  1 00:00:00 1970 GMT"
 
 
 class BackOff:

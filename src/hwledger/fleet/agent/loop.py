@@ -20,7 +20,7 @@ from hwledger.errors import ConflictError, FullError, HwledgerError, MalformedEr
 from hwledger.fleet.agent.client import BackOff, Client, RefusedError, TurnedAwayError
 from hwledger.fleet.agent.producing import Producer
 from hwledger.fleet.agent.renewal import Credentials
-from hwledger.fleet.agent.sampling import Sampling
+from hwledger.fleet.agent.sampling import STEP_SECONDS, Sampling
 from hwledger.fleet.agent.sending import Sender
 from hwledger.fleet.agent.spool import EVENT, TELEMETRY, Spool
 from hwledger.fleet.agent.verbs import Order, Orders
@@ -90,10 +90,10 @@ class Agent:
         self._due = self.now()
         self._back_off = BackOff(self.chance)
         self._server_offset = 0
-        self._told_alarm = False
-        self._begin()
+        self._told_alarm, self._tells_seen = False, True
+        self.begin()
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
         """Begin with a new client."""
         self.client = self.connect()
         self._sender = Sender(self.spool, self.client, self.producer, self.host)
@@ -167,8 +167,9 @@ class Agent:
             self.said(problem)
 
     def _greet(self) -> None:
-        inventory = dict(self.inventory())
-        answer = self.client.post("/a/v1/hello", self.hello(inventory))
+        message = self.hello(dict(self.inventory()))
+        said_seen = "checkpoint" in message["state"] or (not self._tells_seen and self.witness.alarm is None)
+        answer = self.client.post("/a/v1/hello", message)
         self.interval = _bounded(answer.get("next_in_seconds"))
         self._back_off.pace(self.interval)
         self._due = self.now() + self.interval
@@ -183,6 +184,7 @@ class Agent:
         if (whole and self.want_inventory) or (not whole and not self._told_alarm):
             self._due = self.now()  # the server is told at once, of an alarm with the evidence
         self._told_alarm = not whole
+        self._tells_seen = not (whole and said_seen)
 
     def _forget_what_arrived(self, answer: Mapping[str, Any]) -> None:
         for kind, name in ((EVENT, "events_seq"), (TELEMETRY, "telemetry_seq")):
@@ -202,14 +204,17 @@ class Agent:
         return {**told, "inventory": inventory} if self.want_inventory else told
 
     def _state(self) -> dict[str, Any]:
+        """Return what is not as it mostly is; every heartbeat carries it."""
         if self.witness.alarm is not None:
             return {"alarm": self.witness.alarm}
-        found: dict[str, Any] = {"waiting": self.spool.waiting(), "step_seconds": self.sampling.step_seconds}
-        if self.producer.lost:
-            found["lost_events"] = self.producer.lost
-        if self.sampling.halved:
-            found["rate_halved"] = self.sampling.halved
-        seen = self.witness.seen
+        told = {
+            "waiting": {kind: count for kind, count in self.spool.waiting().items() if count},
+            "step_seconds": self.sampling.step_seconds if self.sampling.step_seconds != STEP_SECONDS else 0,
+            "lost_events": self.producer.lost,
+            "rate_halved": self.sampling.halved,
+        }
+        seen = self.witness.seen if self._tells_seen else None
+        found = {name: value for name, value in told.items() if value}
         return found | ({"checkpoint": {"size": seen.size, "root": seen.root.hex()}} if seen else {})
 
     def _take_time(self, text: Any) -> None:
@@ -234,7 +239,7 @@ class Agent:
         if self.credentials is not None and self.credentials.is_due(self._server_time()):
             self.credentials.renew(self.client)
             self.client.close()
-            self._begin()
+            self.begin()
 
     def _come_back_if_ended(self) -> None:
         if self.credentials is None or not self.credentials.has_ended(self._server_time()):
@@ -242,7 +247,7 @@ class Agent:
         with contextlib.suppress(ConflictError):
             self.credentials.come_back()
         self.client.close()
-        self._begin()
+        self.begin()
         self._due = self.now()
 
     def _poll(self, seconds: float) -> None:

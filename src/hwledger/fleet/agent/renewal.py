@@ -15,7 +15,7 @@ from hwledger.fleet.wire.enrolment import EnrolAnswer
 
 _MICROSECONDS: Final = 1_000_000
 _JITTER: Final = 0.1
-_TWICE: Final = 2
+_THRICE: Final = 3
 _USED: Final = 409
 """The key that was sent is not new."""
 
@@ -106,7 +106,7 @@ class Credentials:
 
     def has_ended(self, now: int) -> bool:
         """Return whether the certificate seems to have run out: by the clock, or by what the server did."""
-        return self._turned_away >= _TWICE or (now >= self.term.ends and not self._holds)
+        return self._turned_away >= _THRICE or (now >= self.term.ends and not self._holds)
 
     def renew(self, client: Client) -> None:
         """Renew and switch; the errors are those of ``renew``."""

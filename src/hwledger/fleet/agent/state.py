@@ -184,13 +184,9 @@ class Home:
 
     def context(self) -> "ssl.SSLContext":
         """Return how to speak to the server: TLS 1.3, its authority alone, with this host's certificate."""
-        import ssl  # noqa: PLC0415 - start-up time
+        from hwledger.fleet.joining import server_context  # noqa: PLC0415 - start-up time
 
-        from hwledger.fleet.agent.client import lenient  # noqa: PLC0415 - likewise
-
-        context = lenient(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
-        context.minimum_version = ssl.TLSVersion.TLSv1_3
-        context.load_verify_locations(cadata=self.authorities())
+        context = server_context(self.authorities())
         place = self._place(self.current())
         context.load_cert_chain(place / "certificate.pem", place / "key.pem")
         return context

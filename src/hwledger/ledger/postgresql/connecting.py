@@ -27,6 +27,8 @@ _NEVER_CUT: Final = (
 """A check reads for minutes and a writer waits for days; who set a role to be cut off meant others."""
 _WRITING: Final = (
     *_NEVER_CUT,
+    # each statement sees what was committed before it: so the next writer sees all of the one before
+    "SET default_transaction_isolation = 'read committed'",
     "SET synchronous_commit = on",  # off loses acknowledged events when the server's power fails
     "SET tcp_keepalives_idle = 10",  # a writer whose machine is gone holds the lock for half a minute more
     "SET tcp_keepalives_interval = 5",

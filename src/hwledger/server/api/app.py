@@ -53,7 +53,7 @@ class Served:
     body: Mapping[str, Any] | None = None
 
 
-_WRITES: Final = (409, 413, 422, 503, 507)
+_WRITES: Final = (400, 409, 413, 422, 503, 507)
 _REPLAYED: Final = {"Idempotency-Replayed": "true: this was done before, and is answered alike."}
 
 
@@ -161,7 +161,8 @@ def _enrolling(routes: Sequence[BaseRoute]) -> dict[tuple[str, str], Served]:
 
 def _add(app: FastAPI, method: str, path: str, how: Served, role: str | None) -> None:
     errors = [*how.errors, 500, *(() if role == ANYONE else (401, 403))]
-    content = {how.media: {"schema": {"type": "string"}}} if how.media else None
+    kind = "object" if how.media == "application/json" else "string"
+    content = {how.media: {"schema": {"type": kind}}} if how.media else None
     success: dict[str, Any] = {"description": route_abouts().get((method, path), "")}
     if content:
         success["content"] = content

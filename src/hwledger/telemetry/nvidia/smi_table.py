@@ -38,7 +38,7 @@ _ROWS: Final = re.compile(
     re.MULTILINE,
 )
 """Both lines of a device, without the head of the table."""
-_MARGIN: Final = re.compile(r"^(?:[ \t]|> ?)+(?=[|+])", re.MULTILINE)
+_MARGIN: Final = re.compile(r"^[ \t>]+(?=[|+])", re.MULTILINE)
 """Where a table was pasted indented or as a quotation."""
 _SLICED: Final = frozenset({"on", "enabled"})
 _SLICE: Final = re.compile(

@@ -1,9 +1,7 @@
 """The agent's client against a server that misbehaves."""
 
 import random
-import ssl
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -11,7 +9,7 @@ from typing import Any
 import pytest
 
 from hwledger.errors import UnreachableError
-from hwledger.fleet.agent.client import CLOCK_SECONDS, BackOff, Client, RefusedError, _check_time
+from hwledger.fleet.agent.client import BackOff, Client, RefusedError
 
 pytestmark = [pytest.mark.enable_socket, pytest.mark.requirement("FR-AGENT-WIRE")]
 
@@ -130,24 +128,3 @@ def test_back_off() -> None:
     assert 6 < sum(many) / len(many) < 9, "spread evenly"
     assert back_off.failed(at_least=100) >= 100
     assert all(30 <= back_off.refused() <= 60 for _ in range(50))
-
-
-def test_the_time_of_a_server() -> None:
-    """A certificate counts where it holds within two days and a half of now, and no other."""
-    now = time.time()
-
-    def shown(begins: float, ends: float) -> dict[str, str]:
-        written = (
-            time.strftime("%b %d %H:%M:%S %Y GMT", time.gmtime(now + moment)) for moment in (begins, ends)
-        )
-        return dict(zip(("notBefore", "notAfter"), written, strict=True))
-
-    day = 86_400
-    for good in ((-1, 1), (2 * day, 30 * day), (-30 * day, -2 * day)):
-        _check_time(shown(*good), "box:1")
-    for bad in ((CLOCK_SECONDS + 60, 30 * day), (-30 * day, -CLOCK_SECONDS - 60)):
-        with pytest.raises(UnreachableError, match="set the clock"):
-            _check_time(shown(*bad), "box:1")
-    with pytest.raises(UnreachableError, match="set the clock"):
-        _check_time(None, "box:1")
-    assert ssl.OPENSSL_VERSION_INFO >= (3,)

@@ -149,6 +149,49 @@ def minicpmv(config: Config) -> Draft:
     return draft
 
 
+def gemma4_unified(config: Config) -> Draft:
+    """Read Gemma 4 without encoders: patches and frames of sound are projected, and no more."""
+    draft = text_draft(config)
+    if (vision := config.nested("vision_config")) is not None:
+        tower, width = (
+            Tower(draft, "model.embed_vision."),
+            vision.integer("mm_embed_dim", default=3840, least=1),
+        )
+        side = vision.integer("patch_size", default=16, least=1)
+        side *= vision.integer("pooling_kernel_size", default=3, least=1)
+        tower.norm("patch_ln1", 3 * side**2)
+        tower.matrix("patch_dense", width, 3 * side**2, bias=True)
+        tower.array("pos_embedding", vision.integer("mm_posemb_size", default=1120, least=1), 2, width)
+        tower.norm("patch_ln2", width)
+        tower.norm("pos_norm", width)
+        tower.matrix("multimodal_embedder.embedding_projection", draft.hidden, width)
+    if (sound := config.nested("audio_config")) is not None:
+        width = sound.integer("audio_embed_dim", default=640, least=1)
+        Tower(draft, "model.embed_audio.").matrix("embedding_projection", draft.hidden, width)
+    return draft
+
+
+def minicpmv4_6(config: Config) -> Draft:
+    """Read MiniCPM-V 4.6 and 4.7: SigLIP's shape, a merger of patches within it, another behind it."""
+    draft = text_draft(config)
+    vision = part_config(config, "vision_config")
+    if vision is None:
+        return draft
+    width = siglip.siglip(draft, vision, pooled=False)
+    folded = 4 * width  # two by two patches
+    inner = Tower(draft, "model.vision_tower.vit_merger.")
+    inner.attention("self_attn", width)
+    inner.norm("layer_norm1", width)
+    inner.norm("pre_norm", folded)
+    inner.matrix("linear_1", 4 * folded, folded, bias=True)
+    inner.matrix("linear_2", width, 4 * folded, bias=True)
+    merger = Tower(draft, "model.merger.mlp.0.")
+    merger.norm("pre_norm", folded)
+    merger.matrix("linear_1", folded, folded, bias=True)
+    merger.matrix("linear_2", draft.hidden, folded, bias=True)
+    return draft
+
+
 _MINICPMV_TEXT = {"2.5": "llama", "2.6": "qwen2", "4.0": "llama", "4.5": "qwen3"}
 
 
