@@ -135,6 +135,8 @@ class SidecarRunning:
         self._revive()
         begun, first = time.monotonic(), None
         number = self._request = self._client.begin("generate", _params(ask))
+        if self._cancelled.is_set():  # while it was sent
+            self.cancel()
         over = False
         try:
             for message in self._client.messages(number, self._limits.silent_s):

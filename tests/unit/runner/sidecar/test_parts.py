@@ -134,7 +134,7 @@ def test_a_crash_is_followed_by_longer_and_longer_pauses() -> None:
 
 
 def test_a_template_lets_bare_prompts_through(tmp_path: Path) -> None:
-    """A model's own template is kept beside the way for bare prompts; without one chats are refused in words."""
+    """A model's own template is kept beside the way for bare prompts; without one chats are refused."""
     assert _template(tmp_path)[0] is False
     assert NO_TEMPLATE in _template(tmp_path)[1]
     own = "{% for m in messages %}{{ m.role }}{% endfor %}"
