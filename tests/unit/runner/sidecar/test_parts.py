@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hwledger.errors import EngineError, UsageError
 from hwledger.runner.backoff import Backoff
-from hwledger.runner.engine import engine
+from hwledger.runner.engine import Installation, NotInstalled, engine
 from hwledger.runner.mistral_rs import MistralRs
 from hwledger.runner.mlx import Mlx
 from hwledger.runner.openai_http import OpenAiHttp
@@ -151,6 +151,33 @@ def test_a_plan_of_another_engine_is_refused(runner: Mlx | MistralRs) -> None:
     """The sentence says which engine it has to be planned for."""
     with pytest.raises(UsageError, match=r"--engine mlx|GGUF"):
         runner.start(small_plan())
+
+
+@pytest.mark.requirement("FR-RUN-MLX", "FR-RUN-MISTRALRS")
+@pytest.mark.parametrize("name", ["mlx", "mistral_rs"])
+def test_what_is_not_installed_says_how_it_is(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """The engine is said to be absent, with the command of the extra that brings it."""
+    monkeypatch.setattr(f"hwledger.runner.{name}.package", lambda _: "")
+    found = engine(name.replace("_", ".")).find()
+    assert isinstance(found, NotInstalled)
+    extra = name.replace("mistral_rs", "mistralrs")
+    assert found.install == f"pip install 'hwledger[{extra}]'"
+    assert "is not installed" in found.why
+
+
+@pytest.mark.requirement("FR-RUN-MLX")
+def test_mlx_without_a_back_end_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On Linux the bare package computes with nothing: that is said, and one with CUDA tells it."""
+    monkeypatch.setattr("sys.platform", "linux")
+    there = {"mlx": "1", "mlx-lm": "2"}
+    monkeypatch.setattr("hwledger.runner.mlx.package", lambda name: there.get(name, ""))
+    found = Mlx().find()
+    assert isinstance(found, NotInstalled)
+    assert "mlx[cpu]" in found.why
+    there["mlx-cuda-13"] = "1"
+    found = Mlx().find()
+    assert isinstance(found, Installation)
+    assert found.devices == ("CUDA",)
 
 
 @pytest.mark.requirement("FR-RUN-ENGINE")
