@@ -50,10 +50,12 @@ def _posted(page: str, message: object) -> bytes:
 
 
 def _requests(here: Site, host: Host) -> list[bytes]:
+    head = b"POST /a/v1/renew HTTP/1.1\r\nHost: x\r\n"
     chunked = b'Transfer-Encoding: chunked\r\n\r\n5\r\n{"a":\r\n2\r\n1}\r\n0\r\n\r\n'
     asked = here.request(here.token(), new_key()).document()
     return [
-        _posted("/v1/enrol", {**asked, "token": "A" * 43}), _posted("/v1/renew-with-proof", {"host": host.id}),
+        _posted("/v1/enrol", {**asked, "token": "A" * 43}),
+        _posted("/v1/renew-with-proof", {"host": host.id}),
         _posted("/a/v1/renew", {"csr": make_request(host.key)}), b"GET /ca HTTP/1.1\r\nHost: x\r\n\r\n",
         head + chunked,
     ]  # fmt: skip
