@@ -395,6 +395,19 @@ def test_a_body_that_never_ends(here: Site, monkeypatch: pytest.MonkeyPatch) -> 
         assert port.reached == []
 
 
+def test_who_hangs_up_in_the_middle(here: Site, port: Port, caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing is taken in, and it is no fault for the log, where anybody could fill it."""
+    host = here.host()
+    for _ in range(5):
+        with _open(here, port, host) as one:
+            one.socket.sendall(b"POST /a/v1/take HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n[1,")
+            assert port.waits.wait(10)
+    with _open(here, port, host) as one:
+        assert one.ask(WHO)[0] == 200
+    assert port.reached == [host.id]
+    assert not [one for one in caplog.records if one.exc_info]
+
+
 def test_an_answer_may_take_its_time(here: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """The times are for requests: a poll waits longer than they are."""
     monkeypatch.setattr(peer, "HEAD_SECONDS", 0.2)

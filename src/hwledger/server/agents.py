@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Sequence
 
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from hwledger.errors import DeniedError, HwledgerError
+from hwledger.errors import DeniedError, HwledgerError, MalformedError
 from hwledger.fleet.certificates import Authorities
 from hwledger.fleet.context import Fleet
 from hwledger.fleet.enrolment import renew
@@ -43,8 +43,15 @@ def agents_app(
         return JSONResponse(said.along(answer).document(), 201)
 
     own = Route(f"{AGENT_PATHS}renew", renewing, methods=["POST"])
-    app = Starlette(routes=[own, *routes], exception_handlers={HwledgerError: _explained})
+    app = Starlette(
+        routes=[own, *routes], exception_handlers={HwledgerError: _explained, ClientDisconnect: _unheard}
+    )
     return MembersOnly(app, fleet)
+
+
+async def _unheard(_request: Request, _error: Exception) -> Response:
+    """Answer who hung up in the middle of a request: nobody hears it, and it is no fault of the server."""
+    return problem_of(MalformedError("the body ended before it was whole; send it again"))
 
 
 async def _explained(_request: Request, error: Exception) -> Response:

@@ -3,7 +3,7 @@
 from typing import Any
 
 import orjson
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from hwledger.errors import MalformedError, TooLargeError
 
@@ -13,12 +13,16 @@ async def body_of(request: Request, largest: int) -> bytes:
 
     Raises:
         TooLargeError: it has more bytes than ``largest``; the rest was not read.
+        MalformedError: who sent it hung up before its end.
     """
     raw = bytearray()
-    async for chunk in request.stream():
-        raw += chunk
-        if len(raw) > largest:
-            raise TooLargeError(f"the body takes more than {largest} bytes; send less")
+    try:
+        async for chunk in request.stream():
+            raw += chunk
+            if len(raw) > largest:
+                raise TooLargeError(f"the body takes more than {largest} bytes; send less")
+    except ClientDisconnect:
+        raise MalformedError("the body ended before it was whole; send it again") from None
     return bytes(raw)
 
 
