@@ -63,7 +63,8 @@ def test_what_is_no_engine_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 @pytest.mark.parametrize(
     ("words", "code"),
     [(["reconcile"], 2), (["reconcile", "last", "--pid", "1"], 2), (["reconcile", "--explain", "1GiB"], 2),
-     (["reconcile", "nothing-here", "--explain", "1GiB"], 4)],
+     (["reconcile", "nothing-here", "--explain", "1GiB"], 4),
+     (["reconcile", "last", "--explain", "1GiB"], 2)],
 )  # fmt: skip
 def test_bad_requests_are_one_sentence(
     words: list[str], code: int, capsys: pytest.CaptureFixture[str]

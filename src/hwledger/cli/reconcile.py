@@ -66,6 +66,10 @@ def command(
             "name one of: the address of a running engine, a process with --pid, a run on record, last"
         )
     size = asked["explain"]
+    if size is not None and target == "last":
+        raise UsageError(
+            "a run on record holds no plan to explain a figure with; name its model, or an engine"
+        )
     if target is not None and not is_server(target) and size is None:
         _recall(target, asked, as_json=as_json)
         return
