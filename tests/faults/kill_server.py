@@ -11,6 +11,7 @@ most). Leaves with 1 where anything was lost, done twice or broken.
 """
 
 import argparse
+import faulthandler
 import json
 import os
 import random
@@ -41,6 +42,7 @@ from support.postgres import free_port, programs, server
 THREADS = 8
 ROUNDS_PER_LEDGER = 25
 READY_SECONDS = 180.0
+HANGS_SECONDS = 60.0
 MOMENT = 1_764_061_200_000_000
 LOOK_SECONDS = 0.004
 
@@ -98,6 +100,7 @@ class Ledger:
         try:
             log = os.open(self.folder / "server.log", os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
             os.dup2(log, 2)
+            faulthandler.dump_traceback_later(HANGS_SECONDS, file=2)  # says where one hangs that does
             set_up_logs("warning")
             up(Settings(self.address, self.folder, self.places))
         except BaseException as error:  # noqa: BLE001 - said in the log, and the process ends
@@ -116,8 +119,9 @@ def cpu_seconds(process: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def wait_until_ready(port: int, process: int) -> None:
+def wait_until_ready(ledger: Ledger, process: int) -> None:
     """Wait until a server says that it takes events."""
+    port = ledger.places.local_port
     end = time.monotonic() + READY_SECONDS
     while time.monotonic() < end:
         connection = HTTPConnection("127.0.0.1", port, timeout=READY_SECONDS)
@@ -132,7 +136,7 @@ def wait_until_ready(port: int, process: int) -> None:
             connection.close()
         time.sleep(LOOK_SECONDS)
     os.kill(process, signal.SIGKILL)
-    raise RuntimeError("the server is not ready")
+    raise RuntimeError(f"the server is not ready: {(ledger.folder / 'server.log').read_text()[-4000:]}")
 
 
 def new_request(chance: random.Random) -> Asked:
@@ -183,7 +187,7 @@ def killed(ledger: Ledger, number: int, chance: random.Random, totals: Totals) -
         os.kill(process, signal.SIGKILL)
         os.waitpid(process, 0)
         return
-    wait_until_ready(ledger.places.local_port, process)
+    wait_until_ready(ledger, process)
     totals.ready.append(time.perf_counter() - began)
     totals.cpu.append(cpu_seconds(process))
     seeds = [chance.randrange(1 << 60) for _ in range(THREADS)]
@@ -203,7 +207,7 @@ def killed(ledger: Ledger, number: int, chance: random.Random, totals: Totals) -
 def drained(ledger: Ledger, totals: Totals) -> None:
     """Ask a last server for what was never answered, and end it."""
     process = ledger.start()
-    wait_until_ready(ledger.places.local_port, process)
+    wait_until_ready(ledger, process)
     connection = HTTPConnection("127.0.0.1", ledger.places.local_port, timeout=60)
     headers = {"Authorization": f"Bearer {ledger.token()}", "Content-Type": "application/json"}
     for asked in ledger.unanswered:

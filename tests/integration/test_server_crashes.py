@@ -12,7 +12,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="forks"),
 ]
 KILL = Path(__file__).parents[1] / "faults/kill_server.py"
-TIMES = 8
+TIMES = 6
 
 
 def test_kills_in_mid_append_lose_nothing_and_do_nothing_twice() -> None:

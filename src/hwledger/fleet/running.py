@@ -1,15 +1,16 @@
 """Where the server of this machine runs: a small file in its folder, for the command line."""
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from hwledger.errors import InputError, MalformedError
 from hwledger.fleet.private import write_private
 
 SCHEMA: Final = "hwledger.server/1"
+_CONNECT_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +68,17 @@ def found_running(folder: Path) -> Running | None:
 
 
 def is_running(folder: Path) -> bool:
-    """Return whether a server said that it runs here, and its process is there."""
+    """Return whether a server said that it runs here, and somebody listens where it said; it may be stuck."""
+    import socket  # noqa: PLC0415 - start-up time
+
     found = found_running(folder)
     if found is None:
         return False
-    if os.name == "nt":
-        return True  # a signal there would end it
+    parts = urlsplit(found.address)
     try:
-        os.kill(found.pid, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        return True
+        socket.create_connection((parts.hostname or "", parts.port or 0), _CONNECT_SECONDS).close()
+    except (OSError, ValueError):
+        return False  # it was killed: what says that it runs is stale
     return True
 
 

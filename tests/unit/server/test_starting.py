@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from hwledger.errors import AlteredError, UsageError
+from hwledger.fleet.running import Running, found_running, is_running, say_running, unsay_running
 from hwledger.server import up
 from hwledger.server.listening import Places, bound, is_loopback, names_of
 
@@ -39,6 +40,29 @@ def test_a_port_that_is_taken_is_named_with_its_option() -> None:
             ports = {f"{one}_port": 0 for one in ("local", "public", "agents")} | {f"{name}_port": port}
             with pytest.raises(UsageError, match=option), bound(Places(**ports)):
                 pass
+
+
+def test_an_address_of_another_machine() -> None:
+    """What no interface of this machine has cannot be listened on."""
+    with (
+        pytest.raises(UsageError, match="no address of this machine"),
+        bound(Places("192.0.2.1", local_port=0)),
+    ):
+        pass
+
+
+def test_whether_a_server_runs_here(tmp_path: Path) -> None:
+    """It does while somebody listens where it said; what a killed one left behind is no server."""
+    assert not is_running(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as there:
+        address = f"http://127.0.0.1:{there.getsockname()[1]}"
+        say_running(tmp_path, Running(address, 1, "ledger.db", "0"))
+        assert is_running(tmp_path)
+    assert not is_running(tmp_path)
+    unsay_running(tmp_path, 2)
+    assert found_running(tmp_path) is not None
+    unsay_running(tmp_path, 1)
+    assert found_running(tmp_path) is None
 
 
 def test_an_old_copy_is_not_served(tmp_path: Path) -> None:
