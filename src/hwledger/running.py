@@ -110,15 +110,18 @@ def prepare(  # noqa: PLR0913 - what can be asked of a run
     chosen, found, rules = _engine_for(ref, access, [runner] if runner else _named(engine_name))
     asked = Asked(ref, rules, context, concurrency, kv_cache, tuple(as_texts(options)), access)
     on_host = not found.devices
-    version = _known(chosen, found, rules)
     device = None if on_host or found.runs else "local"
-    made = asked.planned(version, device, chosen.settings(on_host=on_host))
+    made = asked.planned(_known(chosen, found, rules), device, chosen.settings(on_host=on_host))
     if made.spec.format not in chosen.formats:
         raise _wrong_format(chosen, made.spec)
-    made = _noted(made, found.notes)
+    return _judged(chosen, found, _noted(made, found.notes), asked)
+
+
+def _judged(chosen: Engine, found: Installation, made: Plan, asked: Asked) -> Prepared:
+    """Return a plan and whether it fits on what the engine computes with; what runs already is not judged."""
     if found.runs:
         return Prepared(engine=chosen, installed=found, plan=made, on_host=False, verdict=None)
-    if on_host:
+    if not found.devices:
         return _on_host(chosen, found, made, asked)
     verdict = made.fit.verdict if made.fit else None
     return Prepared(engine=chosen, installed=found, plan=made, on_host=False, verdict=verdict)

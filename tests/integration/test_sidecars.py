@@ -16,7 +16,7 @@ from hwledger.errors import EngineError, UsageError
 from hwledger.runner.engine import Ask, Done, Ending, Limits, Piece
 from hwledger.runner.sidecar.running import Program, start
 from hwledger.shipped import shipped_text
-from support.sidecars import BACKEND, FAULTS, SILENT_S, gone, sentence, sidecar
+from support.sidecars import BACKEND, FAULTS, SILENT_S, cancelled, gone, sentence, sidecar
 
 pytestmark = [
     pytest.mark.requirement("FR-RUN-SIDECAR"),
@@ -126,6 +126,18 @@ def test_it_is_cancelled_while_it_waits_and_while_it_answers() -> None:
         stream = running.generate(Ask(prompt="over and over"))
         next(stream)
         stream.close()  # type: ignore[attr-defined]
+        *_, done = running.generate(Ask(prompt="a", max_tokens=1))
+        assert isinstance(done, Done)
+        assert done.ending is Ending.LENGTH
+
+
+def test_an_engine_that_is_deep_in_its_work_holds_up_nobody_who_cancels() -> None:
+    """The request ends while the engine is still at it; the next one is answered when that is through."""
+    with sidecar() as running:
+        done = cancelled(running, "!slow x")[-1]
+        assert isinstance(done, Done)
+        assert done.ending is Ending.CANCELLED
+        assert running._client.call("health", limit_s=60)["busy"]
         *_, done = running.generate(Ask(prompt="a", max_tokens=1))
         assert isinstance(done, Done)
         assert done.ending is Ending.LENGTH

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 
 from hwledger.errors import EngineError
-from hwledger.runner.engine import Ask, Limits
+from hwledger.runner.engine import Ask, Event, Limits
 from hwledger.runner.sidecar.running import Program, SidecarRunning, start
 
 BACKEND = "hwledger.runner.sidecar.backend:FakeBackend"
@@ -37,6 +37,16 @@ def sidecar(model: str = "fake", silent_s: float = PATIENCE_S, context: int = 1 
     program = Program(engine="fake", title="the fake engine", backend=BACKEND, model="fake",
                       load={"model": model, "context": context})  # fmt: skip
     return start(program, Limits(ready_s=PATIENCE_S, silent_s=silent_s))
+
+
+def cancelled(running: SidecarRunning, prompt: str) -> list[Event]:
+    """Return the events of a request that is cancelled with its first one."""
+    seen: list[Event] = []
+    for event in running.generate(Ask(prompt=prompt)):
+        if not seen:
+            running.cancel()
+        seen.append(event)
+    return seen
 
 
 def gone(pid: int) -> bool:

@@ -11,6 +11,8 @@ from typing import Any, Final, Protocol
 
 from hwledger.runner.sidecar.protocol import Code, SidecarError
 
+SLOW_S: Final = 3.0
+"""What the fake engine takes for a prompt that begins with ``!slow``, without looking up."""
 NO_MODEL: Final = "no model is loaded"
 
 
@@ -122,6 +124,7 @@ class FakeBackend:
         if room < 1:
             raise SidecarError(f"the prompt of {len(words)} tokens does not fit into the context", Code.USAGE)
         job.progress(0, len(words))
+        time.sleep(SLOW_S if words[0] == "!slow" else 0)
         job.progress(len(words), len(words))
         wanted = room if job.max_tokens is None else min(room, job.max_tokens)
         for count in range(wanted):

@@ -92,6 +92,12 @@ class Client:
         finally:
             self._waiting.pop(number, None)
 
+    def give_up(self, number: int) -> None:
+        """Let whoever waits for a request that was cancelled wait no more; its own result is lost then."""
+        mine = self._waiting.get(number)
+        if mine is not None:
+            mine.put({"result": {"ending": "cancelled"}})
+
     def _send(self, line: bytes) -> None:
         """Write a line whole.
 

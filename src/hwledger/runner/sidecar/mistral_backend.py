@@ -82,9 +82,9 @@ class MistralBackend:
             first = first or time.perf_counter()
             (choice,) = chunk.choices
             usage, ending = chunk.usage or usage, _ending(choice.finish_reason) or ending
-            thought = getattr(choice.delta, "reasoning_content", None)
+            text = choice.delta.content or getattr(choice.delta, "reasoning_content", None) or ""
+            job.piece(text if count else _first_piece(choice, text), None)
             count += 1
-            job.piece(choice.delta.content or thought or "", None)
         now = time.perf_counter()
         if usage is None or job.cancelled.is_set():
             return ended("cancelled", 0, count, (max(0.0, first - begun), now - (first or now)))
@@ -112,6 +112,7 @@ class MistralBackend:
         message = {"role": "user" if job.chat else RAW, "content": job.prompt}
         request = mistralrs.ChatCompletionRequest(
             model="default", messages=[message], max_tokens=wanted, temperature=job.temperature, stream=True,
+            logprobs=True,
         )  # fmt: skip
         said: queue.SimpleQueue[Any] = queue.SimpleQueue()
         arguments = (self._runner, request, job.cancelled, said)
@@ -152,6 +153,12 @@ def _pump(runner: Any, request: Any, cancelled: threading.Event, said: "queue.Si
     except Exception as error:  # noqa: BLE001 - it is raised where the request is answered
         said.put(error)
     said.put(None)
+
+
+def _first_piece(choice: Any, text: str) -> str:
+    """Return the first piece whole: it is streamed without the space before it, which its token has."""
+    told = getattr(choice.logprobs, "token", None)
+    return told if isinstance(told, str) and told.lstrip() == text else text
 
 
 def _ending(reason: str | None) -> str:

@@ -27,6 +27,8 @@ FETCHING_S: Final = 24 * 3600.0
 """What a model may take that is fetched before it is loaded."""
 FLUSH_S: Final = 20.0
 """What it may take to write what it kept of prompts when it is ended."""
+CANCEL_S: Final = 0.2
+"""What an engine may take to see that it is cancelled; after that only the next request waits for it."""
 ASK_S: Final = 30.0
 """What it may take for what needs no engine."""
 TOLD: Final[Mapping[str, Quantity]] = {
@@ -135,6 +137,8 @@ class SidecarRunning:
         self._revive()
         begun, first = time.monotonic(), None
         number = self._request = self._client.begin("generate", _params(ask))
+        if self._cancelled.is_set():  # while it was sent
+            self.cancel()
         over = False
         try:
             for message in self._client.messages(number, self._limits.silent_s):
@@ -202,6 +206,9 @@ class SidecarRunning:
         number = self._request
         if number is not None:
             self._client.tell("cancel", {"request": number})
+            timer = threading.Timer(CANCEL_S, self._client.give_up, [number])
+            timer.daemon = True
+            timer.start()
 
     def tokenize(self, text: str) -> list[int]:
         """Return the tokens of a text."""
