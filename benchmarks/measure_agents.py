@@ -233,7 +233,7 @@ def measured(folder: Path, hosts: int, seconds: float, workers: int, port: int) 
     processes = [
         multiprocessing.Process(
             target=work,
-            args=(range(first, min(first + share, hosts)), folder, port, greeted, answered, hosts / 100),
+            args=(range(first, min(first + share, hosts)), folder, port, greeted, answered, hosts / 50),
         )
         for first in range(0, hosts, share)
     ]

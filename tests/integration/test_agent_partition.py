@@ -90,7 +90,7 @@ class Hour:
         """Let time pass until nothing waits."""
         for _ in range(200):
             self.passes(STEP)
-            if not self.agent.spool.waiting()["event"] and not self.agent.problem:
+            if not any(self.agent.spool.waiting().values()) and not self.agent.problem:
                 return
         raise AssertionError(f"{self.agent.spool.waiting()} wait still: {self.agent.problem}")
 

@@ -21,7 +21,7 @@ from support.eight_gpus import EightGpus
 from support.reporting import A, Chance, Clock
 
 BOOT = "boot-agent-0001"
-SECONDS = 5.0
+SECONDS = 20.0
 
 
 def make_agent(  # noqa: PLR0913 - what a test may want to be otherwise
