@@ -43,6 +43,8 @@ fuzz: $(READY)
 faults: $(READY)
 	$(BIN)/python tests/faults/kill_writer.py --times 1000
 	$(BIN)/python tests/faults/kill_writer.py --times 1000 --postgresql
+	$(BIN)/python tests/faults/kill_server.py --times 1000
+	$(BIN)/python tests/faults/kill_server.py --times 1000 --postgresql
 	$(BIN)/python tests/faults/alter_ledger.py --times 10000
 	$(BIN)/python tests/faults/break_sidecars.py --times 500
 	$(BIN)/python tests/faults/spoil_prompts.py --times 200

@@ -73,6 +73,9 @@ def prepare(folder: Path, hosts: int) -> None:
 class Light:
     """An agent that only speaks."""
 
+    answered = 0
+    """Requests of all agents of this process that were answered."""
+
     def __init__(self, number: int, folder: Path, port: int, greeted: Any, columns: Any) -> None:
         self._number, self._port, self._greeted, self._columns = number, port, greeted, columns
         self._context = server_context((folder / "authorities.pem").read_text())
@@ -145,10 +148,13 @@ async def _ask(  # noqa: PLR0913, PLR0917 - one request
     found = await reader.readexactly(int(headers[b"content-length"]))
     if not raw.startswith(b"HTTP/1.1 20"):
         raise ValueError(f"{path}: {found[:200]!r}")
+    Light.answered += 1
     return json.loads(found)
 
 
-def work(numbers: range, folder: Path, port: int, greeted: Any, spread_seconds: float) -> None:
+def work(  # noqa: PLR0913, PLR0917 - what a process is told
+    numbers: range, folder: Path, port: int, greeted: Any, answered: Any, spread_seconds: float
+) -> None:
     """Run some of the agents in this process."""
     import uvloop  # noqa: PLC0415 - in the process alone
 
@@ -157,7 +163,12 @@ def work(numbers: range, folder: Path, port: int, greeted: Any, spread_seconds: 
 
     async def all_of_them() -> None:
         lights = [Light(number, folder, port, greeted, columns) for number in numbers]
-        await asyncio.gather(*(one.live(spread_seconds) for one in lights))
+        await asyncio.gather(count(), *(one.live(spread_seconds) for one in lights))
+
+    async def count() -> None:
+        while True:
+            answered[numbers.start] = Light.answered
+            await asyncio.sleep(0.2)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(all_of_them())
@@ -212,15 +223,17 @@ def wait_for_all(greeted: Any, since: float) -> dict[str, float]:
 
 def measured(folder: Path, hosts: int, seconds: float, workers: int, port: int) -> dict[str, Any]:
     """Return what was measured."""
-    prepare(folder, hosts)
+    if not (folder / "authorities.pem").exists():
+        prepare(folder, hosts)
     server = Server(folder, port)
     time.sleep(2)
     empty, greeted = server.rss, multiprocessing.Array("d", hosts, lock=False)
+    answered = multiprocessing.Array("q", hosts, lock=False)
     share = -(-hosts // workers)
     processes = [
         multiprocessing.Process(
             target=work,
-            args=(range(first, min(first + share, hosts)), folder, port, greeted, hosts / 100),
+            args=(range(first, min(first + share, hosts)), folder, port, greeted, answered, hosts / 100),
         )
         for first in range(0, hosts, share)
     ]
@@ -232,10 +245,15 @@ def measured(folder: Path, hosts: int, seconds: float, workers: int, port: int) 
         time.sleep(SETTLED_SECONDS)
         found |= {"rss_empty_bytes": empty, "rss_connected_bytes": server.rss}
         found["connections_bytes"] = found["rss_connected_bytes"] - empty
-        before, start = server.cpu, time.monotonic()
+        before, start, asked = server.cpu, time.monotonic(), sum(answered)
         sys.stderr.write(json.dumps(found) + "\n")
         time.sleep(seconds)
-        found["steady_cpu_share_of_a_core"] = round((server.cpu - before) / (time.monotonic() - start), 4)
+        cpu, took, asked = server.cpu - before, time.monotonic() - start, sum(answered) - asked
+        found |= {
+            "steady_cpu_share_of_a_core": cpu / took,
+            "requests_per_second": asked / took,
+            "cpu_ms_per_request": 1000 * cpu / max(1, asked),
+        }
         found["rss_after_bytes"] = server.rss
         killed = time.monotonic()
         server.process.send_signal(signal.SIGKILL)
@@ -264,10 +282,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--port", type=int, default=18472)
-    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--folder", type=Path, help="of a fleet that was made before, or is to be kept")
     told = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=told.folder) as place:
-        found = measured(Path(place) / "fleet", told.hosts, told.seconds, told.workers, told.port)
+    with tempfile.TemporaryDirectory() as place:
+        folder = told.folder or Path(place) / "fleet"
+        found = measured(folder, told.hosts, told.seconds, told.workers, told.port)
     sys.stdout.write(json.dumps(found, indent=1) + "\n")
 
 

@@ -39,11 +39,14 @@ def main() -> None:
     parser.add_argument("--engine", default="auto")
     parser.add_argument("--contexts", default="512,2048,4096,8192")
     parser.add_argument("--wait", type=float, default=600.0)
+    parser.add_argument("--only", choices=("memory", "speed"))
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="hwledger-measure-") as folder:
         os.environ["HWLEDGER_DATA_DIR"] = folder
-        memory(asked.model, asked.engine, [int(each) for each in asked.contexts.split(",")])
-        speed(asked.model, asked.engine, asked.wait)
+        if asked.only != "speed":
+            memory(asked.model, asked.engine, [int(each) for each in asked.contexts.split(",")])
+        if asked.only != "memory":
+            speed(asked.model, asked.engine, asked.wait)
 
 
 def once(model: str, engine: str, context: int, tokens: int) -> tuple[Run, float | None]:

@@ -4,12 +4,16 @@ Speeds are kept with the other measured runs (``hwledger calibrate``), what a pr
 next to them; both say which run they are of, and each can be forgotten again.
 """
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from filelock import FileLock, Timeout
+
 from hwledger.errors import HwledgerError
-from hwledger.library.benchmarks.rests import load_rests, save_rests
+from hwledger.library.benchmarks.rests import load_rests, rests_path, save_rests
 from hwledger.library.benchmarks.store import load_calibration, save_calibration
+from hwledger.library.files import make_folder
 from hwledger.planner.plan import Plan
 from hwledger.planner.process import Rest, host_bytes, rest_device, used_share
 from hwledger.reconcile.memory import PROCESS, SAVED
@@ -27,6 +31,7 @@ FEWEST_OUTPUT: Final = 8
 """Tokens of an answer whose speed says something: the first ones pay for waking up."""
 FEWEST_PROMPT: Final = 32
 LEAST_REST: Final = 0
+PATIENCE_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,19 +64,32 @@ class Run:
 def learn(run: Run) -> tuple[str, ...]:
     """Keep what a run says, for the next plans; return sentences on what was kept, and what was not."""
     try:
-        points, said = tuple(_points(run)), []
-        if points:
-            save_calibration(_with(points))
-            figures = " and ".join(point.quantity.partition("_")[0] for point in points)
-            said.append(f"{figures} of it correct later plans of this machine")
-        elif run.busy:
-            said.append("its speeds correct no plan: the machine was busy")
-        rest = rest_seen(run)
-        if rest is not None:
-            save_rests((*load_rests(), rest))
-            said.append("what its process held beside the plan is kept for the next plan")
-    except HwledgerError as error:
+        with _alone():
+            return _learned(run)
+    except (HwledgerError, Timeout, OSError) as error:
         return (f"nothing is learned from this run: {error}",)
+
+
+@contextmanager
+def _alone() -> "Iterator[None]":
+    """Hold the folder of what is learned: two runs that end together would lose one of theirs."""
+    make_folder(rests_path().parent)
+    with FileLock(f"{rests_path()}.lock", timeout=PATIENCE_S):
+        yield
+
+
+def _learned(run: Run) -> tuple[str, ...]:
+    points, said = tuple(_points(run)), list[str]()
+    if points:
+        save_calibration(_with(points))
+        figures = " and ".join(point.quantity.partition("_")[0] for point in points)
+        said.append(f"its {figures} will correct later plans of this machine")
+    elif run.busy:
+        said.append("its speeds will correct no plan: the machine was busy")
+    rest = rest_seen(run)
+    if rest is not None:
+        save_rests((*load_rests(), rest))
+        said.append("what its process held beside the plan is kept for the next plan")
     return (f"{'; '.join(said)} (hwledger calibrate --list, --forget)",) if said else ()
 
 

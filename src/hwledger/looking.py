@@ -24,12 +24,17 @@ from hwledger.reconciling import Process, host_now, reconciled, saved_in
 from hwledger.telemetry.engines.live.places import VARIABLE
 from hwledger.telemetry.engines.live.sampler import EnginesSampler
 from hwledger.telemetry.engines.live.whose import Owner, log_of, owner_of, pid_at
+from hwledger.telemetry.local import SOURCES
+from hwledger.telemetry.probing import probe
 from hwledger.telemetry.recorded import read_recorded, read_text
+from hwledger.telemetry.samplers import source_names
 from hwledger.telemetry.snapshot import EngineSnapshot
 from hwledger.telemetry.system import System
 
 NO_DEVICE: Final = "the plan names no device: give --device for a speed"
 LIMIT_S: Final = 30.0
+PACKAGED: Final = {"mlx": "mlx-lm"}
+"""Engines that run in a package's own program, whoever starts them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,21 +176,28 @@ def _looked(made: Plan, told: EngineSnapshot, asked: Asked) -> Looked:
     not_timed = Unknown("it is not timed here: the requests of others are not known")
     speeds = speed_terms(fast, not_timed, not_timed, NO_DEVICE)
     baseline = _baseline(made)
-    on_host = all(part.place == HOST for part in made.memory.components)
-    planned = process_memory(made, baseline) if made.request.devices or on_host else None
+    planned = process_memory(made, baseline) if made.request.devices or _on_host(made, told) else None
     process = Process(told.pid, planned, 1.0, saved_in(made, log))
     return Looked(made, reconciled(made, told, process, speeds, told.notes), baseline)
 
 
+def _on_host(made: Plan, told: EngineSnapshot) -> bool:
+    """Whether all of a plan without devices is in the host's memory: it says so, or nothing else is here."""
+    if all(part.place == HOST for part in made.memory.components):
+        return True
+    return told.pid is not None and not probe(only=(SOURCES - {"host"}) & source_names()).devices
+
+
 def _baseline(made: Plan) -> Learned:
-    """Return what a process of the plan's engine holds beside it; how it is installed is not known."""
+    """Return what a process of the plan's engine holds beside it.
+
+    How it is installed is not known: as a program of its own, unless this machine ran or has a package of it.
+    """
     rests, _ = usable_rests()
     device, version = rest_device(made, host_now().name), made.request.version
-    learned = rest_of(rests, made.engine, version=version, device=device)
-    packaged = [each for each in rests if each.engine == made.engine and each.program]
-    if learned.runs or not packaged:
-        return learned
-    return rest_of(rests, made.engine, version=version, program=packaged[-1].program, device=device)
+    ran = [each.program for each in rests if each.engine == made.engine]
+    program = ran[-1] if ran else PACKAGED.get(made.engine, "")
+    return rest_of(rests, made.engine, version=version, program=program, device=device)
 
 
 def _with_own_log(told: EngineSnapshot, path: Path) -> EngineSnapshot:

@@ -25,7 +25,7 @@ ORIGIN = "hwledger.local/memory"
 MAKERS: dict[str, Callable[[pytest.FixtureRequest], Store]] = {
     "memory": lambda _: MemoryStore(),
     "sqlite": lambda test: SqliteStore(test.getfixturevalue("tmp_path") / "ledger.db", origin=ORIGIN),
-    "postgresql": lambda test: PostgresStore(test.getfixturevalue("postgres").new_database(), origin=ORIGIN),
+    "postgresql": lambda test: PostgresStore(test.getfixturevalue("postgres").new_schema(), origin=ORIGIN),
 }
 
 

@@ -126,6 +126,8 @@ def refuses_what_was_put_back(fleet: RealFleet, folder: Path, me: str, copy: Pat
         assert again.wait(20) == 0
     assert json.loads(agent(folder, "status", "--json"))["alarm"] == alarm["reason"]
     assert alarm["reason"] in agent(folder, "status")
+    agent(folder, "forget", "--yes")
+    assert (status(folder)["alarm"], status(folder)["seen_events"]) == ("", None)
     assert status(folder)["waiting"]["event"] == 1
     assert len(fleet.told("agent.started")) == before, "nothing but heartbeats is said to it"
 

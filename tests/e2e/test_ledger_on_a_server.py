@@ -25,7 +25,7 @@ ORIGIN = "hwledger.example/moved"
 @pytest.fixture
 def address(postgres: Server) -> str:
     """Return the address of an empty database."""
-    return postgres.new_database()
+    return postgres.new_schema()
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ from support.postgres import free_port, programs, server
 
 THREADS = 8
 ROUNDS_PER_LEDGER = 25
-READY_SECONDS = 30.0
+READY_SECONDS = 180.0
 MOMENT = 1_764_061_200_000_000
 LOOK_SECONDS = 0.004
 
@@ -131,6 +131,7 @@ def wait_until_ready(port: int, process: int) -> None:
         finally:
             connection.close()
         time.sleep(LOOK_SECONDS)
+    os.kill(process, signal.SIGKILL)
     raise RuntimeError("the server is not ready")
 
 

@@ -36,6 +36,8 @@ ROUNDS_PER_FILE = 25
 ROUNDS_PER_SERVER = 50
 EVENTS_PER_ROUND = 1_000_000
 PATIENCE_SECONDS = 30
+LINES = 100
+"""Events that are acknowledged before a kill, at most: a busy machine is killed at the same moments."""
 OWN_EVENTS = 1_000_000_000_000
 """Numbers from here on are those of the process that looks; no round gets there."""
 
@@ -99,16 +101,17 @@ def killed(run: Run, address: str, number: int, chance: random.Random) -> list[t
             os._exit(1)
     os.close(said)
     with os.fdopen(heard, "rb") as lines:
+        first = b""
         if number % 10 == 9 and not _kills_server(run, number):
             time.sleep(chance.uniform(0, 0.04))
         else:
             lines.readline()
-            time.sleep(chance.uniform(0, 0.15))
+            first = b"".join(lines.readline() for _ in range(chance.randrange(LINES)))
+            time.sleep(chance.uniform(0, 0.02))
         if not kill_server(run, number):
             os.kill(child, signal.SIGKILL)
-        whole = [
-            line.split() for line in lines.read().decode().splitlines(keepends=True) if line.endswith("\n")
-        ]
+        said_so_far = (first + lines.read()).decode()
+        whole = [line.split() for line in said_so_far.splitlines(keepends=True) if line.endswith("\n")]
         os.waitpid(child, 0)
     return [(int(line[0]), line[1], line[2]) for line in whole if len(line) == 3]
 

@@ -26,7 +26,7 @@ from hwledger.server.api.guard import ANYONE, route_roles
 from support.fleet_server import Served, served
 
 pytestmark = [pytest.mark.enable_socket, pytest.mark.requirement("FR-FLEET-API", "FR-FLEET-ROLES")]
-EXAMPLES = int(os.environ.get("HWLEDGER_API_EXAMPLES", "4"))
+EXAMPLES = int(os.environ.get("HWLEDGER_API_EXAMPLES", "2"))
 CHECKS = [
     not_a_server_error, status_code_conformance, content_type_conformance, response_headers_conformance,
     response_schema_conformance,

@@ -18,6 +18,7 @@ from hwledger.fleet.enrolment import approve, create_token
 from hwledger.fleet.identities import check_member
 from hwledger.fleet.joining import checked, come_back, join, server_context, vouched
 from hwledger.fleet.signing import key_pem, new_key
+from hwledger.fleet.tokens import MOST_REFUSALS
 from hwledger.fleet.views import projections
 from hwledger.fleet.wire.enrolment import EnrolAnswer
 from hwledger.fleet.wire.tokens import JoinToken, encoded
@@ -114,6 +115,7 @@ def test_one_token_a_hundred_machines_over_tls(tmp_path: Path) -> None:
     assert len(refusals) == 99
     assert all("used up" in text for text in refusals)
     assert (kinds.count("host.enrolled"), kinds.count("token.used")) == (1, 1)
+    assert kinds.count("token.reuse_refused") == MOST_REFUSALS
 
 
 @dataclass

@@ -56,7 +56,7 @@ def again(run: Run) -> Reconciliation:
 def test_the_next_plan_is_corrected(made: Run) -> None:
     """Decode, prefill and the process's memory are nearer, calibrated, and say by what."""
     (said,) = learn(made)
-    assert "decode and prefill of it correct later plans" in said
+    assert "its decode and prefill will correct later plans" in said
     assert {point.source for point in load_calibration().points} == {"run 1"}
     before, after = made.found, again(made)
     for name in ("decode", "prefill"):
@@ -73,7 +73,7 @@ def test_the_next_plan_is_corrected(made: Run) -> None:
 def test_a_busy_machine_teaches_no_speed(made: Run) -> None:
     """Its memory does count; a term that is in doubt is not judged, and says why."""
     (said,) = learn(replace(made, busy=True))
-    assert "correct no plan: the machine was busy" in said
+    assert "will correct no plan: the machine was busy" in said
     assert not load_calibration().points
     assert len(load_rests()) == 1
     running = FakeEngine().start(made.plan)

@@ -194,7 +194,7 @@ def test_a_backup_and_an_export_have_everything(path: Path, tmp_path: Path) -> N
 
 def test_it_moves_to_a_server(path: Path, postgres: Server) -> None:
     """Whole, with the hashes that it had."""
-    address = postgres.new_database()
+    address = postgres.new_schema()
     head = migrate(path, address)
     with open_reader(address) as reader, SqliteReader(path) as other:
         assert (reader.head(), reader.read()) == (head, other.read())
@@ -267,7 +267,7 @@ def test_the_command(capsys: pytest.CaptureFixture[str], postgres: Server) -> No
         assert body_of(event(3)) == reader.get(4).body
     assert call(["ledger", "verify"]) == 0
     assert "21 events" in capsys.readouterr().out
-    address = postgres.new_database()
+    address = postgres.new_schema()
     migrate(local_ledger(), address)
     assert call(["ledger", "freeze", address]) == 2
     assert "only a ledger in a file" in capsys.readouterr().err

@@ -130,7 +130,7 @@ def test_an_upgrade_that_fails_changes_nothing(path: Path) -> None:
 
 def test_it_moves_to_a_server(path: Path, postgres: Server) -> None:
     """With the hashes that it had."""
-    address = postgres.new_database()
+    address = postgres.new_schema()
     assert migrate(path, address).chain.hex() == CHAIN
     with open_reader(address) as reader:
         assert audit(reader, key=verifier_key(ORIGIN, KEY)).kept == 2
@@ -139,7 +139,7 @@ def test_it_moves_to_a_server(path: Path, postgres: Server) -> None:
 @pytest.fixture
 def first(postgres: Server, monkeypatch: pytest.MonkeyPatch) -> str:
     """Return a ledger of schema 1 on a server, of 11 events, as a version of that schema writes it."""
-    address = postgres.new_database()
+    address = postgres.new_schema()
     made = session(Address.read(address))
     made.autocommit = False
     engine = writing_engine(lambda: made)

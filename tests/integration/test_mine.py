@@ -63,7 +63,7 @@ def test_the_command_prints_it(capsys: pytest.CaptureFixture[str], tmp_path: Pat
     told = capsys.readouterr()
     document = json.loads(told.out)
     assert {each["component"] for each in document["summaries"]} == {"decode", "process memory"}
-    assert "1 figures were measured while the machine was busy" in told.err
+    assert "left out: 1 of speeds measured while the machine was busy" in told.err
     assert cli(["accuracy", "--mine"]) == 0
     assert "decode" in capsys.readouterr().out
     assert cli(["accuracy", "--mine", "--engine", "mlx"]) == 0

@@ -62,10 +62,9 @@ def test_it_serves_and_refuses_a_second(server: RealServer, address: str, tmp_pa
         seq = made.json()["events"][0]["seq"]
         assert client.get(f"/v1/ledger/proof/inclusion?seq={seq}").status_code == 200
         assert client.get("/v1/history/nobody").status_code == 404
-    for folder in (server.folder, tmp_path):
-        done = run("up", "--folder", str(folder), "--ledger", address, "--port", "0")
-        assert (done.returncode, done.stderr.count("\n")) == (4, 1), done.stderr
-        assert "has this ledger already" in done.stderr or "another process writes" in done.stderr
+    done = run("up", "--folder", str(tmp_path), "--ledger", address, "--port", "0")
+    assert (done.returncode, done.stderr.count("\n")) == (4, 1), done.stderr
+    assert "another process writes" in done.stderr
 
 
 def test_a_session_that_ends_is_taken_up_again(server: RealServer, postgres: Server, address: str) -> None:
@@ -77,8 +76,8 @@ def test_a_session_that_ends_is_taken_up_again(server: RealServer, postgres: Ser
         assert add(client, "after").status_code == 201
         postgres.stop(signal.SIGKILL)
         postgres.start()
-        assert add(client, "after the kill").status_code == 201
-        for key in ("first", "before", "after", "after the kill"):
+        assert add(client, "after-the-kill").status_code == 201
+        for key in ("first", "before", "after", "after-the-kill"):
             assert add(client, key).headers.get("Idempotency-Replayed") == "true"
     assert server.process.poll() is None
     assert server.stop(signal.SIGTERM) == 0

@@ -121,7 +121,7 @@ def _served(
         bound.close()
 
 
-def wait_until(holds: Callable[[], Any], seconds: float = 30) -> Any:
+def wait_until(holds: Callable[[], Any], seconds: float = 90) -> Any:
     """Return what becomes true within a while."""
     pause = threading.Event()
     for _ in range(int(seconds / 0.02)):

@@ -66,9 +66,9 @@ def _own(engines: tuple[str, ...]) -> "list[Result]":
 
     found = mine(engines)
     for count, what in (
-        (found.doubted, "were measured while the machine was busy and judge nothing"),
-        (found.unreadable, "on record cannot be read"),
+        (found.doubted, "of speeds measured while the machine was busy, which judge nothing"),
+        (found.unreadable, "of reconciliations on record that cannot be read"),
     ):
         if count:
-            click.echo(f"hwledger: note: {count} figures {what}", err=True)
+            click.echo(f"hwledger: note: left out: {count} {what}", err=True)
     return list(found.results)

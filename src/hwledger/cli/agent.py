@@ -21,7 +21,7 @@ FOLDER = click.option(
 
 @click.group("agent")
 def command() -> None:
-    """Let this machine be a host of a fleet: join, run, status, leave, install-service."""
+    """Let this machine be a host of a fleet: join, run, status, forget, leave, install-service."""
 
 
 @command.command("join")
@@ -126,6 +126,20 @@ def leave(folder: str | None) -> None:
     with home.locked():
         home.leave()
     write_lines([f"this machine is host {host} no more; on the server: hwledger host retire {host}"])
+
+
+@command.command("forget")
+@FOLDER
+@click.confirmation_option(prompt="Trust whatever history the server shows next?")
+def forget(folder: str | None) -> None:
+    """Forget the history that was seen: an alarm is over, and the next checkpoint is taken on trust."""
+    from hwledger.cli.table import write_lines
+    from hwledger.fleet.agent.witness import Witness
+
+    home = _home(folder)
+    with home.locked():
+        Witness(home.folder, home.enrolment().checkpoint_key).forget()
+    write_lines(["the next checkpoint of the server is taken on trust"])
 
 
 @command.command("install-service")

@@ -22,7 +22,7 @@ DOES_NOT_FIT = 3
 @click.argument("ref", metavar="MODEL")
 @click.option("--engine", default="auto", metavar="NAME", help="llama.cpp, or auto: the one that is here.")
 @click.option(
-    "--grid", default="", metavar="AXES",
+    "--grid", default="", show_default=False, metavar="AXES",
     help="context,concurrency, or with values context=512:2k,concurrency=1:4; one cell without it.",
 )  # fmt: skip
 @click.option("--prompt-tokens", type=click.IntRange(1), metavar="N",
@@ -76,9 +76,14 @@ def command(  # noqa: PLR0913 - one parameter per option
                 kv_cache=asked["kv_cache"], options=asked["options"], access=access,
             )  # fmt: skip
 
-        for found in bench(settings, prepared, _wanted(asked), shown.tell, shown.say):
-            paths = paths or _own_paths(found)
-            _write(found, paths)
+        try:
+            for found in bench(settings, prepared, _wanted(asked), shown.tell, shown.say):
+                paths = paths or _own_paths(found)
+                _write(found, paths)
+        except BaseException:
+            if found is not None:
+                shown.say(f"what was measured so far is in {' and '.join(map(str, paths))}")
+            raise
     shown.clear()
     if found is None:
         return

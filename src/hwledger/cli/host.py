@@ -24,13 +24,14 @@ def show(host: str, *, as_json: bool) -> None:
     from hwledger.cli.asking import named, server
     from hwledger.cli.output import write_json
     from hwledger.cli.table import write_lines
+    from hwledger.library.paths import shown
     from hwledger.screens.fleet import host_lines
 
     found = server().get(f"/v1/hosts/{named(host)}")
     if as_json:
         write_json(found)
     else:
-        write_lines(host_lines(found))
+        write_lines(map(shown, host_lines(found)))  # a host says what it likes
 
 
 @command.command("approve")

@@ -23,6 +23,8 @@ def write_json(document: dict[str, Any]) -> None:
     indent = 2 if sys.stdout.isatty() else None
     plain = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
     text = json.dumps(document, indent=indent, ensure_ascii=plain, default=str)
+    if indent:  # what a terminal would act on stands in texts alone, and JSON has another way to write it
+        text = "".join(f"\\u{ord(char):04x}" if _acts(char) and char != "\n" else char for char in text)
     sys.stdout.write(text.encode("utf-8", "backslashreplace").decode("utf-8") + "\n")
 
 

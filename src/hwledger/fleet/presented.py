@@ -19,6 +19,10 @@ _URI: Final = re.compile(
     r"spiffe://(?P<domain>[a-z0-9._-]{1,255})/agent/"
     r"(?P<host>[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})"
 )
+_UNREADABLE: Final = (
+    ValueError, TypeError, UnsupportedAlgorithm, x509.ExtensionNotFound, x509.DuplicateExtension,
+    x509.InvalidVersion, x509.UnsupportedGeneralNameType,
+)  # fmt: skip
 _READ: Final = 8192
 """Certificates whose reading is remembered; an agent shows its own with every request."""
 
@@ -74,7 +78,7 @@ def presented(der: bytes) -> Presented:
         names = list(extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
         purposes = list(extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
         is_authority = extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.ExtensionNotFound, x509.DuplicateExtension):
+    except _UNREADABLE:
         raise DeniedError("this certificate is none of an agent; join the fleet with a token") from None
     name = _URI.fullmatch(names[0].value) if _is_one_uri(names) else None
     if name is None:

@@ -70,7 +70,7 @@ def requested_key(pem: str) -> ec.EllipticCurvePublicKey:
         request = x509.load_pem_x509_csr(pem.encode())
         key, digest = request.public_key(), request.signature_hash_algorithm
         genuine = request.is_signature_valid
-    except (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature, x509.InvalidVersion) as error:
         raise MalformedError(f"{_WRONG}: it is no PKCS #10 in PEM ({str(error)[:80]})") from None
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise MalformedError(f"{_WRONG}: its key is not of the curve P-256; make one")

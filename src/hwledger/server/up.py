@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from hwledger.errors import BusyError, HwledgerError, UnreachableError, UsageError
+from hwledger.errors import AlteredError, BusyError, HwledgerError, UnreachableError, UsageError
 from hwledger.fleet.certificates import Authorities
 from hwledger.fleet.context import Fleet
 from hwledger.fleet.notary import Notary
@@ -23,6 +23,7 @@ from hwledger.fleet.segments import Segments
 from hwledger.fleet.users import ensure_admin_token
 from hwledger.fleet.views import projections
 from hwledger.history import ledger_name
+from hwledger.ledger.keys import note_path
 from hwledger.ledger.opening import file_of, open_store
 from hwledger.server import reporting
 from hwledger.server.agents import agents_app
@@ -219,7 +220,7 @@ def _site(settings: Settings, store: "SqlStore", listening: Listening) -> Iterat
     fleet = Fleet(store, settings.folder)
     authorities = Authorities.open(settings.folder, fleet.trust_domain, fleet.clock)
     notary = Notary(fleet, settings.folder / KEYS)
-    notary.note()
+    _sign_first(notary, note_path(settings.folder / KEYS, store.origin))
     ensure_admin_token(fleet)
     file = settings.file
     with ExitStack() as stack:
@@ -231,6 +232,21 @@ def _site(settings: Settings, store: "SqlStore", listening: Listening) -> Iterat
             fleet, readiness, Pulse(store), services=host_services(listening.public_address, authorities)
         )
         yield Site(store, side, authorities, notary, segments, listening)
+        with contextlib.suppress(HwledgerError):  # of a ledger that is lost, or as it was signed last
+            notary.note()
+
+
+def _sign_first(notary: Notary, kept: Path) -> None:
+    """Sign what the ledger is now, which has to continue what was signed last.
+
+    Raises:
+        AlteredError: it does not.
+    """
+    try:
+        notary.note()
+    except AlteredError as error:
+        way_out = f"put back what is missing, or move {kept} away to go on with what there is"
+        raise AlteredError(f"{error}; {way_out}", error.seq) from None
 
 
 async def _serve(

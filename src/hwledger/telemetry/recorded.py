@@ -43,6 +43,9 @@ MODULES: Final[tuple[str, ...]] = (
 _DEEPEST: Final = 8
 """Quotations within quotations are read so far."""
 _QUOTED: Final = re.compile(r"^> ?", re.MULTILINE)
+_MOST_BLANKS: Final = 256
+_BLANKS: Final = re.compile(rf"\s{{{_MOST_BLANKS + 1},}}")
+"""More blanks in a row than tools print; patterns that look for the end of a column try each of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +79,16 @@ def read_recorded(text: str, where: str = "the text") -> tuple[Format, Sample]:
     Raises:
         MalformedError: no kind that is known.
     """
-    plain = unquoted(text)
+    plain = unquoted(_BLANKS.sub(_fewer, text))
     for each in formats():
         if each.recognises(plain):
             return each, each.read(plain)
     known = ", ".join(each.name for each in formats())
     raise MalformedError(f"{where} is no output that is known; known: {known}")
+
+
+def _fewer(blanks: re.Match[str]) -> str:
+    return ("\n" if "\n" in blanks[0] else " ") * _MOST_BLANKS
 
 
 def unquoted(text: str) -> str:

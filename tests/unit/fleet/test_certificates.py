@@ -1,17 +1,22 @@
 """The authorities: what certificates say, the files they lie in, and how one generation follows another."""
 
 import os
+import ssl
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from hwledger.errors import InputError, MalformedError, UsageError
+from hwledger.errors import DeniedError, InputError, MalformedError, UsageError
 from hwledger.fleet.certificates import AGENT_LIFE, OVERLAP, Authorities
 from hwledger.fleet.presented import presented
-from hwledger.fleet.signing import new_key
+from hwledger.fleet.signing import make_request, new_key, requested_key
 from hwledger.server.tls import public_context, renew_server
 from support.fleets import HOUR, SECOND, Clock, Site, site
 
@@ -149,6 +154,34 @@ def test_a_generation_lives_half_of_its_life(here: Site) -> None:
     assert len(list((here.fleet.folder / "authorities").glob("agents-ca.*.pem"))) == 2
     end = int(before.certificate.not_valid_after_utc.timestamp()) * SECOND
     assert end > here.clock() + 2 * OVERLAP
+
+
+CERTIFICATE: list[bytes] = []
+REQUEST = ssl.PEM_cert_to_DER_cert(make_request(new_key()).replace(" REQUEST", ""))
+CHANGES = st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255), st.sampled_from("=-+")), max_size=4)
+
+
+def _changed(raw: bytes, changes: list[tuple[int, int, str]]) -> bytes:
+    found = bytearray(raw)
+    for place, value, how in changes:
+        at = place % len(found)
+        found[at : at + (how != "+")] = b"" if how == "-" else bytes([value])
+    return bytes(found)
+
+
+@given(CHANGES)
+@example([(7, 88, "=")])
+@example([(12, 88, "=")])
+def test_damaged_requests_and_certificates(tmp_path_factory: pytest.TempPathFactory, changes: Any) -> None:
+    """Whatever the bytes are, they are read or refused with an error of ours."""
+    if not CERTIFICATE:
+        here, host = site(tmp_path_factory.mktemp("fleet")), "00000000-0000-7000-8000-000000000000"
+        CERTIFICATE.append(here.authorities.issue(host, new_key().public_key(), bytes(range(16))).der)
+    with suppress(DeniedError):
+        presented(_changed(CERTIFICATE[0], changes))
+    pem = ssl.DER_cert_to_PEM_cert(_changed(REQUEST, changes)).replace("CERTIFICATE", "CERTIFICATE REQUEST")
+    with suppress(MalformedError):
+        requested_key(pem)
 
 
 def test_the_overlap_outlives_every_certificate() -> None:

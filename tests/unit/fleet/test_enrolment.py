@@ -1,6 +1,7 @@
 """Letting hosts in: what of a request counts, what an operator decides, and what is on record."""
 
 import dataclasses
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hwledger.errors import ConflictError, HwledgerError, MalformedError, MissingError
 from hwledger.fleet.enrolment import approve, ban, enrol, retire, revoke
@@ -17,7 +20,7 @@ from hwledger.fleet.identities import check_member
 from hwledger.fleet.identity_tables import JOINS, RefusedError, identity_of
 from hwledger.fleet.signing import make_request, new_key
 from hwledger.fleet.views import projections
-from hwledger.fleet.wire.enrolment import EnrolAnswer, EnrolRequest, ProofRequest
+from hwledger.fleet.wire.enrolment import EnrolAnswer, EnrolRequest, ProofRequest, csr_of
 from hwledger.ledger.memory import MemoryStore
 from support.fleets import MACHINE, Host, Site, site
 
@@ -250,6 +253,22 @@ def test_an_id_that_is_none(host: Any) -> None:
     """Nothing that is not a UUID goes further as the id of a host."""
     with pytest.raises(MalformedError):
         ProofRequest.read({"host": host})
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=80),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(st.dictionaries(st.sampled_from([*DOCUMENT, "host", "nonce", "signature", "state"]), VALUES) | VALUES)
+def test_any_message_is_read_or_refused(sent: Any) -> None:
+    """Whatever JSON comes, in place of any field or of all of them, it is one kind of error."""
+    changed = {**DOCUMENT, **sent} if isinstance(sent, dict) else sent
+    for read in (EnrolRequest.read, ProofRequest.read, EnrolAnswer.read, csr_of):
+        with suppress(MalformedError):
+            read(changed)
 
 
 BAD_INVENTORIES: dict[str, Any] = {

@@ -142,7 +142,7 @@ STEPS = ("renew", "use", "go_back", "revoke", "ban", "retire", "approve", "wait"
 
 
 @pytest.mark.requirement("FR-FLEET-MEMBER")
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(st.lists(st.sampled_from(STEPS), max_size=14))
 def test_memory_is_never_behind(tmp_path_factory: pytest.TempPathFactory, steps: list[str]) -> None:
     """After any steps, commits that fail among them, what is remembered of a host is what the tables say."""

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hwledger.app import devices_of
 from hwledger.planner.memory import HOST, Basis, Category, Component
 from hwledger.planner.plan import Plan
 from hwledger.reconcile.memory import (
@@ -225,3 +226,31 @@ def test_unexplained_is_no_part() -> None:
     whole = Seen(100.0, Quality.MEASURED, "psutil")
     account = Account("process memory", whole, (Part("weights", "CPU", Seen(150.0, Quality.LOGGED, "log")),))
     assert account.unexplained == -50.0
+
+
+def test_the_context_of_a_device_is_a_part_of_its_own() -> None:
+    """What the driver holds for a process is expected, not seen: it says so, and the rest is what remains."""
+    plan = small_plan(options=[], devices=devices_of("RTX 4090"))
+    (context,) = [
+        part for part in plan.memory.components if part.category is Category.RUNTIME and not part.place
+    ]
+    told = {Quantity.WEIGHTS_BYTES: LOG(Quantity.WEIGHTS_BYTES, 1000)}
+    model = ModelSnapshot("m", loaded=True, devices=MappingProxyType({"CUDA0": told}))
+    held = Gauge("nvml")(Quantity.MEMORY_USED, 2000 + context.size_bytes)
+    found = device_account(EngineSnapshot("llama.cpp", models=(model,)), held, plan)
+    parts = {part.name: part.seen for part in found.parts}
+    assert set(parts) == {"weights", "context"}
+    assert parts["context"].quality in {Quality.ASSUMED, Quality.CALIBRATED}
+    assert found.unexplained == 1000
+    assert isinstance(found.expected, Expected)
+    assert found.expected.value == plan.total_bytes - plan.host_bytes
+    bare = device_account(EngineSnapshot("llama.cpp"), held, plan)
+    assert not bare.parts  # what nobody tells is not filled up with expectations
+
+
+def test_others_say_more_than_the_load() -> None:
+    """The load of the last minute decides only where the share of others is not known."""
+    loaded = HostSnapshot(readings={Quantity.LOAD: Gauge("psutil")(Quantity.LOAD, 9.0)})
+    assert "the load was 9.0" in busy_note(loaded, 2)
+    assert busy_note(loaded, 2, 0.05) == ""
+    assert "others used 30%" in busy_note(HostSnapshot(), 2, 0.3)

@@ -147,3 +147,14 @@ def test_damaged_outputs_raise_and_invent_nothing(source: Random, text: str, oth
         found = each.read(broken)
         assert strangers(found, broken) == []
         assert all(value.source for value in values(found))
+
+
+@pytest.mark.parametrize("blank", [" ", "\t", "\n", "\r\n"])
+def test_thousands_of_blanks_are_read_as_a_few(blank: str) -> None:
+    """Patterns that look for the end of a column are not led through each of 20,000 blanks."""
+    for text in TEXTS[::7]:
+        kind, _ = read_recorded(text)
+        again, same = read_recorded(f"{text}{blank * 300}")
+        many, much = read_recorded(f"{text}{blank * 20_000}")
+        assert many.name == again.name == kind.name
+        assert much == same

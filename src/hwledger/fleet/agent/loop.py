@@ -134,7 +134,7 @@ class Agent:
             self.credentials.turned_away()
         if not self.ending.is_set():
             self._say(str(error))
-        if not isinstance(error, RefusedError):
+        if isinstance(error, UnreachableError) and not isinstance(error, RefusedError):
             self.client.close()
             self._due = self.now()  # who answers next is held to the ledger before anything is said to it
 

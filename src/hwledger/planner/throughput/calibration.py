@@ -78,6 +78,11 @@ class Point:
         return log(self.measured) - log(self.predicted)
 
     @property
+    def repeat(self) -> float:
+        """Spread of repeated runs of the same, in logs."""
+        return assumed("repeat_processor").value if self.family.startswith(PROCESSOR) else REPEAT
+
+    @property
     def plausible(self) -> bool:
         """Whether the two are close enough to be of the same thing."""
         most = "most_off_processor" if self.family.startswith(PROCESSOR) else "most_off"
@@ -116,7 +121,7 @@ class Calibration:
             return None
         variance = spread**2
         matrix = [
-            [variance * likeness(a, b) + (REPEAT**2 if i == j else 0.0) for j, b in enumerate(near)]
+            [variance * likeness(a, b) + (a.repeat**2 if i == j else 0.0) for j, b in enumerate(near)]
             for i, a in enumerate(near)
         ]
         column = [variance * likeness(here, point) for point in near]
@@ -124,7 +129,7 @@ class Calibration:
         mean = sum(weight * point.log for weight, point in zip(weights, near, strict=True))
         left = variance - sum(weight * value for weight, value in zip(weights, column, strict=True))
         alike = max(likeness(here, point) for point in near)
-        return _Correction(mean, sqrt(max(left, REPEAT**2)), len(near), close=alike >= SAME_FAMILY)
+        return _Correction(mean, sqrt(max(left, here.repeat**2)), len(near), close=alike >= SAME_FAMILY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,19 +218,19 @@ def without_outliers(points: Sequence[Point]) -> list[Point]:
     cases: dict[Point, list[float]] = {}
     for point in points:
         cases.setdefault(_case(point), []).append(point.log)
-    return [point for point in points if _agrees(point.log, cases[_case(point)])]
+    return [point for point in points if _agrees(point, cases[_case(point)])]
 
 
 def _case(point: Point) -> Point:
     return replace(point, measured=1.0, predicted=1.0, source="", version="")
 
 
-def _agrees(value: float, logs: Sequence[float]) -> bool:
+def _agrees(point: Point, logs: Sequence[float]) -> bool:
     if len(logs) < FEWEST_TO_DOUBT:
         return True
     middle = median(logs)
     spread = NORMAL_MAD * median(abs(each - middle) for each in logs)
-    return abs(value - middle) <= FAR * max(spread, REPEAT)
+    return abs(point.log - middle) <= FAR * max(spread, point.repeat)
 
 
 def distinct(points: Iterable[Point]) -> tuple[Point, ...]:

@@ -38,8 +38,8 @@ def processor_name(device: DeviceSpec) -> str:
 def estimate_processor(plan: Plan, traffic: Traffic) -> Throughput:
     """Return the speed of a plan on the processor of its first device; a rate of arrivals is not modelled.
 
-    A token reads the weights and its cache once, at the rate of all cores or that of the memory, whichever
-    is less; further requests of a step and prompts cost operations.
+    A token reads the weights once, at the rate of all cores or that of the memory, whichever is less, and
+    its cache at a share of it; further requests of a step and prompts cost operations.
     """
     if not (plan.spec.tensors or plan.spec.stored_tensors):
         why = "No figure of speed: the weights are unknown: only metadata was read."
@@ -73,8 +73,11 @@ class _Processor:
         """Return the time of one token of each request."""
         work, users = self.work, self.traffic.concurrency
         cache = work.cache_bytes(self.traffic.mean_depth, *cached_element_bytes(self.plan))
-        size = work.weight_bytes(users) + users * (cache + work.state_traffic_bytes())
-        read = _over(size, self._reading())
+        share, own = assumed("processor_cache_share"), users * (cache + work.state_traffic_bytes())
+        ends = (share.value, share.high, share.low)
+        sizes = [work.weight_bytes(users) + own / end for end in ends]
+        rate = self._reading()
+        read = [size / per for size, per in zip(sizes, (rate.value, rate.high, rate.low), strict=True)]
         more = _over((users - 1) * 2.0 * work.active_parameters, self._computing())
         each = assumed("host_layer_microseconds")
         layers = [work.layers * end * MICROSECOND for end in (each.value, each.low, each.high)]

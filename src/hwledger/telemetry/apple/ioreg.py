@@ -14,7 +14,7 @@ from hwledger.telemetry.snapshot import DeviceSnapshot, Sample
 
 Q = Quantity
 SOURCE: Final = "ioreg"
-_NODE: Final = re.compile(r"^\s*[|\s]*\+-o (?P<name>\S+)\s+<class (?P<class>[^,>]+)", re.MULTILINE)
+_NODE: Final = re.compile(r"^[| \t]*\+-o (?P<name>\S+)\s+<class (?P<class>[^,>]+)", re.MULTILINE)
 _STATISTICS: Final = re.compile(r'"PerformanceStatistics"\s*=\s*\{(?P<inside>[^}]*)\}')
 _PAIR: Final = re.compile(r'"(?P<key>[^"]{1,80})"\s*=\s*(?P<value>-?[0-9]{1,20})(?![0-9.])')
 _MODEL: Final = re.compile(r'"model"\s*=\s*<?"(?P<model>[^"]{1,80})"')

@@ -82,7 +82,7 @@ def test_it_corrects_no_other_processor_fully() -> None:
     assert decode(card, TRAFFIC, runs) == decode(card)
 
 
-@given(st.lists(st.floats(0.96, 1.04), min_size=3, max_size=8), st.floats(0.1, 0.5))
+@given(st.lists(st.floats(0.96, 1.04), min_size=3, max_size=8), st.floats(0.1, 0.4))
 def test_one_wrong_run_moves_nothing(factors: list[float], wrong: float) -> None:
     """Beside three and more that agree, a run on a busy machine is left out."""
     plan = on(2)
