@@ -99,10 +99,10 @@ def subject(request: pytest.FixtureRequest, quiet_place: None) -> Subject:
 @pytest.fixture(scope="module")
 def running(subject: Subject) -> Iterator[Running]:
     """Return it with a model."""
+    before = {child.pid for child in psutil.Process().children()}
     with subject.engine.start(subject.plan, LIMITS) as started:
         yield started
-    if not isinstance(subject.engine, OpenAiHttp):  # whose server goes on
-        assert not psutil.Process().children()
+    assert {child.pid for child in psutil.Process().children()} <= before
 
 
 def asked(running: Running, **words: object) -> list[Event]:
