@@ -133,7 +133,7 @@ def _named(name: str) -> list[Engine]:
 
 
 def _engine_for(ref: str, access: Access | None, known: Sequence[Engine]) -> tuple[Engine, Installation, str]:
-    """Return the first of the engines that is installed and loads the model, and whose rules plan it.
+    """Return an engine that is installed and loads the model, and whose rules plan it: its own if it can be.
 
     Raises:
         UsageError: none that is installed loads the model's format.
@@ -147,9 +147,9 @@ def _engine_for(ref: str, access: Access | None, known: Sequence[Engine]) -> tup
     if len(known) == 1 and chosen.planned_as("") == chosen.name:
         return chosen, what, chosen.name
     spec = plan(ref, access=access).spec
-    for chosen, what in here:
-        if spec.format in chosen.formats:
-            return chosen, what, chosen.planned_as(spec.format)
+    loads = [(each, what, each.planned_as(spec.format)) for each, what in here if spec.format in each.formats]
+    if loads:
+        return min(loads, key=lambda found: found[2] != found[0].name)
     able = [(each, what) for each, what in found if spec.format in each.formats]
     if able:
         raise _absent(able)
