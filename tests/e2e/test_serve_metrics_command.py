@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import time
 import urllib.request
 
 import pytest
@@ -26,6 +27,7 @@ def test_a_scrape_gets_the_newest_values_and_an_interrupt_ends_it() -> None:
                 text = reply.read().decode()
             if "system_memory_limit_bytes " in text:
                 break
+            time.sleep(0.1)
         assert re.search(r"^system_memory_limit_bytes \d", text, re.MULTILINE)
         assert 'hwledger_source_up{source="host"} 1.0' in text
         server.send_signal(2)
