@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from jsonschema import Draft202012Validator
 
@@ -23,6 +22,7 @@ from hwledger.reconcile.asked import Asked, Holding, asked_terms
 from hwledger.reconcile.term import Seen, Unknown
 from hwledger.runner.asking import ask_llama_cpp, check_can_ask
 from support import tiny
+from support.children import children
 from support.engines import needs
 from support.hub_repo import Repo
 from support.hub_server import HubServer
@@ -60,7 +60,7 @@ def test_a_real_model_is_as_planned(smollm: Path, options: tuple[str, ...]) -> N
     assert found["cache (host)"] == (0, True)
     assert found["compute (host)"][1] is True
     assert found["output (host)"] == (None, None)  # it says nothing of that
-    assert not psutil.Process().children()
+    assert not children()
 
 
 def test_a_header_on_a_server_is_enough(
@@ -131,7 +131,7 @@ def test_a_header_that_contradicts_itself_is_one_sentence(
     bad.write_bytes(tiny.gguf_file(**{f"llama.{key}": value}))
     with pytest.raises(EngineError, match="cannot plan this header"):
         ask_llama_cpp(made, bad, tmp_path)
-    assert not psutil.Process().children()
+    assert not children()
     assert capfd.readouterr().out == ""
 
 
@@ -141,7 +141,7 @@ def test_it_is_ended_when_its_time_is_up(smollm: Path, tmp_path: Path) -> None:
     made = plan(str(smollm), context=512, options=ON_HOST)
     with pytest.raises(EngineError, match="did not say within"):
         ask_llama_cpp(made, smollm, tmp_path, limit_s=0.0)
-    assert not psutil.Process().children()
+    assert not children()
 
 
 def test_an_engine_that_cannot_be_asked_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,7 @@ from hwledger.errors import EngineError
 from hwledger.runner.engine import Ask, Limits
 from hwledger.running import prepare
 from hwledger.shipped import shipped_text
+from support.children import children
 from support.engines import free_port, needs, running
 
 pytestmark = [pytest.mark.enable_socket, pytest.mark.requirement("FR-RUN-CLI", "FR-RUN-LLAMACPP")]
@@ -204,7 +205,7 @@ def test_an_engine_that_hangs_is_given_up(smollm: Path) -> None:
         with pytest.raises(EngineError, match="said nothing for"):
             list(held.generate(Ask(prompt="x", max_tokens=1)))
     assert gone(held.pid)
-    assert not psutil.Process().children()
+    assert not children()
 
 
 @pytest.mark.requirement("FR-RUN-SUPERVISE")
@@ -213,7 +214,7 @@ def test_an_engine_that_does_not_get_ready_is_given_up(smollm: Path) -> None:
     ready = prepare(str(smollm), context=256)
     with pytest.raises(EngineError, match="was not ready after"):
         ready.engine.start(ready.plan, Limits(ready_s=0.0))
-    assert not psutil.Process().children()
+    assert not children()
 
 
 @pytest.mark.requirement("FR-RUN-ENGINES")

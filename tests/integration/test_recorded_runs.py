@@ -35,11 +35,11 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     """Put the fake engine where the installed ones are looked for."""
     fake = FakeEngine()
 
-    def chosen(name: str) -> tuple[Engine, object]:
+    def named(name: str) -> list[Engine]:
         del name
-        return fake, fake.find()
+        return [fake]
 
-    monkeypatch.setattr("hwledger.running._chosen", chosen)
+    monkeypatch.setattr("hwledger.running._named", named)
     return fake
 
 

@@ -8,7 +8,6 @@ import threading
 import time
 from typing import Any
 
-import psutil
 import pytest
 from jsonschema import Draft202012Validator
 
@@ -16,6 +15,7 @@ from hwledger.errors import EngineError, UsageError
 from hwledger.runner.engine import Ask, Done, Ending, Limits, Piece
 from hwledger.runner.sidecar.running import Program, start
 from hwledger.shipped import shipped_text
+from support.children import children
 from support.sidecars import BACKEND, FAULTS, SILENT_S, cancelled, gone, sentence, sidecar
 
 pytestmark = [
@@ -186,7 +186,7 @@ def test_what_breaks_while_it_loads_is_one_sentence(model: str) -> None:
     with pytest.raises(EngineError) as told:
         start(program, Limits(ready_s=SILENT_S if model == "!hang" else 60))
     assert "\n" not in str(told.value)
-    assert not psutil.Process().children()
+    assert not children()
 
 
 def test_another_version_of_the_protocol_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,4 +203,4 @@ def test_nothing_is_left_however_it_breaks(name: str) -> None:
     for seed in range(3):
         assert FAULTS[name](random.Random(f"{name} {seed}"))
     assert time.monotonic() - begun < 300
-    assert not psutil.Process().children()
+    assert not children()

@@ -63,7 +63,7 @@ def gone(pid: int) -> bool:
 
 def no_children() -> bool:
     """Whether this process has no child left, zombies included."""
-    return not psutil.Process().children()
+    return not children()
 
 
 def test_a_program_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
@@ -130,6 +130,7 @@ HOST = """
 import json, sys, time
 from pathlib import Path
 from hwledger.runner.process import Child
+from support.children import children
 running = Child("engine", [sys.executable, "-c", sys.argv[2]], Path(sys.argv[1]), grace_s=0.3)
 print(json.dumps({"engine": running.pid, "guard": running._guard.pid}), flush=True)
 time.sleep(600)
