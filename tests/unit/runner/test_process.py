@@ -15,6 +15,7 @@ import pytest
 
 from hwledger.errors import EngineError
 from hwledger.runner.process import Child
+from support.children import children
 
 pytestmark = [
     pytest.mark.requirement("FR-RUN-SUPERVISE"),
@@ -130,7 +131,6 @@ HOST = """
 import json, sys, time
 from pathlib import Path
 from hwledger.runner.process import Child
-from support.children import children
 running = Child("engine", [sys.executable, "-c", sys.argv[2]], Path(sys.argv[1]), grace_s=0.3)
 print(json.dumps({"engine": running.pid, "guard": running._guard.pid}), flush=True)
 time.sleep(600)
