@@ -20,7 +20,12 @@ DOES_NOT_FIT = 3
 
 @click.command("bench", context_settings={"show_default": True})
 @click.argument("ref", metavar="MODEL")
-@click.option("--engine", default="auto", metavar="NAME", help="llama.cpp, mlx, mistralrs, or auto: the first that loads it.")
+@click.option(
+    "--engine",
+    default="auto",
+    metavar="NAME",
+    help="llama.cpp, mlx, mistralrs, or auto: the first that loads it.",
+)
 @click.option(
     "--grid", default="", show_default=False, metavar="AXES",
     help="context,concurrency, or with values context=512:2k,concurrency=1:4; one cell without it.",
