@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 import psutil
 
-from hwledger.fleet.agent.client import BackOff
+from hwledger.fleet.agent.client import ANSWER_SECONDS, BackOff
 from hwledger.fleet.agent.sampling import columns_of, packed_batch, row_of
 from hwledger.fleet.certificates import Authorities
 from hwledger.fleet.context import Fleet
@@ -94,7 +94,7 @@ class Light:
 
     async def _session(self) -> None:
         reader, writer = await asyncio.wait_for(
-            asyncio.open_connection("127.0.0.1", self._port, ssl=self._context), 20
+            asyncio.open_connection("127.0.0.1", self._port, ssl=self._context), ANSWER_SECONDS
         )
         try:
             due = batch_due = 0.0

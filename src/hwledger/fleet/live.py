@@ -42,6 +42,8 @@ class Live:
         self._lock = threading.Lock()
         self._seen: dict[str, Seen] = {}
         self._waiting: dict[str, set[Callable[[], None]]] = {}
+        self._news: dict[str, int] = {}
+        self._idle: dict[str, tuple[int, int]] = {}
 
     def seen(self, host: str) -> Seen | None:
         """Return what a host last said; ``None``: nothing since this process began, or it is offline."""
@@ -94,9 +96,26 @@ class Live:
         with self._lock:
             return sum(map(len, self._waiting.values()))
 
-    def wake(self, host: str) -> None:
-        """Tell everybody who waits for news of a host."""
+    def news(self, host: str) -> int:
+        """Return how often there was news for a host since this process began."""
         with self._lock:
+            return self._news.get(host, 0)
+
+    def keep_idle(self, host: str, after: int, news: int) -> None:
+        """Note that nothing was found for a host above a cursor when there had been so much news."""
+        with self._lock:
+            self._idle[host] = (after, news)
+
+    def is_idle(self, host: str, after: int) -> bool:
+        """Whether nothing can be there for a host above a cursor: nothing was, and no news came since."""
+        with self._lock:
+            cursor, news = self._idle.get(host, (0, -1))
+            return after >= cursor and news == self._news.get(host, 0)
+
+    def wake(self, host: str) -> None:
+        """Note news for a host, and tell everybody who waits for it."""
+        with self._lock:
+            self._news[host] = self._news.get(host, 0) + 1
             waiting = list(self._waiting.get(host, ()))
         for wake in waiting:
             wake()

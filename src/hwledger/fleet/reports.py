@@ -80,13 +80,14 @@ def hello(fleet: Fleet, member: Member, message: Hello) -> Greeted:
     alarm = alarm_of(message.state)
     if before is None or _is_news(before, message, offset, alarm):
         news = partial(_news, fleet, member.host, message, offset, alarm)
-        if fleet.store.query(news):  # a server that began anew is greeted by all, and most have no news
-            fleet.store.decide(news)
-        before = None
+        row = fleet.store.query(lambda connection: row_of(connection, member.host))
+        if news(row):  # a server that began anew is greeted by all, and most have no news
+            fleet.store.decide(lambda connection: news(row_of(connection, member.host)))
+            row = fleet.store.query(lambda connection: row_of(connection, member.host))
+        noted = row.inventory_sha256, row.clock_offset_ms, row.alarm
+    else:
+        noted = before.inventory_sha256, before.noted_offset_ms, before.alarm
     due = next_in_seconds(len(fleet.live) or 1)
-    noted = (
-        (before.inventory_sha256, before.noted_offset_ms, before.alarm) if before else _noted(fleet, member)
-    )
     kept = (message.boot, message.version, noted[0], offset, noted[1], noted[2], message.spool_bytes)
     fleet.live.keep(member.host, Seen(now, due, *kept))
     return Greeted(
@@ -113,17 +114,10 @@ def _is_news(before: Seen, message: Hello, offset: int, alarm: Alarm | None) -> 
     )
 
 
-def _noted(fleet: Fleet, member: Member) -> tuple[str, int, str]:
-    """Return inventory, clock and alarm of a host, as the ledger has them."""
-    row = fleet.store.query(lambda connection: row_of(connection, member.host))
-    return row.inventory_sha256, row.clock_offset_ms, row.alarm
-
-
 def _news(  # noqa: PLR0913, PLR0917 - what a heartbeat is held against
-    fleet: Fleet, host: str, message: Hello, offset: int, alarm: Alarm | None, connection: Connection
+    fleet: Fleet, host: str, message: Hello, offset: int, alarm: Alarm | None, row: Row[Any]
 ) -> list[Event]:
-    """Return what a heartbeat changes; nothing where the projection says so already."""
-    row = row_of(connection, host)
+    """Return what a heartbeat changes of what the projection has; nothing where it says so already."""
     made = partial(_event, fleet, host)
     found = [made("host.online", boot=message.boot, version=message.version)] if not row.online else []
     if row.online and row.boot != message.boot:

@@ -186,16 +186,27 @@ class Reporting:
 
         leave = self._fleet.live.wait(host, wake)
         try:
-            found = await run_in_threadpool(commands.deliver, self._fleet, host, after)
+            found = await self._delivered(host, after)
             if not found and wait:
                 try:
                     await asyncio.wait_for(news.wait(), wait)
                 except TimeoutError:
                     return []
-                found = await run_in_threadpool(commands.deliver, self._fleet, host, after)
+                found = await self._delivered(host, after)
             return found
         finally:
             leave()
+
+    async def _delivered(self, host: str, after: int) -> list[commands.Command]:
+        """Return what a host is to do; the ledger is not asked again where there was no news since."""
+        live = self._fleet.live
+        if live.is_idle(host, after):
+            return []
+        before = live.news(host)  # what comes while the ledger is asked is news still
+        found = await run_in_threadpool(commands.deliver, self._fleet, host, after)
+        if not found:
+            live.keep_idle(host, after, before)
+        return found
 
     async def _ack(self, request: Request) -> dict[str, Any]:
         ack = ack_of(await body_of(request))

@@ -16,7 +16,8 @@ from hwledger.fleet.wire.tokens import read_address
 LARGEST_ANSWER: Final = 1 << 20
 LONGEST_BACK_OFF_SECONDS: Final = 60.0
 PACKED_ABOVE: Final = 512
-_SECONDS: Final = 20.0
+ANSWER_SECONDS: Final = 45.0
+"""For an answer: where thousands come back at once, who gives up too early queues up once more."""
 _GONE: Final = frozenset({401, 403})
 
 
@@ -62,7 +63,7 @@ class Client:
         address: str,
         context: ssl.SSLContext | None,
         headers: Mapping[str, str] | None = None,
-        seconds: float = _SECONDS,
+        seconds: float = ANSWER_SECONDS,
     ) -> None:
         self._address, self._seconds, self._headers = address, seconds, dict(headers or {})
         self._is_new = False
