@@ -1,5 +1,6 @@
 """Reading a ledger that lies in a database: what SQLite and PostgreSQL have in common."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
@@ -17,7 +18,7 @@ from hwledger.ledger.store import PAGE, Answer
 ENTRY: Final = (EVENT.c.seq, EVENT.c.body, EVENT.c.leaf, EVENT.c.chain)
 
 
-class SqlReader:
+class SqlReader(ABC):
     """A ledger in a database that is only read; what a database does its own way is in its subclass.
 
     Attributes:
@@ -48,21 +49,21 @@ class SqlReader:
         """Return a cursor of the driver, for what is asked a million times."""
         return connection.connection.cursor()
 
+    @abstractmethod
     def check_marks(self, connection: Connection) -> None:
         """Refuse what is no ledger, or one of a newer version."""
-        raise NotImplementedError
 
+    @abstractmethod
     def check_database(self, connection: Connection) -> None:
         """Ask the database whether it is sound in itself, its indexes too: a search must not miss events.
 
         Raises:
             AlteredError: it is not.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def explaining(self) -> AbstractContextManager[None]:
         """Turn errors of the database into sentences."""
-        raise NotImplementedError
 
     def of_subject(self, subject: str) -> ColumnElement[bool]:
         """Return the condition that an event is of a subject, as an index answers it."""

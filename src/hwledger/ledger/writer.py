@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
@@ -66,17 +67,18 @@ class SqlStore(SqlReader):
         """Return what is kept up to date, as the port says."""
         return self._projections
 
+    @abstractmethod
     def begin_epoch(self, connection: Connection) -> int:
         """Return the number of this opening, by which its events are marked."""
-        raise NotImplementedError
 
     def begin_group(self, connection: Connection) -> None:
         """Make sure, at the beginning of a transaction, that this process still is the one that writes."""
 
+    @abstractmethod
     def known(self, connection: Connection, ids: Sequence[str]) -> list[tuple[str, int, bytes, bytes]]:
         """Return id, sequence number, leaf and chain of those ids that are there."""
-        raise NotImplementedError
 
+    @abstractmethod
     def add_rows(
         self,
         connection: Connection,
@@ -84,7 +86,6 @@ class SqlStore(SqlReader):
         nodes: Sequence[tuple[int, int, bytes]],
     ) -> None:
         """Insert events, in the order of the table's columns, and the nodes that they made full."""
-        raise NotImplementedError
 
     def has_stopped(self) -> HwledgerError | None:
         """Return why nothing can be written after a failure; ``None``: the next group may succeed."""
